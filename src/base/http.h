@@ -1,0 +1,43 @@
+#pragma once
+
+#include <functional>
+#include <string>
+
+#include "base/bytes.h"
+#include "base/result.h"
+
+namespace umbra {
+
+/// What the server side sees of one HTTP request; the transport has already bounded its size.
+struct HttpRequest {
+  std::string method;  ///< GET, POST, HEAD
+  std::string target;  ///< path and query as sent, still percent-encoded
+  Bytes body;
+};
+
+struct HttpReply {
+  unsigned status = 200;
+  std::string content_type = "text/plain";
+  Bytes body;
+};
+using HttpDone = std::function<void(HttpReply)>;
+
+/// What the client side sends: GET with an empty body, or POST.
+struct HttpCall {
+  std::string method = "GET";
+  std::string url;  ///< absolute, http://host[:port]/path?query
+  std::string content_type;
+  Bytes body;
+};
+/// Errors: unreachable (name, TCP, time-out, reply too large). A reply of any HTTP status is a value.
+using HttpAnswered = std::function<void(Result<HttpReply>)>;
+
+/// How the client side reaches the network: libcurl in life, the simulator's network in virtual time.
+class HttpTransport {
+ public:
+  virtual ~HttpTransport() = default;
+  /// Calls `answered` exactly once, possibly from another thread, possibly before it returns.
+  virtual void send(HttpCall call, HttpAnswered answered) = 0;
+};
+
+}  // namespace umbra
