@@ -31,15 +31,18 @@ void wipe(std::string& secret);
 
 /// Upper-case hexadecimal, as IOS prints it.
 [[nodiscard]] std::string to_hex(ByteView bytes);
-/// Groups of `group` bytes, each group followed by one blank, the last one too: the fingerprint form of IOS screens.
+/// Groups of `group` bytes, each group followed by one blank, the last one too: the fingerprint
+/// form of IOS screens.
 [[nodiscard]] std::string to_hex_groups(ByteView bytes, std::size_t group = 4);
 /// In:     hex digits of either case, blanks between them ignored.
 /// Errors: malformed on an odd number of digits or another character.
 [[nodiscard]] Result<Bytes> from_hex(std::string_view text);
 
-/// Base64 (RFC 4648 4), padded. `line` > 0 puts a newline after each `line` characters and at the end.
+/// Base64 (RFC 4648 4), padded. `line` > 0 puts a newline after each `line` characters and at the
+/// end.
 [[nodiscard]] std::string to_base64(ByteView bytes, std::size_t line = 0);
-/// In:     standard or URL alphabet, padding optional, blanks and line ends ignored; a blank where `+` was meant (a `+`
+/// In:     standard or URL alphabet, padding optional, blanks and line ends ignored; a blank where
+/// `+` was meant (a `+`
 ///         that an HTTP query turned into a blank) must already be restored by the caller.
 /// Errors: malformed on another character, characters after padding, or a length no encoder makes.
 [[nodiscard]] Result<Bytes> from_base64(std::string_view text);

@@ -29,10 +29,12 @@ struct HttpCall {
   std::string content_type;
   Bytes body;
 };
-/// Errors: unreachable (name, TCP, time-out, reply too large). A reply of any HTTP status is a value.
+/// Errors: unreachable (name, TCP, time-out, reply too large). A reply of any HTTP status is a
+/// value.
 using HttpAnswered = std::function<void(Result<HttpReply>)>;
 
-/// How the client side reaches the network: libcurl in life, the simulator's network in virtual time.
+/// How the client side reaches the network: libcurl in life, the simulator's network in virtual
+/// time.
 class HttpTransport {
  public:
   virtual ~HttpTransport() = default;

@@ -7,7 +7,8 @@
 
 namespace umbra {
 
-/// Why an operation failed. One code per different reaction of a caller; everything else is detail text.
+/// Why an operation failed. One code per different reaction of a caller; everything else is detail
+/// text.
 enum class Errc {
   malformed,    ///< the input breaks its grammar or bounds: refuse it
   unsupported,  ///< well formed, but an algorithm or form we do not take (badAlg)
@@ -35,9 +36,9 @@ using Result = tl::expected<T, Error>;
 
 #define UMBRA_JOIN_(a, b) a##b
 #define UMBRA_JOIN(a, b) UMBRA_JOIN_(a, b)
-#define UMBRA_TRY_(r, decl, expr)                          \
-  auto r = (expr);                                         \
-  if (!r) return tl::unexpected(std::move(r).error());     \
+#define UMBRA_TRY_(r, decl, expr)                      \
+  auto r = (expr);                                     \
+  if (!r) return tl::unexpected(std::move(r).error()); \
   decl = *std::move(r)
 /// UMBRA_TRY(auto cert, parse(der)); returns the error to the caller, or binds the value.
 #define UMBRA_TRY(decl, expr) UMBRA_TRY_(UMBRA_JOIN(try_, __LINE__), decl, expr)

@@ -57,7 +57,8 @@ Result<Time> from_rfc3339(std::string_view text) {
   UMBRA_TRY(const int hour, digits(text, 11, 2));
   UMBRA_TRY(const int minute, digits(text, 14, 2));
   UMBRA_TRY(const int second, digits(text, 17, 2));
-  const year_month_day date{std::chrono::year{year}, std::chrono::month{static_cast<unsigned>(month)},
+  const year_month_day date{std::chrono::year{year},
+                            std::chrono::month{static_cast<unsigned>(month)},
                             std::chrono::day{static_cast<unsigned>(day)}};
   if (!date.ok() || hour > 23 || minute > 59 || second > 59) {
     return fail(Errc::malformed, "no such date or time of day");

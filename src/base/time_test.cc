@@ -29,7 +29,8 @@ TEST(IosTime, SpansAreRightAlignedInSixteenColumns) {
 }
 
 TEST(Rfc3339, RoundTripsAndRefusesImpossibleDates) {
-  for (const char* text : {"1970-01-01T00:00:00Z", "2016-02-29T23:59:59Z", "2099-12-31T00:00:00Z"}) {
+  for (const char* text :
+       {"1970-01-01T00:00:00Z", "2016-02-29T23:59:59Z", "2099-12-31T00:00:00Z"}) {
     EXPECT_EQ(to_rfc3339(*from_rfc3339(text)), text);
   }
   for (const char* text : {"2015-02-29T00:00:00Z", "2015-01-01T24:00:00Z", "2015-1-1T00:00:00Z",

@@ -1,0 +1,30 @@
+#pragma once
+
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "lifecycle/deadline.h"
+#include "x509/certificate.h"
+#include "x509/request.h"
+
+namespace umbra::client {
+
+/// What the screens show of a trustpoint: a copy taken at one moment.
+struct Status {
+  std::string name;
+  std::optional<x509::Certificate> ca;
+  std::optional<x509::Certificate> identity;
+  std::optional<x509::Certificate> rollover_ca;
+  std::optional<x509::Certificate> rollover_identity;
+  std::optional<Time> renew_at;  ///< `renew date`: with auto-enroll, when RENEW or SHADOW fires
+  std::optional<x509::Request> pending;  ///< the request under way
+  std::string fqdn;                      ///< "Name:" of a pending request
+  bool keys_generated = false;
+  std::string key_label;
+  std::string last_enrollment_status;  ///< "Granted", "Pending", "Rejected", or empty
+  std::string enrollment_url;          ///< with the path IOS shows: http://10.1.255.12:80/cgi-bin
+  std::vector<lifecycle::Deadline> deadlines;
+};
+
+}  // namespace umbra::client

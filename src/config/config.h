@@ -1,0 +1,50 @@
+#pragma once
+
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/result.h"
+#include "config/model.h"
+
+namespace umbra::config {
+
+/// A line that stops the start. Printed as
+///
+///     FILE:LINE:COLUMN: unknown command "rsakeypiar"
+///      rsakeypiar spoke-1-RSA
+///      ^
+///       expected: a trustpoint command; did you mean "rsakeypair"?
+struct Fault {
+  std::size_t line = 0;    ///< from 1
+  std::size_t column = 0;  ///< from 1, in characters
+  std::string text;        ///< the line as it stands
+  std::string what;
+  std::string hint;  ///< what was expected there, the nearest command
+};
+[[nodiscard]] std::string to_string(const Fault& fault, std::string_view file);
+
+/// A line that is accepted and kept, and not acted on by this version.
+struct NotEffective {
+  std::size_t line = 0;
+  std::string text;
+};
+
+struct Parsed {
+  Configuration configuration;
+  std::vector<Fault> faults;  ///< all of the file's faults; not empty = must not start
+  std::vector<NotEffective> not_effective;
+  /// `show running-config`: normalised text of everything that was accepted, defaults left out,
+  /// secrets in type 7.
+  std::string running_config;
+};
+/// In:     IOS configuration text: UTF-8, LF or CRLF, at most 16 MiB; `!` and empty lines, leading
+/// blanks, `end`, a
+///         pasted prompt or `Building configuration...` are let pass.
+[[nodiscard]] Parsed parse(std::string_view text);
+
+/// Type 7: reversible, hides from a glance only. Errors: malformed.
+[[nodiscard]] Result<std::string> decode_type7(std::string_view text);
+[[nodiscard]] std::string encode_type7(std::string_view plain, unsigned salt);
+
+}  // namespace umbra::config

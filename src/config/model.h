@@ -1,0 +1,85 @@
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "base/time.h"
+
+/// Typed configuration: what the rest of the house reads. Made by config::parse from IOS text;
+/// printed back by config::running_config. Values that were not given hold the default.
+namespace umbra::config {
+
+enum class Grant { manual, automatic, none };
+enum class DatabaseLevel { minimum, names, complete };
+enum class ArchiveFormat { pkcs12, pem };
+enum class HashName { md5, sha1, sha256, sha384, sha512 };
+
+struct Server {
+  std::string name;
+  std::string issuer_name;  ///< as typed; CN=NAME if not given
+  Grant grant = Grant::manual;
+  Seconds lifetime_ca_certificate = Days{1095};
+  Seconds lifetime_certificate = Days{365};
+  Seconds lifetime_crl = std::chrono::hours{6};
+  Seconds lifetime_enrollment_request = std::chrono::hours{168};
+  std::optional<Seconds> auto_rollover;  ///< the overlap
+  std::string auto_rollover_text;        ///< as typed, for the status screen: "90" or "1 2 3"
+  DatabaseLevel database_level = DatabaseLevel::minimum;
+  ArchiveFormat archive_format = ArchiveFormat::pkcs12;
+  std::optional<std::string> archive_password;  ///< in the clear; never printed or logged
+  std::string database_url = "nvram:";
+  HashName hash = HashName::sha256;
+  int modulus = 2048;  ///< of the CA key; `rsa-1024` needs `allow legacy rsa-1024`
+  std::string cdp_url;
+  std::optional<std::string>
+      challenge_password;  ///< static challenge; in the clear; never printed or logged
+  bool allow_des = false;
+  bool allow_md5 = false;
+  bool allow_rsa_1024 = false;
+  bool allow_sha1 = true;  ///< `no allow sha1` switches it off
+  bool shutdown = true;
+};
+
+struct Trustpoint {
+  std::string name;
+  std::string enrollment_url;
+  int retry_count = 999;  ///< 0 = no limit
+  Seconds retry_period = std::chrono::minutes{1};
+  std::string subject_name;               ///< as typed; empty = FQDN only
+  bool serial_number = false;             ///< `serial-number`: include the board's serial
+  std::optional<std::string> ip_address;  ///< nothing = none
+  std::optional<std::string> fqdn;        ///< nothing = hostname.domain; "none" = leave out
+  bool fqdn_none = false;
+  std::optional<std::string> password;  ///< challenge; in the clear; never printed or logged
+  std::vector<std::string> revocation_check = {"crl"};
+  std::string key_label;  ///< rsakeypair; empty = FQDN
+  int modulus = 2048;
+  std::optional<int> auto_enroll;  ///< percent; `auto-enroll` alone is 100
+  bool regenerate = false;
+  std::string fingerprint;  ///< hex without blanks: 32 (MD5), 40 (SHA-1) or 64 (SHA-256) digits
+  HashName hash = HashName::sha256;
+  bool allow_des = false;      ///< `allow legacy des`: for micromdm's answers
+  std::string storage_pem;     ///< directory for ca.pem, cert.pem, key.pem, chain.pem
+  std::string on_change_exec;  ///< command after each change
+};
+
+struct Configuration {
+  std::string hostname = "Router";
+  std::string domain;
+  TimeZone zone;
+  bool calendar_valid = false;
+  bool http_server = false;
+  std::uint16_t http_port = 80;
+  std::string http_address;  ///< Umbra's `ip http address`; empty = all
+  std::vector<Server> servers;
+  std::vector<Trustpoint> trustpoints;
+
+  /// hostname, or hostname.domain where there is a domain.
+  [[nodiscard]] std::string fqdn() const {
+    return domain.empty() ? hostname : hostname + "." + domain;
+  }
+};
+
+}  // namespace umbra::config

@@ -1,0 +1,49 @@
+#pragma once
+
+#include <optional>
+#include <vector>
+
+#include "lifecycle/deadline.h"
+#include "lifecycle/validity.h"
+
+/// The certificate server's rollover, as pure functions of facts and time.
+namespace umbra::lifecycle {
+
+struct CaSettings {
+  Seconds lifetime_ca{};
+  Seconds lifetime_crl{};
+  std::optional<Seconds> overlap;  ///< auto-rollover; nothing = off
+};
+
+struct CaFacts {
+  Validity active;
+  std::optional<Validity> rollover;
+  std::optional<Time> crl_next_update;  ///< of the active CA's newest CRL; nothing = none made yet
+  bool rollover_cancelled =
+      false;  ///< `rollover cancel`: not made again until a manual `rollover` or `no shutdown`
+};
+
+/// The active CA's end minus the overlap.
+[[nodiscard]] std::optional<Time> shadow_generation_at(const CaSettings& settings,
+                                                       const CaFacts& facts);
+/// CS CRL UPDATE, CS SHADOW CERT GENERATION (until there is a rollover), CS CERT EXPIRE; soonest
+/// first, ties by Timer.
+[[nodiscard]] std::vector<Deadline> deadlines(const CaSettings& settings, const CaFacts& facts);
+
+enum class CaAction {
+  generate_rollover,  ///< key NAME#, certificate from the active CA's end, archive
+  switch_over,        ///< rollover becomes active, key renamed, new CRL
+  publish_crl,
+  stop_expired,  ///< the active CA has ended and nothing follows: nothing more may be issued
+};
+/// The one thing that is due now, or nothing. The driver carries it out, stores it, and asks again
+/// with the new facts, so that a process that was down for years catches up step by step, in the
+/// order of the deadlines: a shadow generation that was missed is made up for before the
+/// switch-over it prepares.
+[[nodiscard]] std::optional<CaAction> due(const CaSettings& settings, const CaFacts& facts,
+                                          Time now);
+
+/// Which generation answers a request that was enveloped for it.
+enum class Generation { active, rollover };
+
+}  // namespace umbra::lifecycle

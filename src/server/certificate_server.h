@@ -1,0 +1,85 @@
+#pragma once
+
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "base/http.h"
+#include "base/log.h"
+#include "base/random.h"
+#include "base/time.h"
+#include "config/model.h"
+#include "lifecycle/deadline.h"
+#include "server/status.h"
+#include "store/store.h"
+
+namespace umbra::server {
+
+/// Files a certificate server writes beside its database (archives): the driver decides where they
+/// are.
+class FileSink {
+ public:
+  virtual ~FileSink() = default;
+  /// Atomically, mode 0600. Out: the name to show in logs, such as DIR/ROOTCA_00001.p12.
+  [[nodiscard]] virtual Result<std::string> write(const std::string& name, ByteView content) = 0;
+};
+
+struct Environment {
+  store::Store& store;
+  const Clock& clock;
+  Random& random;
+  Log& log;
+  FileSink& files;
+  std::string key_passphrase;  ///< seals CA keys in the store
+};
+
+/// One `crypto pki server`. Thread-safe: requests run in parallel, deadlines and exec commands one
+/// at a time.
+class CertificateServer {
+ public:
+  /// Reads what the store has; makes nothing yet. `http_enabled`: `ip http server` is configured.
+  /// Errors: storage; crypto (wrong passphrase); conflict (stored key and certificate do not
+  /// match).
+  [[nodiscard]] static Result<std::unique_ptr<CertificateServer>> open(
+      const config::Server& configuration, bool http_enabled, Environment environment);
+  ~CertificateServer();
+
+  /// Carries out everything that is due now, step by step: first enable (key, CA certificate,
+  /// archive, CRL), catch-up after downtime, shadow generation, switch-over, CRL, expiry of queued
+  /// requests. Does nothing while the clock is not authoritative. Errors: what could not be done,
+  /// already logged; call again at the next deadline or when the cause is gone.
+  [[nodiscard]] Result<void> run_due();
+  /// Soonest first; empty while shut or without an authoritative clock.
+  [[nodiscard]] std::vector<lifecycle::Deadline> deadlines() const;
+
+  /// Answers one SCEP request (any of our paths). `done` is called once, after whatever the answer
+  /// promises is durable; possibly from the store's thread.
+  void handle(const HttpRequest& request, HttpDone done);
+  /// True if an envelope addressed to this issuer and serial is for one of this server's
+  /// generations.
+  [[nodiscard]] bool owns(const x509::Name& issuer, const x509::Serial& serial) const;
+  [[nodiscard]] const std::string& name() const;
+
+  [[nodiscard]] Status status() const;
+  [[nodiscard]] Result<std::vector<RequestLine>> requests() const;
+  /// Nothing = all. Errors: not_found, conflict (not pending), storage.
+  [[nodiscard]] Result<void> grant(std::optional<std::uint64_t> id);
+  [[nodiscard]] Result<void> reject(std::optional<std::uint64_t> id);
+  [[nodiscard]] Result<void> remove(std::optional<std::uint64_t> id);
+  /// `crypto pki server NAME rollover [cancel]`. Errors: conflict if there is one already, or none
+  /// to cancel.
+  [[nodiscard]] Result<void> rollover();
+  [[nodiscard]] Result<void> rollover_cancel();
+  /// Gives back the unused part of the serial lease. Errors: storage (harmless: the serials are
+  /// skipped).
+  [[nodiscard]] Result<void> close();
+
+ private:
+  struct Impl;
+  explicit CertificateServer(std::unique_ptr<Impl> impl);
+  std::unique_ptr<Impl> impl_;
+};
+
+}  // namespace umbra::server

@@ -1,0 +1,43 @@
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "base/time.h"
+#include "lifecycle/deadline.h"
+#include "x509/certificate.h"
+
+namespace umbra::server {
+
+/// What the screens show of a certificate server: a copy taken at one moment.
+struct Status {
+  std::string name;
+  std::string status;  ///< "enabled", "disabled", "disabled, HTTP Server is disabled" ...
+  std::string state;   ///< "enabled", "disabled", "check failed"
+  bool shut = false;
+  std::string issuer_name;  ///< as typed
+  std::string granting;     ///< "auto", "manual", "none"
+  std::uint64_t last_serial = 0;
+  std::string database_url;
+  std::string database_level;  ///< "minimum", "names", "complete"
+  std::optional<x509::Certificate> ca;
+  std::optional<x509::Certificate> rollover;
+  std::optional<Time> crl_next_update;
+  std::string auto_rollover_text;       ///< as typed; empty = off
+  std::optional<Time> autorollover_at;  ///< no rollover yet and auto-rollover set
+  std::vector<lifecycle::Deadline> deadlines;
+  bool clock_authoritative = true;
+};
+
+/// One line of `info requests`.
+struct RequestLine {
+  std::uint64_t id = 0;
+  int request_class = 3;    ///< 1 subordinate CA, 2 RA, 3 router
+  std::string state;        ///< "pending", "granted", "rejected"
+  std::string fingerprint;  ///< MD5 of the PKCS #10, 32 hex digits
+  std::string subject;
+};
+
+}  // namespace umbra::server

@@ -1,0 +1,197 @@
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+#include <variant>
+#include <vector>
+
+#include "base/bytes.h"
+#include "base/time.h"
+#include "x509/crl.h"
+#include "x509/serial.h"
+
+/// What must survive. One decision = one Batch = one transaction; concurrent batches share a commit
+/// (group commit). The store knows rows, not rules. Private keys arrive here sealed (encrypted PKCS
+/// #8) and leave so.
+namespace umbra::store {
+
+// Stored numbers: never renumber.
+enum class GenerationStatus : std::uint8_t { rollover = 1, active = 2, retired = 3 };
+enum class RequestState : std::uint8_t { pending = 2, granted = 3, rejected = 4 };
+enum class RequestClass : std::uint8_t { subordinate_ca = 1, ra = 2, router = 3 };
+
+/// One CA key and certificate of a certificate server.
+struct CaGeneration {
+  std::string server;
+  std::uint32_t number = 1;  ///< 1, 2, ... in order of generation
+  GenerationStatus status = GenerationStatus::active;
+  Bytes certificate;  ///< DER
+  Bytes sealed_key;   ///< encrypted PKCS #8
+  Time created_at;
+};
+
+/// What a certificate server remembers besides its rows.
+struct ServerRow {
+  std::string server;
+  std::uint64_t last_serial = 0;  ///< newest serial that is in a certificate
+  std::uint64_t serial_lease =
+      0;  ///< serials up to here may have been signed by a process that died: never used again
+  std::uint64_t next_request_id = 1;
+  std::uint64_t crl_number = 0;
+  bool rollover_cancelled = false;
+};
+
+struct IssuedCertificate {
+  std::string server;
+  x509::Serial serial;
+  std::uint32_t generation = 1;
+  Bytes certificate;    ///< DER
+  std::string subject;  ///< screen form, for listings
+  Time not_before;
+  Time not_after;
+  std::string transaction_id;
+  Bytes request_digest;  ///< SHA-256 of the PKCS #10: the same transaction and the same content get
+                         ///< the same certificate
+  Time issued_at;
+  std::optional<Time> revoked_at;
+  x509::RevocationReason reason = x509::RevocationReason::none;
+};
+
+/// An entry of the enrolment request database.
+struct EnrollmentRequest {
+  std::string server;
+  std::uint64_t id = 0;  ///< ReqID
+  RequestClass request_class = RequestClass::router;
+  RequestState state = RequestState::pending;
+  std::string transaction_id;
+  Bytes request_digest;
+  Bytes request;                 ///< PKCS #10 DER
+  Bytes signer;                  ///< certificate DER: whom the answer is enveloped for
+  std::uint32_t generation = 1;  ///< which CA generation it was enveloped for
+  bool renewal = false;
+  Time received_at;
+  std::optional<x509::Serial> granted_serial;
+  std::string refusal_text;
+};
+
+struct CrlRow {
+  std::string server;
+  std::uint32_t generation = 1;
+  std::uint64_t number = 0;
+  Time this_update;
+  Time next_update;
+  Bytes crl;  ///< DER
+};
+
+/// A trustpoint's memory: what RFC 8894 2.5.1 and the guide need after a restart. Empty bytes = not
+/// there yet. DER for certificates and requests, encrypted PKCS #8 for keys.
+struct TrustpointRow {
+  std::string name;
+  Bytes ca_certificate;
+  Bytes ra_certificates;  ///< DER one after another: the RA certificates GetCACert brought, if any
+  std::string capabilities;  ///< GetCACaps' answer as it came
+  bool capabilities_known = false;
+  Bytes identity;
+  Bytes sealed_key;  ///< LABEL
+  Bytes rollover_ca_certificate;
+  Bytes rollover_identity;
+  Bytes sealed_shadow_key;  ///< LABEL#
+  // The request under way; the numbers are lifecycle's enumerators.
+  std::uint8_t phase = 0;
+  std::uint8_t request_kind = 0;
+  std::string transaction_id;
+  Bytes request;         ///< PKCS #10
+  Bytes request_signer;  ///< the certificate it is signed with, which the answer is enveloped for
+  std::optional<Time> since;
+  std::uint32_t tries = 0;
+  bool failing = false;
+  std::string last_status;  ///< "Granted", "Pending", "Rejected", for the screens
+};
+
+// What a batch may hold.
+struct PutServer {
+  ServerRow row;
+};
+struct PutGeneration {
+  CaGeneration row;
+};  ///< insert, or replace the row of this server and number
+struct DropGeneration {
+  std::string server;
+  std::uint32_t number;
+};
+struct InsertCertificate {
+  IssuedCertificate row;
+};  ///< conflict if the serial exists for this server
+struct RevokeCertificate {
+  std::string server;
+  x509::Serial serial;
+  Time at;
+  x509::RevocationReason reason;
+};
+struct PutRequest {
+  EnrollmentRequest row;
+};
+struct DropRequest {
+  std::string server;
+  std::uint64_t id;
+};
+struct PutCrl {
+  CrlRow row;
+};
+struct PutTrustpoint {
+  TrustpointRow row;
+};
+using Change = std::variant<PutServer, PutGeneration, DropGeneration, InsertCertificate,
+                            RevokeCertificate, PutRequest, DropRequest, PutCrl, PutTrustpoint>;
+using Batch = std::vector<Change>;
+using Committed = std::function<void(Result<void>)>;
+
+class Store {
+ public:
+  virtual ~Store() = default;
+  /// Durable when `done` is called: all of the batch or nothing of it. Called exactly once, from
+  /// the committing thread. Batches become durable in the order given. Errors: conflict (a serial
+  /// twice), storage.
+  virtual void commit(Batch batch, Committed done) = 0;
+  /// The same, waiting for it.
+  [[nodiscard]] Result<void> commit(Batch batch);
+
+  // Reading sees every commit that was reported. Errors: storage; absence is an empty optional.
+  // Thread-safe.
+  [[nodiscard]] virtual Result<std::optional<ServerRow>> server(const std::string& server) = 0;
+  [[nodiscard]] virtual Result<std::vector<CaGeneration>> generations(
+      const std::string& server) = 0;
+  [[nodiscard]] virtual Result<std::optional<IssuedCertificate>> certificate(
+      const std::string& server, const x509::Serial& serial) = 0;
+  /// Newest certificate of a transaction with exactly this content.
+  [[nodiscard]] virtual Result<std::optional<IssuedCertificate>> certificate_of(
+      const std::string& server, const std::string& transaction_id, ByteView request_digest) = 0;
+  /// In order of serial, at most `limit` after `after`.
+  [[nodiscard]] virtual Result<std::vector<IssuedCertificate>> certificates(
+      const std::string& server, const x509::Serial& after, std::size_t limit) = 0;
+  [[nodiscard]] virtual Result<std::vector<x509::RevokedEntry>> revoked(const std::string& server,
+                                                                        std::uint32_t generation,
+                                                                        Time unexpired_at) = 0;
+  /// Newest first. The newest entry of a transaction is what a poll means.
+  [[nodiscard]] virtual Result<std::vector<EnrollmentRequest>> requests(
+      const std::string& server) = 0;
+  [[nodiscard]] virtual Result<std::optional<EnrollmentRequest>> request(const std::string& server,
+                                                                         std::uint64_t id) = 0;
+  [[nodiscard]] virtual Result<std::optional<EnrollmentRequest>> request_of(
+      const std::string& server, const std::string& transaction_id) = 0;
+  [[nodiscard]] virtual Result<std::size_t> pending_count(const std::string& server) = 0;
+  [[nodiscard]] virtual Result<std::optional<CrlRow>> crl(const std::string& server,
+                                                          std::uint32_t generation) = 0;
+  [[nodiscard]] virtual Result<std::optional<TrustpointRow>> trustpoint(
+      const std::string& name) = 0;
+};
+
+/// SQLite through SOCI, WAL, synchronous=FULL; one writing thread that groups commits, readers in
+/// parallel. In:     path of the database file, made with mode 0600 if missing; refuses a schema
+/// newer than it knows. Errors: storage, with the path and what to do.
+[[nodiscard]] Result<std::unique_ptr<Store>> open_sqlite(const std::string& path);
+
+}  // namespace umbra::store

@@ -1,0 +1,102 @@
+#pragma once
+
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "base/bytes.h"
+#include "base/time.h"
+#include "x509/algorithm.h"
+#include "x509/key.h"
+#include "x509/name.h"
+#include "x509/serial.h"
+
+namespace umbra::x509 {
+
+/// KeyUsage bits as the first octets of the DER BIT STRING, most significant first: 0xA0 =
+/// digitalSignature + keyEncipherment, 0x86 = digitalSignature + keyCertSign + cRLSign (RFC
+/// 5280 4.2.1.3).
+struct KeyUsage {
+  std::uint8_t bits = 0;
+  bool critical = false;
+  [[nodiscard]] bool key_cert_sign() const { return bits & 0x04; }
+};
+
+/// One extension as it stands: OID dotted, extnValue's contents.
+struct Extension {
+  std::string oid;
+  bool critical = false;
+  Bytes value;
+};
+[[nodiscard]] Bytes to_der(const Extension& extension);
+
+/// A parsed certificate: immutable, shared, cheap to copy.
+///
+///     TBSCertificate ::= SEQUENCE { version [0], serialNumber, signature, issuer, validity,
+///     subject,
+///                                   subjectPublicKeyInfo, issuerUniqueID [1], subjectUniqueID [2],
+///                                   extensions [3] }
+///
+/// Parsing checks the grammar and the bounds (64 KiB), takes v1 and v3, and does NOT check the
+/// signature, the validity, or that extensions make sense together.
+class Certificate {
+ public:
+  [[nodiscard]] static Result<Certificate> from_der(ByteView der);
+  [[nodiscard]] static Result<Certificate> from_pem(std::string_view pem);
+  [[nodiscard]] std::string to_pem() const;
+  [[nodiscard]] ByteView der() const;
+  [[nodiscard]] const Serial& serial() const;
+  [[nodiscard]] const Name& issuer() const;
+  [[nodiscard]] const Name& subject() const;
+  [[nodiscard]] Time not_before() const;
+  [[nodiscard]] Time not_after() const;
+  [[nodiscard]] const PublicKey& public_key() const;
+  /// Errors: unsupported if it was signed with something we do not verify.
+  [[nodiscard]] const Result<SignatureAlgorithm>& signature_algorithm() const;
+  [[nodiscard]] const std::vector<Extension>& extensions() const;
+  [[nodiscard]] bool is_ca() const;  ///< basicConstraints CA:TRUE
+  [[nodiscard]] std::optional<KeyUsage> key_usage() const;
+  [[nodiscard]] std::optional<Bytes> subject_key_id() const;
+  [[nodiscard]] std::optional<Bytes> authority_key_id() const;
+  [[nodiscard]] std::vector<std::string> crl_urls() const;
+  [[nodiscard]] bool self_issued() const { return issuer() == subject(); }
+  /// The signature alone: Errors: crypto, unsupported.
+  [[nodiscard]] Result<void> verify_signed_by(const PublicKey& issuer_key) const;
+  [[nodiscard]] Bytes fingerprint(Digest digest) const { return hash(digest, der()); }
+  friend bool operator==(const Certificate& a, const Certificate& b) {
+    return equal(a.der(), b.der());
+  }
+
+ private:
+  struct Parsed;
+  explicit Certificate(std::shared_ptr<const Parsed> parsed) : parsed_(std::move(parsed)) {}
+  std::shared_ptr<const Parsed> parsed_;
+};
+
+/// What is to be signed. Extensions appear in the order given.
+struct CertificateTemplate {
+  Serial serial;
+  Name issuer;
+  Name subject;
+  Time not_before;
+  Time not_after;
+  Bytes spki;
+  std::vector<Extension> extensions;
+};
+/// DER of TBSCertificate (v3; v3 without extensions is allowed: IOS's self-signed enrolment signer
+/// has none).
+[[nodiscard]] Bytes to_be_signed(const CertificateTemplate& what,
+                                 const SignatureAlgorithm& algorithm);
+[[nodiscard]] Result<Certificate> sign_certificate(const CertificateTemplate& what,
+                                                   const PrivateKey& key, Digest digest);
+
+// The extensions Umbra writes (RFC 5280 4.2.1).
+[[nodiscard]] Extension basic_constraints_ca();  ///< critical, CA:TRUE, no path length
+[[nodiscard]] Extension key_usage(KeyUsage usage);
+[[nodiscard]] Extension authority_key_id(ByteView key_id);
+[[nodiscard]] Extension subject_key_id(ByteView key_id);
+[[nodiscard]] Extension crl_distribution_point(std::string_view url);
+[[nodiscard]] Extension subject_alt_dns(std::string_view dns_name);
+
+}  // namespace umbra::x509

@@ -1,0 +1,47 @@
+#pragma once
+
+#include <optional>
+#include <vector>
+
+#include "x509/certificate.h"
+
+namespace umbra::x509 {
+
+/// RFC 5280 5.3.1 CRLReason; `none` writes no entry extension, as IOS.
+enum class RevocationReason : std::uint8_t {
+  none = 255,
+  unspecified = 0,
+  key_compromise = 1,
+  ca_compromise = 2,
+  affiliation_changed = 3,
+  superseded = 4,
+  cessation_of_operation = 5,
+  certificate_hold = 6,
+  privilege_withdrawn = 9
+};
+struct RevokedEntry {
+  Serial serial;
+  Time revoked_at;
+  RevocationReason reason = RevocationReason::none;
+};
+struct CrlTemplate {
+  Name issuer;
+  Bytes issuer_key_id;
+  std::uint64_t number = 1;
+  Time this_update;
+  Time next_update;
+  std::vector<RevokedEntry> revoked;  ///< sorted by serial
+};
+/// v2 with authorityKeyIdentifier and cRLNumber (RFC 5280 5.2). Out: DER of CertificateList.
+[[nodiscard]] Result<Bytes> sign_crl(const CrlTemplate& what, const PrivateKey& key, Digest digest);
+
+/// What a screen or a check needs of a CRL; parsed by OpenSSL.
+struct CrlFacts {
+  Name issuer;
+  Time this_update;
+  std::optional<Time> next_update;
+  std::vector<RevokedEntry> revoked;
+};
+[[nodiscard]] Result<CrlFacts> parse_crl(ByteView der);
+
+}  // namespace umbra::x509

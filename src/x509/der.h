@@ -1,0 +1,105 @@
+#pragma once
+
+#include <cstdint>
+#include <initializer_list>
+#include <optional>
+
+#include "base/bytes.h"
+#include "base/time.h"
+
+/// ASN.1 DER (X.690) by hand, for the structures on the request road: OpenSSL 3.0 decodes every
+/// public key it meets in a certificate or request through its generic decoder, which costs more
+/// than all the rest of the parsing. What is read here is checked against OpenSSL's own parser by
+/// tests and by the fuzz targets.
+namespace umbra::x509::der {
+
+/// Identifier octets; low-tag-number form only.
+namespace tag {
+inline constexpr std::uint8_t boolean = 0x01;
+inline constexpr std::uint8_t integer = 0x02;
+inline constexpr std::uint8_t bit_string = 0x03;
+inline constexpr std::uint8_t octet_string = 0x04;
+inline constexpr std::uint8_t null = 0x05;
+inline constexpr std::uint8_t oid = 0x06;
+inline constexpr std::uint8_t utf8_string = 0x0C;
+inline constexpr std::uint8_t printable_string = 0x13;
+inline constexpr std::uint8_t t61_string = 0x14;
+inline constexpr std::uint8_t ia5_string = 0x16;
+inline constexpr std::uint8_t utc_time = 0x17;
+inline constexpr std::uint8_t generalized_time = 0x18;
+inline constexpr std::uint8_t bmp_string = 0x1E;
+inline constexpr std::uint8_t sequence = 0x30;
+inline constexpr std::uint8_t set = 0x31;
+}  // namespace tag
+/// [n] EXPLICIT or IMPLICIT on a constructed type, and [n] IMPLICIT on a primitive one.
+[[nodiscard]] constexpr std::uint8_t context(unsigned n) {
+  return static_cast<std::uint8_t>(0xA0 | n);
+}
+[[nodiscard]] constexpr std::uint8_t context_primitive(unsigned n) {
+  return static_cast<std::uint8_t>(0x80 | n);
+}
+
+struct Element {
+  std::uint8_t tag = 0;
+  ByteView content;  ///< borrowed from what was parsed
+  ByteView whole;    ///< identifier, length and content
+};
+
+/// Reads elements one after another; never looks past its bytes. Definite lengths in the shortest
+/// form only.
+class Reader {
+ public:
+  explicit Reader(ByteView bytes) : rest_(bytes) {}
+  [[nodiscard]] bool empty() const { return rest_.empty(); }
+  [[nodiscard]] ByteView rest() const { return rest_; }
+  /// The tag of the next element, or nothing at the end.
+  [[nodiscard]] std::optional<std::uint8_t> peek() const;
+  /// Errors: malformed at the end, on a multi-octet tag, a length that is not minimal or runs past
+  /// the end.
+  [[nodiscard]] Result<Element> next();
+  /// Errors: as next, and malformed if the tag differs; `what` names the field in the error.
+  [[nodiscard]] Result<Element> expect(std::uint8_t tag, const char* what);
+  /// The next element if it has this tag; nothing (and nothing consumed) if not.
+  [[nodiscard]] Result<std::optional<Element>> take_if(std::uint8_t tag);
+  /// Errors: malformed if anything is left.
+  [[nodiscard]] Result<void> finish(const char* what) const;
+
+ private:
+  ByteView rest_;
+};
+
+/// One whole element and nothing after it.
+[[nodiscard]] Result<Element> parse_one(ByteView bytes, std::uint8_t tag, const char* what);
+/// Small non-negative INTEGER.
+[[nodiscard]] Result<std::uint32_t> parse_uint(const Element& element);
+/// UTCTime (years 1950..2049) or GeneralizedTime, both with seconds and Z, as RFC 5280 4.1.2.5
+/// demands.
+[[nodiscard]] Result<Time> parse_time(const Element& element);
+/// The text of a PrintableString, UTF8String, IA5String, T61String (read as Latin-1) or BMPString,
+/// as UTF-8.
+[[nodiscard]] Result<std::string> parse_text(const Element& element);
+
+/// BER to DER: indefinite lengths made definite, constructed OCTET STRINGs (universal and context
+/// [0]) joined, lengths shortened. SETs are not re-sorted: signatures are over the order that was
+/// sent. Bytes that are DER already are returned as they are. Bounded: 32 levels deep, output never
+/// longer than the input. Errors: malformed.
+[[nodiscard]] Result<Bytes> from_ber(ByteView ber);
+
+// Writing. Every function returns one whole element.
+[[nodiscard]] Bytes tlv(std::uint8_t tag, ByteView content);
+[[nodiscard]] Bytes concat(std::initializer_list<ByteView> parts);
+[[nodiscard]] inline Bytes sequence(std::initializer_list<ByteView> parts) {
+  return tlv(tag::sequence, concat(parts));
+}
+/// SET OF: the parts sorted as DER wants.
+[[nodiscard]] Bytes set_of(std::vector<Bytes> parts);
+[[nodiscard]] Bytes unsigned_integer(
+    ByteView big_endian);  ///< leading zeros dropped, sign octet added where needed
+[[nodiscard]] Bytes small_integer(std::uint32_t value);
+[[nodiscard]] Bytes object_identifier(std::string_view dotted);
+[[nodiscard]] std::string to_dotted(ByteView oid_content);
+[[nodiscard]] Bytes bit_string_of(ByteView octets);  ///< no unused bits
+[[nodiscard]] Bytes time(Time at);  ///< UTCTime through 2049, GeneralizedTime after
+[[nodiscard]] Bytes printable(std::string_view text);
+
+}  // namespace umbra::x509::der

@@ -1,0 +1,79 @@
+#pragma once
+
+#include <memory>
+#include <string>
+
+#include "base/bytes.h"
+#include "x509/algorithm.h"
+
+struct evp_pkey_st;
+
+namespace umbra::x509 {
+
+/// A public key: SubjectPublicKeyInfo DER, and OpenSSL's form of it built straight from the numbers
+/// (EVP_PKEY_fromdata).
+class PublicKey {
+ public:
+  /// In:     DER of SubjectPublicKeyInfo; RSA of 512..8192 bits with an odd exponent of at most 64
+  /// bits, or EC on
+  ///         P-256, P-384, P-521 (named curve, uncompressed point).
+  /// Errors: malformed; unsupported for other algorithms or sizes. Key strength is policy's
+  /// question, not ours.
+  [[nodiscard]] static Result<PublicKey> from_spki(ByteView der);
+  [[nodiscard]] ByteView spki() const { return spki_; }
+  [[nodiscard]] KeyAlgorithm algorithm() const { return algorithm_; }
+  [[nodiscard]] int bits() const { return bits_; }
+  /// SHA-1 over the contents of the BIT STRING (RSAPublicKey): the key identifier IOS and RFC
+  /// 5280 4.2.1.2 (1) use.
+  [[nodiscard]] Bytes key_identifier() const;
+  /// Errors: crypto if the signature is not this key's over `data`; unsupported if the algorithm is
+  /// another key kind's.
+  [[nodiscard]] Result<void> verify(const SignatureAlgorithm& algorithm, ByteView data,
+                                    ByteView signature) const;
+  /// RSA PKCS #1 v1.5, for a CMS content key. Errors: unsupported on an EC key.
+  [[nodiscard]] Result<Bytes> encrypt(ByteView secret) const;
+  [[nodiscard]] evp_pkey_st* get() const { return key_.get(); }
+  friend bool operator==(const PublicKey& a, const PublicKey& b) { return equal(a.spki_, b.spki_); }
+
+ private:
+  PublicKey() = default;
+  friend class PrivateKey;
+  Bytes spki_;
+  Bytes key_bits_;
+  KeyAlgorithm algorithm_ = KeyAlgorithm::rsa;
+  int bits_ = 0;
+  std::shared_ptr<evp_pkey_st> key_;
+};
+
+/// A private key in memory. Cheap to copy (shared), wiped by OpenSSL when the last copy goes.
+/// Thread-safe to use.
+class PrivateKey {
+ public:
+  /// Cost: an RSA-2048 key is about 570 signatures' worth. Errors: unsupported outside 1024..8192
+  /// bits.
+  [[nodiscard]] static Result<PrivateKey> generate_rsa(int bits);
+  /// PKCS #8, encrypted with PBES2 (scrypt or PBKDF2-SHA256, AES-256-CBC) under `passphrase`: the
+  /// form at rest.
+  [[nodiscard]] Result<Bytes> seal(std::string_view passphrase) const;
+  /// Errors: crypto on a wrong passphrase, malformed otherwise.
+  [[nodiscard]] static Result<PrivateKey> unseal(ByteView encrypted_pkcs8,
+                                                 std::string_view passphrase);
+  /// Unencrypted PKCS #8 PEM: only for `storage pem`, where the operator asks for a key other
+  /// programs can read.
+  [[nodiscard]] Result<std::string> to_pem() const;
+  [[nodiscard]] static Result<PrivateKey> from_pem(std::string_view pem);
+  [[nodiscard]] const PublicKey& public_key() const { return public_; }
+  [[nodiscard]] Result<Bytes> sign(Digest digest, ByteView data) const;
+  /// RSA PKCS #1 v1.5. On bad padding the caller must behave as if a random secret came out (RFC
+  /// 3218 2.3.2): Errors: crypto.
+  [[nodiscard]] Result<Bytes> decrypt(ByteView encrypted) const;
+  [[nodiscard]] evp_pkey_st* get() const { return key_.get(); }
+
+ private:
+  explicit PrivateKey(std::shared_ptr<evp_pkey_st> key, PublicKey pub)
+      : key_(std::move(key)), public_(std::move(pub)) {}
+  std::shared_ptr<evp_pkey_st> key_;
+  PublicKey public_;
+};
+
+}  // namespace umbra::x509
