@@ -46,6 +46,7 @@ function(umbra_tests name)
     target_link_libraries(${name}_test PRIVATE umbra_${used})
   endforeach()
   target_compile_definitions(${name}_test PRIVATE UMBRA_SOURCE_DIR="${PROJECT_SOURCE_DIR}")
+  target_include_directories(${name}_test PRIVATE ${PROJECT_SOURCE_DIR}/tests)
   gtest_discover_tests(${name}_test TEST_PREFIX "${name}." DISCOVERY_TIMEOUT 60 PROPERTIES TIMEOUT 300)
 endfunction()
 

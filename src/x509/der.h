@@ -79,10 +79,10 @@ class Reader {
 /// as UTF-8.
 [[nodiscard]] Result<std::string> parse_text(const Element& element);
 
-/// BER to DER: indefinite lengths made definite, constructed OCTET STRINGs (universal and context
-/// [0]) joined, lengths shortened. SETs are not re-sorted: signatures are over the order that was
-/// sent. Bytes that are DER already are returned as they are. Bounded: 32 levels deep, output never
-/// longer than the input. Errors: malformed.
+/// BER to DER: indefinite lengths made definite, constructed OCTET STRINGs joined, lengths
+/// shortened. What is context-tagged and constructed stays so: whether its parts are to be joined
+/// only its reader knows. SETs are not re-sorted: signatures are over the order that was sent.
+/// Bytes that are DER already are returned as they are. Bounded: 32 levels deep. Errors: malformed.
 [[nodiscard]] Result<Bytes> from_ber(ByteView ber);
 
 // Writing. Every function returns one whole element.

@@ -32,17 +32,17 @@ class PublicKey {
                                     ByteView signature) const;
   /// RSA PKCS #1 v1.5, for a CMS content key. Errors: unsupported on an EC key.
   [[nodiscard]] Result<Bytes> encrypt(ByteView secret) const;
-  [[nodiscard]] evp_pkey_st* get() const { return key_.get(); }
   friend bool operator==(const PublicKey& a, const PublicKey& b) { return equal(a.spki_, b.spki_); }
 
  private:
+  struct Engine;
   PublicKey() = default;
-  friend class PrivateKey;
+  [[nodiscard]] Result<evp_pkey_st*> engine() const;
   Bytes spki_;
   Bytes key_bits_;
   KeyAlgorithm algorithm_ = KeyAlgorithm::rsa;
   int bits_ = 0;
-  std::shared_ptr<evp_pkey_st> key_;
+  std::shared_ptr<Engine> engine_;
 };
 
 /// A private key in memory. Cheap to copy (shared), wiped by OpenSSL when the last copy goes.
@@ -70,6 +70,7 @@ class PrivateKey {
   [[nodiscard]] evp_pkey_st* get() const { return key_.get(); }
 
  private:
+  [[nodiscard]] static Result<PrivateKey> adopt(std::shared_ptr<evp_pkey_st> key);
   explicit PrivateKey(std::shared_ptr<evp_pkey_st> key, PublicKey pub)
       : key_(std::move(key)), public_(std::move(pub)) {}
   std::shared_ptr<evp_pkey_st> key_;

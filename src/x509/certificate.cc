@@ -1,0 +1,269 @@
+#include "x509/certificate.h"
+
+#include <algorithm>
+
+#include "x509/der.h"
+#include "x509/extensions.h"
+#include "x509/pem.h"
+
+namespace umbra::x509 {
+namespace {
+
+constexpr std::size_t certificate_octets_max = 65536;
+constexpr std::string_view oid_subject_key_id = "2.5.29.14";
+constexpr std::string_view oid_key_usage = "2.5.29.15";
+constexpr std::string_view oid_subject_alt_name = "2.5.29.17";
+constexpr std::string_view oid_basic_constraints = "2.5.29.19";
+constexpr std::string_view oid_crl_distribution_points = "2.5.29.31";
+constexpr std::string_view oid_authority_key_id = "2.5.29.35";
+
+const Extension* find(const std::vector<Extension>& extensions, std::string_view oid) {
+  const auto found = std::find_if(extensions.begin(), extensions.end(),
+                                  [&](const Extension& e) { return e.oid == oid; });
+  return found == extensions.end() ? nullptr : &*found;
+}
+
+}  // namespace
+
+struct Certificate::Parsed {
+  Bytes der;
+  Bytes to_be_signed;
+  Bytes signature;
+  Serial serial;
+  Name issuer;
+  Name subject;
+  Time not_before;
+  Time not_after;
+  PublicKey public_key;
+  Result<SignatureAlgorithm> algorithm;
+  std::vector<Extension> extensions;
+};
+
+Bytes to_der(const Extension& extension) {
+  const Bytes critical = extension.critical ? Bytes{der::tag::boolean, 1, 0xFF} : Bytes{};
+  return der::sequence({der::object_identifier(extension.oid), critical,
+                        der::tlv(der::tag::octet_string, extension.value)});
+}
+
+Result<std::vector<Extension>> parse_extensions(ByteView sequence_content) {
+  std::vector<Extension> extensions;
+  for (der::Reader reader(sequence_content); !reader.empty();) {
+    UMBRA_TRY(const der::Element whole, reader.expect(der::tag::sequence, "an Extension"));
+    der::Reader fields(whole.content);
+    UMBRA_TRY(const der::Element oid, fields.expect(der::tag::oid, "an extension's OID"));
+    UMBRA_TRY(const auto critical, fields.take_if(der::tag::boolean));
+    UMBRA_TRY(const der::Element value,
+              fields.expect(der::tag::octet_string, "an extension's value"));
+    UMBRA_CHECK(fields.finish("an Extension"));
+    extensions.push_back({der::to_dotted(oid.content),
+                          critical && !critical->content.empty() && critical->content[0] != 0,
+                          to_bytes(value.content)});
+  }
+  return extensions;
+}
+
+std::optional<KeyUsage> key_usage_of(const std::vector<Extension>& extensions) {
+  const Extension* const found = find(extensions, oid_key_usage);
+  if (found == nullptr) return std::nullopt;
+  const auto bits = der::parse_one(found->value, der::tag::bit_string, "a KeyUsage");
+  if (!bits || bits->content.size() < 2) return KeyUsage{0, found->critical};
+  return KeyUsage{bits->content[1], found->critical};
+}
+
+bool asks_ca(const std::vector<Extension>& extensions) {
+  const Extension* const found = find(extensions, oid_basic_constraints);
+  if (found == nullptr) return false;
+  const auto outer = der::parse_one(found->value, der::tag::sequence, "BasicConstraints");
+  if (!outer) return true;  // what cannot be read is taken for the dangerous case
+  der::Reader fields(outer->content);
+  const auto ca = fields.take_if(der::tag::boolean);
+  return ca && *ca && !(*ca)->content.empty() && (*ca)->content[0] != 0;
+}
+
+Result<Certificate> Certificate::from_der(ByteView input) {
+  if (input.size() > certificate_octets_max)
+    return fail(Errc::malformed, "a certificate of more than 64 KiB");
+  UMBRA_TRY(const der::Element outer, der::parse_one(input, der::tag::sequence, "a Certificate"));
+  der::Reader parts(outer.content);
+  UMBRA_TRY(const der::Element tbs, parts.expect(der::tag::sequence, "a TBSCertificate"));
+  UMBRA_TRY(const der::Element algorithm,
+            parts.expect(der::tag::sequence, "a signature algorithm"));
+  UMBRA_TRY(const der::Element signature, parts.expect(der::tag::bit_string, "a signature"));
+  UMBRA_CHECK(parts.finish("a Certificate"));
+  if (signature.content.empty() || signature.content[0] != 0)
+    return fail(Errc::malformed, "a signature with unused bits");
+
+  der::Reader fields(tbs.content);
+  UMBRA_TRY(const auto version, fields.take_if(der::context(0)));
+  if (version) {
+    UMBRA_TRY(const der::Element number,
+              der::parse_one(version->content, der::tag::integer, "a version"));
+    UMBRA_TRY(const std::uint32_t value, der::parse_uint(number));
+    if (value > 2) return fail(Errc::malformed, "a certificate of an unknown version");
+  }
+  UMBRA_TRY(const der::Element serial_field, fields.expect(der::tag::integer, "a serial number"));
+  if (serial_field.content.empty() || (serial_field.content[0] & 0x80) != 0) {
+    return fail(Errc::malformed, "a serial number that is not positive");
+  }
+  UMBRA_TRY(Serial serial, Serial::from_big_endian(serial_field.content));
+  UMBRA_TRY(const der::Element inner_algorithm,
+            fields.expect(der::tag::sequence, "a signature algorithm"));
+  if (!equal(inner_algorithm.whole, algorithm.whole)) {
+    return fail(Errc::malformed, "a certificate with two different signature algorithms");
+  }
+  UMBRA_TRY(const der::Element issuer_field, fields.expect(der::tag::sequence, "an issuer"));
+  UMBRA_TRY(Name issuer, Name::from_der(issuer_field.whole));
+  UMBRA_TRY(const der::Element validity, fields.expect(der::tag::sequence, "a validity"));
+  der::Reader times(validity.content);
+  UMBRA_TRY(const der::Element not_before_field, times.next());
+  UMBRA_TRY(const der::Element not_after_field, times.next());
+  UMBRA_CHECK(times.finish("a Validity"));
+  UMBRA_TRY(const Time not_before, der::parse_time(not_before_field));
+  UMBRA_TRY(const Time not_after, der::parse_time(not_after_field));
+  UMBRA_TRY(const der::Element subject_field, fields.expect(der::tag::sequence, "a subject"));
+  UMBRA_TRY(Name subject, Name::from_der(subject_field.whole));
+  UMBRA_TRY(const der::Element spki, fields.expect(der::tag::sequence, "a public key"));
+  UMBRA_TRY(PublicKey key, PublicKey::from_spki(spki.whole));
+  for (const unsigned unique_id : {1U, 2U}) {
+    UMBRA_CHECK(fields.take_if(der::context_primitive(unique_id)));
+  }
+  std::vector<Extension> extensions;
+  UMBRA_TRY(const auto extensions_field, fields.take_if(der::context(3)));
+  if (extensions_field) {
+    UMBRA_TRY(const der::Element list,
+              der::parse_one(extensions_field->content, der::tag::sequence, "Extensions"));
+    UMBRA_TRY(extensions, parse_extensions(list.content));
+  }
+  UMBRA_CHECK(fields.finish("a TBSCertificate"));
+  return Certificate(std::make_shared<const Parsed>(
+      Parsed{to_bytes(input), to_bytes(tbs.whole), to_bytes(signature.content.subspan(1)), serial,
+             std::move(issuer), std::move(subject), not_before, not_after, std::move(key),
+             parse_signature_algorithm(algorithm.whole), std::move(extensions)}));
+}
+
+Result<Certificate> Certificate::from_pem(std::string_view pem) {
+  UMBRA_TRY(const Bytes der, pem_to_der(pem, "CERTIFICATE"));
+  return from_der(der);
+}
+
+std::string Certificate::to_pem() const { return der_to_pem(der(), "CERTIFICATE"); }
+ByteView Certificate::der() const { return parsed_->der; }
+const Serial& Certificate::serial() const { return parsed_->serial; }
+const Name& Certificate::issuer() const { return parsed_->issuer; }
+const Name& Certificate::subject() const { return parsed_->subject; }
+Time Certificate::not_before() const { return parsed_->not_before; }
+Time Certificate::not_after() const { return parsed_->not_after; }
+const PublicKey& Certificate::public_key() const { return parsed_->public_key; }
+const Result<SignatureAlgorithm>& Certificate::signature_algorithm() const {
+  return parsed_->algorithm;
+}
+const std::vector<Extension>& Certificate::extensions() const { return parsed_->extensions; }
+bool Certificate::is_ca() const { return asks_ca(parsed_->extensions); }
+std::optional<KeyUsage> Certificate::key_usage() const { return key_usage_of(parsed_->extensions); }
+
+std::optional<Bytes> Certificate::subject_key_id() const {
+  const Extension* const found = find(parsed_->extensions, oid_subject_key_id);
+  if (found == nullptr) return std::nullopt;
+  const auto id = der::parse_one(found->value, der::tag::octet_string, "a SubjectKeyIdentifier");
+  if (!id) return std::nullopt;
+  return to_bytes(id->content);
+}
+
+std::optional<Bytes> Certificate::authority_key_id() const {
+  const Extension* const found = find(parsed_->extensions, oid_authority_key_id);
+  if (found == nullptr) return std::nullopt;
+  const auto outer = der::parse_one(found->value, der::tag::sequence, "an AuthorityKeyIdentifier");
+  if (!outer) return std::nullopt;
+  der::Reader fields(outer->content);
+  const auto id = fields.take_if(der::context_primitive(0));
+  if (!id || !*id) return std::nullopt;
+  return to_bytes((*id)->content);
+}
+
+std::vector<std::string> Certificate::crl_urls() const {
+  std::vector<std::string> urls;
+  const Extension* const found = find(parsed_->extensions, oid_crl_distribution_points);
+  if (found == nullptr) return urls;
+  const auto points = der::parse_one(found->value, der::tag::sequence, "CRLDistributionPoints");
+  if (!points) return urls;
+  for (der::Reader each(points->content); !each.empty();) {
+    const auto point = each.expect(der::tag::sequence, "a DistributionPoint");
+    if (!point) break;
+    der::Reader fields(point->content);
+    const auto name = fields.take_if(der::context(0));
+    if (!name || !*name) continue;
+    der::Reader choice((*name)->content);
+    const auto full = choice.take_if(der::context(0));
+    if (!full || !*full) continue;
+    for (der::Reader names((*full)->content); !names.empty();) {
+      const auto one = names.next();
+      if (!one) break;
+      if (one->tag == der::context_primitive(6)) urls.emplace_back(as_text(one->content));
+    }
+  }
+  return urls;
+}
+
+Result<void> Certificate::verify_signed_by(const PublicKey& issuer_key) const {
+  if (!parsed_->algorithm) return tl::unexpected(parsed_->algorithm.error());
+  return issuer_key.verify(*parsed_->algorithm, parsed_->to_be_signed, parsed_->signature);
+}
+
+Bytes to_be_signed(const CertificateTemplate& what, const SignatureAlgorithm& algorithm) {
+  const Bytes version = der::tlv(der::context(0), der::small_integer(2));
+  const Bytes validity = der::sequence({der::time(what.not_before), der::time(what.not_after)});
+  Bytes extensions;
+  if (!what.extensions.empty()) {
+    Bytes list;
+    for (const Extension& extension : what.extensions) {
+      const Bytes one = to_der(extension);
+      list.insert(list.end(), one.begin(), one.end());
+    }
+    extensions = der::tlv(der::context(3), der::tlv(der::tag::sequence, list));
+  }
+  return der::sequence({version, what.serial.integer_der(), to_der(algorithm), what.issuer.der(),
+                        validity, what.subject.der(), what.spki, extensions});
+}
+
+Result<Certificate> sign_certificate(const CertificateTemplate& what, const PrivateKey& key,
+                                     Digest digest) {
+  const SignatureAlgorithm algorithm{key.public_key().algorithm(), digest};
+  const Bytes tbs = to_be_signed(what, algorithm);
+  UMBRA_TRY(const Bytes signature, key.sign(digest, tbs));
+  return Certificate::from_der(
+      der::sequence({tbs, to_der(algorithm), der::bit_string_of(signature)}));
+}
+
+Extension basic_constraints_ca() {
+  return {std::string(oid_basic_constraints), true,
+          der::sequence({Bytes{der::tag::boolean, 1, 0xFF}})};
+}
+
+Extension key_usage(KeyUsage usage) {
+  std::uint8_t unused = 0;
+  while (unused < 7 && (usage.bits >> unused & 1) == 0) ++unused;
+  return {std::string(oid_key_usage), usage.critical,
+          der::tlv(der::tag::bit_string, Bytes{unused, usage.bits})};
+}
+
+Extension authority_key_id(ByteView key_id) {
+  return {std::string(oid_authority_key_id), false,
+          der::sequence({der::tlv(der::context_primitive(0), key_id)})};
+}
+
+Extension subject_key_id(ByteView key_id) {
+  return {std::string(oid_subject_key_id), false, der::tlv(der::tag::octet_string, key_id)};
+}
+
+Extension crl_distribution_point(std::string_view url) {
+  const Bytes name = der::tlv(der::context_primitive(6), as_bytes(url));
+  const Bytes point = der::sequence({der::tlv(der::context(0), der::tlv(der::context(0), name))});
+  return {std::string(oid_crl_distribution_points), false, der::sequence({point})};
+}
+
+Extension subject_alt_dns(std::string_view dns_name) {
+  return {std::string(oid_subject_alt_name), false,
+          der::sequence({der::tlv(der::context_primitive(2), as_bytes(dns_name))})};
+}
+
+}  // namespace umbra::x509

@@ -1,0 +1,184 @@
+#include "x509/certificate.h"
+
+#include <gtest/gtest.h>
+#include <openssl/x509v3.h>
+
+#include "vectors.h"
+#include "x509/crl.h"
+#include "x509/ossl.h"
+#include "x509/pkcs12.h"
+#include "x509/request.h"
+
+namespace umbra::x509 {
+namespace {
+
+const PrivateKey& key() {
+  static const PrivateKey made = *PrivateKey::generate_rsa(2048);
+  return made;
+}
+const Time start = *from_rfc3339("2026-01-01T00:00:00Z");
+
+Certificate make_ca(Time not_after = start + Days{730}) {
+  const Name name = *Name::from_ios("CN=RootCA,OU=TAC,O=Cisco");
+  const Bytes id = key().public_key().key_identifier();
+  return *sign_certificate(
+      {.serial = Serial(1),
+       .issuer = name,
+       .subject = name,
+       .not_before = start,
+       .not_after = not_after,
+       .spki = to_bytes(key().public_key().spki()),
+       .extensions = {basic_constraints_ca(), key_usage({0x86, true}), authority_key_id(id),
+                      subject_key_id(id), crl_distribution_point("http://ca/x.crl")}},
+      key(), Digest::sha256);
+}
+
+TEST(GuideCertificates, DecodeVerifyAndPrintTheirFingerprints) {
+  const Certificate first = *Certificate::from_der(vectors::hex("guide/ca-01.hex"));
+  const Certificate next = *Certificate::from_der(vectors::hex("guide/ca-rollover-03.hex"));
+  EXPECT_EQ(to_hex_groups(first.fingerprint(Digest::md5)), "CC748544 A0AB7832 935D8CD0 214A152E ");
+  EXPECT_EQ(to_hex_groups(next.fingerprint(Digest::md5)), "031904DC F4FAD1FD 8A866373 C63CE20F ");
+  EXPECT_TRUE(first.verify_signed_by(first.public_key()));
+  EXPECT_TRUE(next.verify_signed_by(next.public_key()));
+  EXPECT_EQ(next.verify_signed_by(first.public_key()).error().code, Errc::crypto);
+  EXPECT_TRUE(equal(first.subject().der(), next.subject().der()));
+  EXPECT_NE(first.subject_key_id(), next.subject_key_id());
+  EXPECT_EQ(next.not_before(), first.not_after());
+  EXPECT_EQ(to_rfc3339(first.not_after()), "2017-10-08T12:14:16Z");
+  EXPECT_EQ(first.key_usage()->bits, 0x86);
+  EXPECT_TRUE(first.is_ca());
+  EXPECT_EQ(*first.subject_key_id(), first.public_key().key_identifier());
+  EXPECT_EQ(first.subject().screen_lines(),
+            (std::vector<std::string>{"cn=RootCA", "ou=TAC", "o=Cisco"}));
+}
+
+TEST(GuideCertificates, OurProfileIsTheGuidesOctetForOctetInLength) {
+  // A 1024-bit CA with the guide's name is exactly 571 octets.
+  EXPECT_EQ(vectors::hex("guide/ca-01.hex").size(), 571U);
+}
+
+TEST(LabCertificates, ARoutersCertificateVerifiesUnderItsCa) {
+  const Certificate ca = *Certificate::from_der(vectors::hex("lab/lab-ca-01.hex"));
+  const Certificate client = *Certificate::from_der(vectors::hex("lab/lab-client-02.hex"));
+  EXPECT_TRUE(client.verify_signed_by(ca.public_key()));
+  EXPECT_EQ(client.key_usage()->bits, 0xA0);
+  EXPECT_FALSE(client.key_usage()->critical);
+  EXPECT_EQ(client.authority_key_id(), ca.subject_key_id());
+}
+
+TEST(LabRequest, OfARealRouterVerifiesAndHasItsFingerprint) {
+  const Request request = *Request::from_der(vectors::hex("lab/xe-pkcs10-request.hex"));
+  EXPECT_TRUE(request.verify());
+  EXPECT_EQ(to_hex(request.fingerprint(Digest::md5)), "9370C6491708685B731927DBD60606D4");
+  EXPECT_EQ(to_hex(hash(Digest::md5, request.public_key().spki())),
+            "A793AE7C3292F4099CD4CEC65FCE0682");
+  EXPECT_TRUE(request.challenge_password());
+  EXPECT_FALSE(request.asks_for_ca());
+}
+
+TEST(Certificate, OpenSslReadsAndVerifiesWhatWeSign) {
+  for (const Time end : {start + Days{730}, start + Days{365 * 40}}) {
+    const Certificate ours = make_ca(end);
+    const std::uint8_t* at = ours.der().data();
+    const ossl::X509 theirs(d2i_X509(nullptr, &at, static_cast<long>(ours.der().size())));
+    ASSERT_TRUE(theirs);
+    EXPECT_EQ(X509_verify(theirs.get(), key().get()), 1);
+    EXPECT_EQ(X509_check_ca(theirs.get()), 1);
+    EXPECT_EQ(ASN1_INTEGER_get(X509_get0_serialNumber(theirs.get())), 1);
+    EXPECT_EQ(ours.not_after(), end);
+    EXPECT_EQ(ours.crl_urls(), std::vector<std::string>{"http://ca/x.crl"});
+    EXPECT_EQ(*Certificate::from_pem(ours.to_pem()), ours);
+  }
+}
+
+TEST(Certificate, EveryTruncationAndForgeryFailsCleanly) {
+  const Certificate ours = make_ca();
+  for (std::size_t cut = 0; cut < ours.der().size(); ++cut)
+    EXPECT_FALSE(Certificate::from_der(ours.der().first(cut)));
+  Bytes forged = to_bytes(ours.der());
+  forged[forged.size() - 1] ^= 1;
+  EXPECT_EQ(Certificate::from_der(forged)->verify_signed_by(key().public_key()).error().code,
+            Errc::crypto);
+  forged.push_back(0);
+  EXPECT_FALSE(Certificate::from_der(forged));
+}
+
+TEST(Request, OpenSslVerifiesWhatWeSignAndWeReadItBack) {
+  const Request ours = *sign_request({*Name::from_ios("CN=spoke-1,OU=CVO"),
+                                      "Rev0cati0n$Passw0rd",
+                                      {key_usage({0xA0, true}), subject_alt_dns("a.b")}},
+                                     key(), Digest::sha256);
+  const std::uint8_t* at = ours.der().data();
+  X509_REQ* const theirs = d2i_X509_REQ(nullptr, &at, static_cast<long>(ours.der().size()));
+  ASSERT_NE(theirs, nullptr);
+  EXPECT_EQ(X509_REQ_verify(theirs, key().get()), 1);
+  X509_REQ_free(theirs);
+  EXPECT_EQ(*ours.challenge_password(), "Rev0cati0n$Passw0rd");
+  EXPECT_EQ(ours.extensions().size(), 2U);
+  EXPECT_TRUE(ours.verify());
+  const Request ca = *sign_request(
+      {*Name::from_ios("CN=x"), std::nullopt, {basic_constraints_ca()}}, key(), Digest::sha256);
+  EXPECT_TRUE(ca.asks_for_ca());
+  for (std::size_t cut = 0; cut < ours.der().size(); ++cut)
+    EXPECT_FALSE(Request::from_der(ours.der().first(cut)));
+}
+
+TEST(Key, IsSealedUnderAPassphraseAndOpensWithItAlone) {
+  const Bytes sealed = *key().seal("a passphrase");
+  EXPECT_EQ(PrivateKey::unseal(sealed, "a passphrase")->public_key(), key().public_key());
+  EXPECT_EQ(PrivateKey::unseal(sealed, "another").error().code, Errc::crypto);
+  EXPECT_EQ(PrivateKey::unseal(Bytes{1, 2, 3}, "a passphrase").error().code, Errc::malformed);
+  EXPECT_EQ(PrivateKey::from_pem(*key().to_pem())->public_key(), key().public_key());
+}
+
+TEST(Key, EncryptsForItsOwnerAlone) {
+  const Bytes secret = {1, 2, 3, 4};
+  const Bytes sent = *key().public_key().encrypt(secret);
+  EXPECT_EQ(*key().decrypt(sent), secret);
+  Bytes spoiled = sent;
+  spoiled[10] ^= 1;
+  const auto opened = key().decrypt(spoiled);
+  EXPECT_TRUE(!opened || *opened != secret);
+}
+
+TEST(Crl, OpenSslReadsItAndItsEntriesComeBack) {
+  const Certificate ca = make_ca();
+  const std::vector<RevokedEntry> revoked = {
+      {Serial(2), start + Seconds{5}, RevocationReason::none},
+      {Serial(300), start + Seconds{9}, RevocationReason::key_compromise}};
+  const Bytes crl = *sign_crl({ca.subject(), key().public_key().key_identifier(), 7, start,
+                               start + std::chrono::hours{6}, revoked},
+                              key(), Digest::sha256);
+  const CrlFacts facts = *parse_crl(crl);
+  EXPECT_EQ(facts.issuer, ca.subject());
+  EXPECT_EQ(*facts.next_update, start + std::chrono::hours{6});
+  ASSERT_EQ(facts.revoked.size(), 2U);
+  EXPECT_EQ(facts.revoked[1].serial, Serial(300));
+  EXPECT_EQ(facts.revoked[1].reason, RevocationReason::key_compromise);
+  const std::uint8_t* at = crl.data();
+  const ossl::Crl theirs(d2i_X509_CRL(nullptr, &at, static_cast<long>(crl.size())));
+  EXPECT_EQ(X509_CRL_verify(theirs.get(), key().get()), 1);
+  const Bytes empty = *sign_crl(
+      {ca.subject(), key().public_key().key_identifier(), 8, start, start + Seconds{60}, {}}, key(),
+      Digest::sha256);
+  EXPECT_TRUE(parse_crl(empty)->revoked.empty());
+}
+
+TEST(Pkcs12, OpensWithItsPasswordAndHoldsKeyAndCertificate) {
+  const Certificate ca = make_ca();
+  const Bytes archive = *to_pkcs12(key(), ca, "ROOTCA", "secret pass");
+  const std::uint8_t* at = archive.data();
+  const ossl::Pkcs12 read(d2i_PKCS12(nullptr, &at, static_cast<long>(archive.size())));
+  EVP_PKEY* opened_key = nullptr;
+  ::X509* opened_certificate = nullptr;
+  EXPECT_EQ(PKCS12_parse(read.get(), "wrong", &opened_key, &opened_certificate, nullptr), 0);
+  ASSERT_EQ(PKCS12_parse(read.get(), "secret pass", &opened_key, &opened_certificate, nullptr), 1);
+  EXPECT_EQ(EVP_PKEY_eq(opened_key, key().get()), 1);
+  EVP_PKEY_free(opened_key);
+  X509_free(opened_certificate);
+  EXPECT_NE(to_pem_archive(key(), ca, "x")->find("ENCRYPTED PRIVATE KEY"), std::string::npos);
+  ERR_clear_error();
+}
+
+}  // namespace
+}  // namespace umbra::x509

@@ -1,0 +1,357 @@
+#include "x509/der.h"
+
+#include <algorithm>
+#include <charconv>
+
+namespace umbra::x509::der {
+namespace {
+
+constexpr std::size_t depth_max = 32;
+
+std::size_t header_size(std::size_t length) {
+  std::size_t octets = 2;
+  if (length >= 0x80) {
+    for (std::size_t rest = length; rest != 0; rest >>= 8) ++octets;
+  }
+  return octets;
+}
+
+void put_header(Bytes& out, std::uint8_t tag, std::size_t length) {
+  out.push_back(tag);
+  if (length < 0x80) {
+    out.push_back(static_cast<std::uint8_t>(length));
+    return;
+  }
+  const std::size_t octets = header_size(length) - 2;
+  out.push_back(static_cast<std::uint8_t>(0x80 | octets));
+  for (std::size_t i = octets; i-- > 0;)
+    out.push_back(static_cast<std::uint8_t>(length >> (8 * i)));
+}
+
+/// The definite length after an identifier octet; `minimal` as DER demands, or any as BER allows.
+Result<std::size_t> read_length(ByteView bytes, std::size_t& at, bool minimal) {
+  if (at >= bytes.size()) return fail(Errc::malformed, "ASN.1: cut off in a length");
+  const std::uint8_t first = bytes[at++];
+  if (first < 0x80) return first;
+  const std::size_t octets = first & 0x7FU;
+  if (octets == 0 || octets > 4 || octets > bytes.size() - at) {
+    return fail(Errc::malformed, "ASN.1: a length that cannot be");
+  }
+  std::size_t length = 0;
+  for (std::size_t i = 0; i < octets; ++i) length = length << 8 | bytes[at++];
+  if (minimal && header_size(length) != octets + 2) {
+    return fail(Errc::malformed, "ASN.1: a length that is not in its shortest form");
+  }
+  return length;
+}
+
+Result<void> transcode(ByteView ber, std::size_t& at, bool until_end_marker, std::size_t depth,
+                       Bytes& out);
+
+Result<void> transcode_one(ByteView ber, std::size_t& at, std::size_t depth, Bytes& out) {
+  if (depth > depth_max) return fail(Errc::malformed, "ASN.1: nested too deep");
+  const std::uint8_t tag = ber[at++];
+  if ((tag & 0x1F) == 0x1F) return fail(Errc::malformed, "ASN.1: a multi-octet tag");
+  const bool constructed = (tag & 0x20) != 0;
+  Bytes content;
+  if (at < ber.size() && ber[at] == 0x80) {
+    if (!constructed)
+      return fail(Errc::malformed, "ASN.1: an indefinite length on a primitive value");
+    ++at;
+    UMBRA_CHECK(transcode(ber, at, true, depth + 1, content));
+  } else {
+    UMBRA_TRY(const std::size_t length, read_length(ber, at, false));
+    if (length > ber.size() - at) return fail(Errc::malformed, "ASN.1: a value runs past the end");
+    const ByteView inside = ber.subspan(at, length);
+    at += length;
+    if (constructed) {
+      std::size_t inner = 0;
+      UMBRA_CHECK(transcode(inside, inner, false, depth + 1, content));
+    } else {
+      content = to_bytes(inside);
+    }
+  }
+  if (tag == (tag::octet_string | 0x20)) {
+    Bytes joined;
+    for (Reader parts(content); !parts.empty();) {
+      UMBRA_TRY(const Element part, parts.expect(tag::octet_string, "part of an OCTET STRING"));
+      joined.insert(joined.end(), part.content.begin(), part.content.end());
+    }
+    put_header(out, tag::octet_string, joined.size());
+    out.insert(out.end(), joined.begin(), joined.end());
+    return {};
+  }
+  put_header(out, tag, content.size());
+  out.insert(out.end(), content.begin(), content.end());
+  return {};
+}
+
+Result<void> transcode(ByteView ber, std::size_t& at, bool until_end_marker, std::size_t depth,
+                       Bytes& out) {
+  while (at < ber.size()) {
+    if (until_end_marker && ber[at] == 0) {
+      if (at + 1 >= ber.size() || ber[at + 1] != 0) {
+        return fail(Errc::malformed, "ASN.1: half an end-of-contents marker");
+      }
+      at += 2;
+      return {};
+    }
+    UMBRA_CHECK(transcode_one(ber, at, depth, out));
+  }
+  if (until_end_marker) return fail(Errc::malformed, "ASN.1: no end-of-contents marker");
+  return {};
+}
+
+/// True if every element, all the way down, has a definite minimal length and no OCTET STRING is
+/// constructed.
+bool is_der(ByteView bytes, std::size_t depth) {
+  if (depth > depth_max) return false;
+  Reader reader(bytes);
+  while (!reader.empty()) {
+    const auto element = reader.next();
+    if (!element || element->tag == (tag::octet_string | 0x20)) return false;
+    if ((element->tag & 0x20) != 0 && !is_der(element->content, depth + 1)) return false;
+  }
+  return true;
+}
+
+Result<int> two_digits(ByteView text, std::size_t at) {
+  if (text[at] < '0' || text[at] > '9' || text[at + 1] < '0' || text[at + 1] > '9') {
+    return fail(Errc::malformed, "ASN.1: a time with something else than digits");
+  }
+  return (text[at] - '0') * 10 + (text[at + 1] - '0');
+}
+
+void append_utf8(std::string& out, std::uint32_t c) {
+  if (c < 0x80) {
+    out += static_cast<char>(c);
+  } else if (c < 0x800) {
+    out += static_cast<char>(0xC0 | c >> 6);
+    out += static_cast<char>(0x80 | (c & 0x3F));
+  } else {
+    out += static_cast<char>(0xE0 | c >> 12);
+    out += static_cast<char>(0x80 | (c >> 6 & 0x3F));
+    out += static_cast<char>(0x80 | (c & 0x3F));
+  }
+}
+
+}  // namespace
+
+std::optional<std::uint8_t> Reader::peek() const {
+  if (rest_.empty()) return std::nullopt;
+  return rest_[0];
+}
+
+Result<Element> Reader::next() {
+  if (rest_.empty()) return fail(Errc::malformed, "ASN.1: nothing left where a value must be");
+  if ((rest_[0] & 0x1F) == 0x1F) return fail(Errc::malformed, "ASN.1: a multi-octet tag");
+  std::size_t at = 1;
+  UMBRA_TRY(const std::size_t length, read_length(rest_, at, true));
+  if (length > rest_.size() - at) return fail(Errc::malformed, "ASN.1: a value runs past the end");
+  const Element element{rest_[0], rest_.subspan(at, length), rest_.first(at + length)};
+  rest_ = rest_.subspan(at + length);
+  return element;
+}
+
+Result<Element> Reader::expect(std::uint8_t tag, const char* what) {
+  if (peek() != tag) return fail(Errc::malformed, std::string("ASN.1: expected ") + what);
+  return next();
+}
+
+Result<std::optional<Element>> Reader::take_if(std::uint8_t tag) {
+  if (peek() != tag) return std::optional<Element>{};
+  UMBRA_TRY(const Element element, next());
+  return std::optional<Element>{element};
+}
+
+Result<void> Reader::finish(const char* what) const {
+  if (!rest_.empty()) return fail(Errc::malformed, std::string("ASN.1: more than ") + what);
+  return {};
+}
+
+Result<Element> parse_one(ByteView bytes, std::uint8_t tag, const char* what) {
+  Reader reader(bytes);
+  UMBRA_TRY(const Element element, reader.expect(tag, what));
+  UMBRA_CHECK(reader.finish(what));
+  return element;
+}
+
+Result<std::uint32_t> parse_uint(const Element& element) {
+  if (element.tag != tag::integer || element.content.empty() || element.content.size() > 5 ||
+      (element.content[0] & 0x80) != 0 ||
+      (element.content.size() == 5 && element.content[0] != 0)) {
+    return fail(Errc::malformed, "ASN.1: expected a small INTEGER");
+  }
+  std::uint32_t value = 0;
+  for (const std::uint8_t octet : element.content) value = value << 8 | octet;
+  return value;
+}
+
+Result<Time> parse_time(const Element& element) {
+  const ByteView text = element.content;
+  std::size_t at = 0;
+  int year = 0;
+  if (element.tag == tag::utc_time && text.size() == 13) {
+    UMBRA_TRY(const int short_year, two_digits(text, 0));
+    year = short_year < 50 ? 2000 + short_year : 1900 + short_year;
+    at = 2;
+  } else if (element.tag == tag::generalized_time && text.size() == 15) {
+    UMBRA_TRY(const int century, two_digits(text, 0));
+    UMBRA_TRY(const int short_year, two_digits(text, 2));
+    year = century * 100 + short_year;
+    at = 4;
+  } else {
+    return fail(Errc::malformed, "ASN.1: expected a time with seconds and Z");
+  }
+  UMBRA_TRY(const int month, two_digits(text, at));
+  UMBRA_TRY(const int day, two_digits(text, at + 2));
+  UMBRA_TRY(const int hour, two_digits(text, at + 4));
+  UMBRA_TRY(const int minute, two_digits(text, at + 6));
+  UMBRA_TRY(const int second, two_digits(text, at + 8));
+  const std::chrono::year_month_day date{std::chrono::year{year},
+                                         std::chrono::month{static_cast<unsigned>(month)},
+                                         std::chrono::day{static_cast<unsigned>(day)}};
+  if (text[at + 10] != 'Z' || !date.ok() || hour > 23 || minute > 59 || second > 59) {
+    return fail(Errc::malformed, "ASN.1: a time that cannot be");
+  }
+  return Time{std::chrono::sys_days{date}} + std::chrono::hours{hour} +
+         std::chrono::minutes{minute} + Seconds{second};
+}
+
+Result<std::string> parse_text(const Element& element) {
+  switch (element.tag) {
+    case tag::printable_string:
+    case tag::ia5_string:
+    case tag::utf8_string:
+      return std::string(as_text(element.content));
+    case tag::t61_string: {
+      std::string out;
+      for (const std::uint8_t c : element.content) append_utf8(out, c);
+      return out;
+    }
+    case tag::bmp_string: {
+      if (element.content.size() % 2 != 0)
+        return fail(Errc::malformed, "ASN.1: half a BMPString character");
+      std::string out;
+      for (std::size_t i = 0; i < element.content.size(); i += 2) {
+        append_utf8(out,
+                    static_cast<std::uint32_t>(element.content[i] << 8 | element.content[i + 1]));
+      }
+      return out;
+    }
+    default:
+      return fail(Errc::malformed, "ASN.1: expected a string");
+  }
+}
+
+Result<Bytes> from_ber(ByteView ber) {
+  if (is_der(ber, 0)) return to_bytes(ber);
+  Bytes out;
+  out.reserve(ber.size());
+  std::size_t at = 0;
+  UMBRA_CHECK(transcode(ber, at, false, 0, out));
+  return out;
+}
+
+Bytes tlv(std::uint8_t tag, ByteView content) {
+  Bytes out;
+  out.reserve(content.size() + 6);
+  put_header(out, tag, content.size());
+  out.insert(out.end(), content.begin(), content.end());
+  return out;
+}
+
+Bytes concat(std::initializer_list<ByteView> parts) {
+  std::size_t size = 0;
+  for (const ByteView part : parts) size += part.size();
+  Bytes out;
+  out.reserve(size);
+  for (const ByteView part : parts) out.insert(out.end(), part.begin(), part.end());
+  return out;
+}
+
+Bytes set_of(std::vector<Bytes> parts) {
+  std::sort(parts.begin(), parts.end());
+  Bytes content;
+  for (const Bytes& part : parts) content.insert(content.end(), part.begin(), part.end());
+  return tlv(tag::set, content);
+}
+
+Bytes unsigned_integer(ByteView big_endian) {
+  while (!big_endian.empty() && big_endian[0] == 0) big_endian = big_endian.subspan(1);
+  Bytes content;
+  if (big_endian.empty() || (big_endian[0] & 0x80) != 0) content.push_back(0);
+  content.insert(content.end(), big_endian.begin(), big_endian.end());
+  return tlv(tag::integer, content);
+}
+
+Bytes small_integer(std::uint32_t value) {
+  const Bytes octets = {static_cast<std::uint8_t>(value >> 24),
+                        static_cast<std::uint8_t>(value >> 16),
+                        static_cast<std::uint8_t>(value >> 8), static_cast<std::uint8_t>(value)};
+  return unsigned_integer(octets);
+}
+
+Bytes object_identifier(std::string_view dotted) {
+  Bytes content;
+  std::uint32_t first = 0;
+  std::size_t index = 0;
+  const char* at = dotted.data();
+  const char* const end = dotted.data() + dotted.size();
+  while (at < end) {
+    std::uint32_t arc = 0;
+    at = std::from_chars(at, end, arc).ptr;
+    if (at < end) ++at;
+    if (index == 0) {
+      first = arc;
+    } else {
+      if (index == 1) arc += first * 40;
+      bool started = false;
+      for (int shift = 28; shift >= 0; shift -= 7) {
+        const auto digit = static_cast<std::uint8_t>(arc >> shift & 0x7F);
+        if (digit == 0 && !started && shift != 0) continue;
+        started = true;
+        content.push_back(static_cast<std::uint8_t>(digit | (shift != 0 ? 0x80 : 0)));
+      }
+    }
+    ++index;
+  }
+  return tlv(tag::oid, content);
+}
+
+std::string to_dotted(ByteView oid_content) {
+  std::string out;
+  std::uint64_t arc = 0;
+  bool first = true;
+  for (const std::uint8_t octet : oid_content) {
+    arc = arc << 7 | (octet & 0x7F);
+    if (arc >> 56 != 0) return "";
+    if ((octet & 0x80) != 0) continue;
+    if (first) {
+      const std::uint64_t root = std::min<std::uint64_t>(arc / 40, 2);
+      out = std::to_string(root) + "." + std::to_string(arc - root * 40);
+      first = false;
+    } else {
+      out += "." + std::to_string(arc);
+    }
+    arc = 0;
+  }
+  return out;
+}
+
+Bytes bit_string_of(ByteView octets) {
+  const std::uint8_t unused = 0;
+  return tlv(tag::bit_string, concat({ByteView(&unused, 1), octets}));
+}
+
+Bytes time(Time at) {
+  std::string text = to_rfc3339(at);  // 2017-10-08T12:14:16Z
+  std::erase_if(text, [](char c) { return c == '-' || c == ':' || c == 'T'; });
+  const int year = std::stoi(text.substr(0, 4));
+  if (year >= 1950 && year < 2050) return tlv(tag::utc_time, as_bytes(text.substr(2)));
+  return tlv(tag::generalized_time, as_bytes(text));
+}
+
+Bytes printable(std::string_view text) { return tlv(tag::printable_string, as_bytes(text)); }
+
+}  // namespace umbra::x509::der

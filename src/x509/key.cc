@@ -1,0 +1,321 @@
+#include "x509/key.h"
+
+#include <openssl/pem.h>
+#include <openssl/rsa.h>
+
+#include <array>
+#include <mutex>
+
+#include "x509/der.h"
+#include "x509/digest_engine.h"
+#include "x509/ossl.h"
+
+namespace umbra::x509 {
+namespace {
+
+constexpr std::string_view oid_rsa = "1.2.840.113549.1.1.1";
+constexpr std::string_view oid_ec = "1.2.840.10045.2.1";
+// The passphrase is 32 random octets unless the operator chose his own; the rounds are for that
+// case.
+constexpr int pbkdf2_rounds = 100000;
+
+struct Curve {
+  std::string_view oid;
+  const char* name;
+  int bits;
+};
+constexpr std::array<Curve, 3> curves = {{{"1.2.840.10045.3.1.7", "P-256", 256},
+                                          {"1.3.132.0.34", "P-384", 384},
+                                          {"1.3.132.0.35", "P-521", 521}}};
+
+std::shared_ptr<evp_pkey_st> shared(ossl::Pkey key) {
+  EVP_PKEY* const raw = key.release();
+  return {raw, [](evp_pkey_st* p) { EVP_PKEY_free(p); }};
+}
+
+Result<ossl::Pkey> from_params(const char* type, OSSL_PARAM_BLD* builder) {
+  const ossl::Params params(OSSL_PARAM_BLD_to_param(builder));
+  const ossl::PkeyContext context(EVP_PKEY_CTX_new_from_name(nullptr, type, nullptr));
+  EVP_PKEY* raw = nullptr;
+  if (!params || !context || EVP_PKEY_fromdata_init(context.get()) != 1 ||
+      EVP_PKEY_fromdata(context.get(), &raw, EVP_PKEY_PUBLIC_KEY, params.get()) != 1) {
+    return ossl::failed(Errc::malformed, "a public key OpenSSL does not take");
+  }
+  return ossl::Pkey(raw);
+}
+
+/// RSAPublicKey ::= SEQUENCE { modulus INTEGER, publicExponent INTEGER }, RFC 8017 A.1.1.
+struct RsaNumbers {
+  ByteView modulus;
+  ByteView exponent;
+  int bits;
+};
+Result<RsaNumbers> parse_rsa(ByteView key_bits) {
+  UMBRA_TRY(const der::Element outer,
+            der::parse_one(key_bits, der::tag::sequence, "an RSAPublicKey"));
+  der::Reader reader(outer.content);
+  UMBRA_TRY(const der::Element n, reader.expect(der::tag::integer, "an RSA modulus"));
+  UMBRA_TRY(const der::Element e, reader.expect(der::tag::integer, "an RSA exponent"));
+  UMBRA_CHECK(reader.finish("an RSAPublicKey"));
+  const auto magnitude = [](ByteView in) {
+    while (!in.empty() && in[0] == 0) in = in.subspan(1);
+    return in;
+  };
+  if (n.content.empty() || (n.content[0] & 0x80) != 0 || e.content.empty() ||
+      (e.content[0] & 0x80) != 0) {
+    return fail(Errc::malformed, "an RSA key with a negative number");
+  }
+  const ByteView modulus = magnitude(n.content);
+  const ByteView exponent = magnitude(e.content);
+  if (modulus.empty() || exponent.empty() || exponent.size() > 8 || (exponent.back() & 1) == 0 ||
+      (exponent.size() == 1 && exponent[0] == 1) || (modulus.back() & 1) == 0) {
+    return fail(Errc::malformed, "an RSA key whose numbers cannot be");
+  }
+  int bits = static_cast<int>(modulus.size()) * 8;
+  for (std::uint8_t top = modulus[0]; (top & 0x80) == 0; top = static_cast<std::uint8_t>(top << 1))
+    --bits;
+  if (bits < 512 || bits > 8192)
+    return fail(Errc::unsupported, "an RSA key outside 512 to 8192 bits");
+  return RsaNumbers{modulus, exponent, bits};
+}
+
+Result<ossl::Pkey> build_rsa(ByteView key_bits) {
+  UMBRA_TRY(const RsaNumbers numbers, parse_rsa(key_bits));
+  const ossl::Bn n(
+      BN_bin2bn(numbers.modulus.data(), static_cast<int>(numbers.modulus.size()), nullptr));
+  const ossl::Bn e(
+      BN_bin2bn(numbers.exponent.data(), static_cast<int>(numbers.exponent.size()), nullptr));
+  const ossl::ParamsBuilder builder(OSSL_PARAM_BLD_new());
+  if (!n || !e || !builder || OSSL_PARAM_BLD_push_BN(builder.get(), "n", n.get()) != 1 ||
+      OSSL_PARAM_BLD_push_BN(builder.get(), "e", e.get()) != 1) {
+    return ossl::failed(Errc::crypto, "building an RSA key");
+  }
+  return from_params("RSA", builder.get());
+}
+
+Result<ossl::Pkey> build_ec(ByteView point, const Curve& curve) {
+  const ossl::ParamsBuilder builder(OSSL_PARAM_BLD_new());
+  if (!builder || OSSL_PARAM_BLD_push_utf8_string(builder.get(), "group", curve.name, 0) != 1 ||
+      OSSL_PARAM_BLD_push_octet_string(builder.get(), "pub", point.data(), point.size()) != 1) {
+    return ossl::failed(Errc::crypto, "building an EC key");
+  }
+  return from_params("EC", builder.get());
+}
+
+Result<Bytes> spki_of(EVP_PKEY* key) {
+  std::uint8_t* raw = nullptr;
+  const int size = i2d_PUBKEY(key, &raw);
+  if (size <= 0) return ossl::failed(Errc::crypto, "encoding a public key");
+  Bytes out(raw, raw + size);
+  OPENSSL_free(raw);
+  return out;
+}
+
+std::string bio_text(BIO* bio) {
+  char* data = nullptr;
+  const long size = BIO_get_mem_data(bio, &data);
+  return {data, static_cast<std::size_t>(size)};
+}
+
+}  // namespace
+
+/// OpenSSL's form of the key, made when first used: a key that is only stored or compared never
+/// pays for it.
+struct PublicKey::Engine {
+  std::once_flag once;
+  std::shared_ptr<evp_pkey_st> key;
+  Error error{Errc::malformed, ""};
+};
+
+Result<PublicKey> PublicKey::from_spki(ByteView der) {
+  UMBRA_TRY(const der::Element outer,
+            der::parse_one(der, der::tag::sequence, "a SubjectPublicKeyInfo"));
+  der::Reader reader(outer.content);
+  UMBRA_TRY(const der::Element algorithm,
+            reader.expect(der::tag::sequence, "a key's AlgorithmIdentifier"));
+  UMBRA_TRY(const der::Element bits, reader.expect(der::tag::bit_string, "a key's BIT STRING"));
+  UMBRA_CHECK(reader.finish("a SubjectPublicKeyInfo"));
+  if (bits.content.empty() || bits.content[0] != 0)
+    return fail(Errc::malformed, "a key with unused bits");
+  const ByteView key_bits = bits.content.subspan(1);
+  der::Reader parameters(algorithm.content);
+  UMBRA_TRY(const der::Element oid, parameters.expect(der::tag::oid, "a key's algorithm"));
+  const std::string name = der::to_dotted(oid.content);
+
+  PublicKey key;
+  if (name == oid_rsa) {
+    UMBRA_TRY(const RsaNumbers numbers, parse_rsa(key_bits));
+    key.algorithm_ = KeyAlgorithm::rsa;
+    key.bits_ = numbers.bits;
+  } else if (name == oid_ec) {
+    UMBRA_TRY(const der::Element curve_oid, parameters.expect(der::tag::oid, "a named curve"));
+    const std::string curve_name = der::to_dotted(curve_oid.content);
+    for (const Curve& curve : curves) {
+      if (curve_name == curve.oid) key.bits_ = curve.bits;
+    }
+    const auto field = static_cast<std::size_t>((key.bits_ + 7) / 8);
+    if (key.bits_ == 0 || key_bits.size() != 1 + 2 * field || key_bits[0] != 4) {
+      return fail(Errc::unsupported,
+                  "an EC key that is not an uncompressed point on P-256, P-384 or P-521");
+    }
+    key.algorithm_ = KeyAlgorithm::ec;
+  } else {
+    return fail(Errc::unsupported, "key algorithm " + name);
+  }
+  key.spki_ = to_bytes(der);
+  key.key_bits_ = to_bytes(key_bits);
+  key.engine_ = std::make_shared<Engine>();
+  return key;
+}
+
+Result<evp_pkey_st*> PublicKey::engine() const {
+  std::call_once(engine_->once, [this] {
+    Result<ossl::Pkey> built = tl::unexpected(Error{Errc::unsupported, "key"});
+    if (algorithm_ == KeyAlgorithm::rsa) {
+      built = build_rsa(key_bits_);
+    } else {
+      for (const Curve& curve : curves) {
+        if (curve.bits == bits_) built = build_ec(key_bits_, curve);
+      }
+    }
+    if (built) {
+      engine_->key = shared(*std::move(built));
+    } else {
+      engine_->error = built.error();
+    }
+  });
+  if (!engine_->key) return tl::unexpected(engine_->error);
+  return engine_->key.get();
+}
+
+Bytes PublicKey::key_identifier() const { return hash(Digest::sha1, key_bits_); }
+
+Result<void> PublicKey::verify(const SignatureAlgorithm& algorithm, ByteView data,
+                               ByteView signature) const {
+  if (algorithm.key != algorithm_)
+    return fail(Errc::unsupported, "a signature algorithm of another kind of key");
+  UMBRA_TRY(evp_pkey_st* const key, engine());
+  const Bytes digest = hash(algorithm.digest, data);
+  const ossl::PkeyContext context(EVP_PKEY_CTX_new_from_pkey(nullptr, key, nullptr));
+  if (!context || EVP_PKEY_verify_init(context.get()) != 1 ||
+      (algorithm_ == KeyAlgorithm::rsa &&
+       EVP_PKEY_CTX_set_rsa_padding(context.get(), RSA_PKCS1_PADDING) != 1) ||
+      EVP_PKEY_CTX_set_signature_md(context.get(), evp_md(algorithm.digest)) != 1) {
+    return ossl::failed(Errc::crypto, "preparing to verify a signature");
+  }
+  if (EVP_PKEY_verify(context.get(), signature.data(), signature.size(), digest.data(),
+                      digest.size()) != 1) {
+    return ossl::failed(Errc::crypto, "the signature does not match");
+  }
+  return {};
+}
+
+Result<Bytes> PublicKey::encrypt(ByteView secret) const {
+  if (algorithm_ != KeyAlgorithm::rsa)
+    return fail(Errc::unsupported, "an envelope needs an RSA key");
+  UMBRA_TRY(evp_pkey_st* const key, engine());
+  const ossl::PkeyContext context(EVP_PKEY_CTX_new_from_pkey(nullptr, key, nullptr));
+  Bytes out(static_cast<std::size_t>((bits_ + 7) / 8));
+  std::size_t size = out.size();
+  if (!context || EVP_PKEY_encrypt_init(context.get()) != 1 ||
+      EVP_PKEY_CTX_set_rsa_padding(context.get(), RSA_PKCS1_PADDING) != 1 ||
+      EVP_PKEY_encrypt(context.get(), out.data(), &size, secret.data(), secret.size()) != 1) {
+    return ossl::failed(Errc::crypto, "encrypting for a public key");
+  }
+  out.resize(size);
+  return out;
+}
+
+Result<PrivateKey> PrivateKey::adopt(std::shared_ptr<evp_pkey_st> key) {
+  UMBRA_TRY(const Bytes spki, spki_of(key.get()));
+  UMBRA_TRY(PublicKey pub, PublicKey::from_spki(spki));
+  return PrivateKey(std::move(key), std::move(pub));
+}
+
+Result<PrivateKey> PrivateKey::generate_rsa(int bits) {
+  if (bits < 1024 || bits > 8192)
+    return fail(Errc::unsupported, "an RSA key has 1024 to 8192 bits");
+  ossl::Pkey key(EVP_RSA_gen(static_cast<unsigned>(bits)));
+  if (!key) return ossl::failed(Errc::crypto, "generating an RSA key");
+  return adopt(shared(std::move(key)));
+}
+
+Result<Bytes> PrivateKey::seal(std::string_view passphrase) const {
+  const ossl::Pkcs8 plain(EVP_PKEY2PKCS8(key_.get()));
+  if (!plain) return ossl::failed(Errc::crypto, "sealing a key");
+  X509_ALGOR* const algorithm =
+      PKCS5_pbe2_set_iv(EVP_aes_256_cbc(), pbkdf2_rounds, nullptr, 0, nullptr, NID_hmacWithSHA256);
+  const ossl::Sealed sealed(
+      algorithm == nullptr ? nullptr
+                           : PKCS8_set0_pbe(passphrase.data(), static_cast<int>(passphrase.size()),
+                                            plain.get(), algorithm));
+  std::uint8_t* raw = nullptr;
+  const int size = sealed ? i2d_X509_SIG(sealed.get(), &raw) : 0;
+  if (size <= 0) return ossl::failed(Errc::crypto, "sealing a key");
+  Bytes out(raw, raw + size);
+  OPENSSL_free(raw);
+  return out;
+}
+
+Result<PrivateKey> PrivateKey::unseal(ByteView encrypted_pkcs8, std::string_view passphrase) {
+  const std::uint8_t* at = encrypted_pkcs8.data();
+  const ossl::Sealed sealed(d2i_X509_SIG(nullptr, &at, static_cast<long>(encrypted_pkcs8.size())));
+  if (!sealed) return ossl::failed(Errc::malformed, "a stored key is not an encrypted PKCS #8");
+  const ossl::Pkcs8 plain(
+      PKCS8_decrypt(sealed.get(), passphrase.data(), static_cast<int>(passphrase.size())));
+  if (!plain) return ossl::failed(Errc::crypto, "a stored key does not open with this passphrase");
+  ossl::Pkey key(EVP_PKCS82PKEY(plain.get()));
+  if (!key) return ossl::failed(Errc::malformed, "a stored key that OpenSSL does not take");
+  return adopt(shared(std::move(key)));
+}
+
+Result<std::string> PrivateKey::to_pem() const {
+  const ossl::Bio bio(BIO_new(BIO_s_secmem()));
+  if (!bio || PEM_write_bio_PKCS8PrivateKey(bio.get(), key_.get(), nullptr, nullptr, 0, nullptr,
+                                            nullptr) != 1) {
+    return ossl::failed(Errc::crypto, "writing a key as PEM");
+  }
+  return bio_text(bio.get());
+}
+
+Result<PrivateKey> PrivateKey::from_pem(std::string_view pem) {
+  const ossl::Bio bio(BIO_new_mem_buf(pem.data(), static_cast<int>(pem.size())));
+  // An empty passphrase callback: OpenSSL would otherwise ask on the terminal.
+  ossl::Pkey key(PEM_read_bio_PrivateKey(
+      bio.get(), nullptr, [](char*, int, int, void*) { return 0; }, nullptr));
+  if (!key) return ossl::failed(Errc::malformed, "not an unencrypted private key in PEM");
+  return adopt(shared(std::move(key)));
+}
+
+Result<Bytes> PrivateKey::sign(Digest digest, ByteView data) const {
+  const Bytes digested = hash(digest, data);
+  const ossl::PkeyContext context(EVP_PKEY_CTX_new_from_pkey(nullptr, key_.get(), nullptr));
+  Bytes out(static_cast<std::size_t>(EVP_PKEY_get_size(key_.get())));
+  std::size_t size = out.size();
+  if (!context || EVP_PKEY_sign_init(context.get()) != 1 ||
+      (public_.algorithm() == KeyAlgorithm::rsa &&
+       EVP_PKEY_CTX_set_rsa_padding(context.get(), RSA_PKCS1_PADDING) != 1) ||
+      EVP_PKEY_CTX_set_signature_md(context.get(), evp_md(digest)) != 1 ||
+      EVP_PKEY_sign(context.get(), out.data(), &size, digested.data(), digested.size()) != 1) {
+    return ossl::failed(Errc::crypto, "signing");
+  }
+  out.resize(size);
+  return out;
+}
+
+Result<Bytes> PrivateKey::decrypt(ByteView encrypted) const {
+  const ossl::PkeyContext context(EVP_PKEY_CTX_new_from_pkey(nullptr, key_.get(), nullptr));
+  Bytes out(static_cast<std::size_t>(EVP_PKEY_get_size(key_.get())));
+  std::size_t size = out.size();
+  if (public_.algorithm() != KeyAlgorithm::rsa || !context ||
+      EVP_PKEY_decrypt_init(context.get()) != 1 ||
+      EVP_PKEY_CTX_set_rsa_padding(context.get(), RSA_PKCS1_PADDING) != 1 ||
+      EVP_PKEY_decrypt(context.get(), out.data(), &size, encrypted.data(), encrypted.size()) != 1) {
+    wipe(out);
+    return ossl::failed(Errc::crypto, "the envelope's key does not open");
+  }
+  out.resize(size);
+  return out;
+}
+
+}  // namespace umbra::x509

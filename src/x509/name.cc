@@ -1,0 +1,331 @@
+#include "x509/name.h"
+
+#include <algorithm>
+#include <array>
+#include <cctype>
+
+#include <fmt/format.h>
+
+#include "x509/der.h"
+
+namespace umbra::x509 {
+namespace {
+
+constexpr std::size_t name_octets_max = 4096;
+
+struct TypeRow {
+  std::string_view oid;
+  std::string_view shown;                    ///< as IOS prints it
+  std::array<std::string_view, 3> accepted;  ///< as typed, lower case
+  std::uint8_t string_tag;  ///< 0 = PrintableString where possible, UTF8String else
+};
+constexpr std::array<TypeRow, 15> type_rows = {{
+    {"2.5.4.3", "cn", {"cn", "", ""}, 0},
+    {"2.5.4.11", "ou", {"ou", "", ""}, 0},
+    {"2.5.4.10", "o", {"o", "", ""}, 0},
+    {"2.5.4.7", "l", {"l", "", ""}, 0},
+    {"2.5.4.8", "st", {"st", "s", ""}, 0},
+    {"2.5.4.6", "c", {"c", "", ""}, der::tag::printable_string},
+    {"2.5.4.5", "serialNumber", {"serialnumber", "", ""}, der::tag::printable_string},
+    {"2.5.4.4", "sn", {"sn", "surname", ""}, 0},
+    {"2.5.4.42", "gn", {"gn", "givenname", ""}, 0},
+    {"2.5.4.12", "t", {"t", "title", ""}, 0},
+    {"2.5.4.46", "dnQualifier", {"dnqualifier", "", ""}, der::tag::printable_string},
+    {"1.2.840.113549.1.9.1", "e", {"e", "email", "emailaddress"}, der::tag::ia5_string},
+    {"1.2.840.113549.1.9.2",
+     "hostname",
+     {"hostname", "unstructuredname", ""},
+     der::tag::ia5_string},
+    {"1.2.840.113549.1.9.8",
+     "ipaddress",
+     {"ipaddress", "unstructuredaddress", "ip"},
+     der::tag::printable_string},
+    {"0.9.2342.19200300.100.1.25", "dc", {"dc", "", ""}, der::tag::ia5_string},
+}};
+
+struct Attribute {
+  std::string oid;
+  std::uint8_t tag;
+  ByteView content;
+};
+using Rdn = std::vector<Attribute>;
+
+Result<std::vector<Rdn>> parse_rdns(ByteView der) {
+  UMBRA_TRY(const der::Element outer, der::parse_one(der, der::tag::sequence, "a Name"));
+  std::vector<Rdn> rdns;
+  for (der::Reader sets(outer.content); !sets.empty();) {
+    UMBRA_TRY(const der::Element set, sets.expect(der::tag::set, "a relative distinguished name"));
+    Rdn rdn;
+    for (der::Reader members(set.content); !members.empty();) {
+      UMBRA_TRY(const der::Element member, members.expect(der::tag::sequence, "a name attribute"));
+      der::Reader fields(member.content);
+      UMBRA_TRY(const der::Element oid, fields.expect(der::tag::oid, "a name attribute's type"));
+      UMBRA_TRY(const der::Element value, fields.next());
+      UMBRA_CHECK(fields.finish("a name attribute"));
+      rdn.push_back({der::to_dotted(oid.content), value.tag, value.content});
+    }
+    if (rdn.empty()) return fail(Errc::malformed, "ASN.1: an empty relative distinguished name");
+    rdns.push_back(std::move(rdn));
+  }
+  return rdns;
+}
+
+bool is_printable(std::string_view text) {
+  return std::all_of(text.begin(), text.end(), [](char c) {
+    return std::isalnum(static_cast<unsigned char>(c)) != 0 ||
+           std::string_view(" '()+,-./:=?").find(c) != std::string_view::npos;
+  });
+}
+
+bool is_utf8(std::string_view text) {
+  for (std::size_t i = 0; i < text.size();) {
+    const auto c = static_cast<unsigned char>(text[i]);
+    const std::size_t more = c < 0x80                ? 0
+                             : c >= 0xC2 && c < 0xE0 ? 1
+                             : c >= 0xE0 && c < 0xF0 ? 2
+                             : c >= 0xF0 && c < 0xF5 ? 3
+                                                     : 9;
+    if (more == 9 || text.size() - i <= more) return false;
+    for (std::size_t k = 1; k <= more; ++k) {
+      if ((static_cast<unsigned char>(text[i + k]) & 0xC0) != 0x80) return false;
+    }
+    i += more + 1;
+  }
+  return true;
+}
+
+Bytes attribute_der(std::string_view oid, std::uint8_t wanted_tag, std::string_view value) {
+  std::uint8_t tag = wanted_tag;
+  if (tag == 0) tag = is_printable(value) ? der::tag::printable_string : der::tag::utf8_string;
+  return der::sequence({der::object_identifier(oid), der::tlv(tag, as_bytes(value))});
+}
+
+const TypeRow* type_of(std::string_view typed) {
+  std::string lower(typed);
+  std::transform(lower.begin(), lower.end(), lower.begin(),
+                 [](unsigned char c) { return static_cast<char>(std::tolower(c)); });
+  for (const TypeRow& row : type_rows) {
+    if (std::find(row.accepted.begin(), row.accepted.end(), lower) != row.accepted.end())
+      return &row;
+  }
+  return nullptr;
+}
+
+bool is_dotted_oid(std::string_view text) {
+  return text.size() >= 3 && text.size() <= 64 &&
+         (text[0] == '0' || text[0] == '1' || text[0] == '2') && text[1] == '.' &&
+         text.back() != '.' && text.find("..") == std::string_view::npos &&
+         text.find_first_not_of("0123456789.") == std::string_view::npos;
+}
+
+/// Splits at unprotected separators and removes the protection of what is in between at the last
+/// level.
+struct Piece {
+  std::string text;  ///< still protected
+  char end;          ///< ',' or '+' or 0
+};
+Result<std::vector<Piece>> split(std::string_view text) {
+  std::vector<Piece> pieces;
+  std::string piece;
+  bool quoted = false;
+  for (std::size_t i = 0; i < text.size(); ++i) {
+    const char c = text[i];
+    if (c == '\\') {
+      if (i + 1 == text.size()) return fail(Errc::malformed, "a backslash at the end of a name");
+      piece += c;
+      piece += text[++i];
+      continue;
+    }
+    if (c == '"') quoted = !quoted;
+    if (!quoted && (c == ',' || c == '+')) {
+      pieces.push_back({piece, c});
+      piece.clear();
+      continue;
+    }
+    piece += c;
+  }
+  if (quoted) return fail(Errc::malformed, "a quotation mark that is not closed in a name");
+  pieces.push_back({piece, '\0'});
+  return pieces;
+}
+
+std::string trimmed(std::string_view text) {
+  const std::size_t first = text.find_first_not_of(' ');
+  if (first == std::string_view::npos) return "";
+  return std::string(text.substr(first, text.find_last_not_of(' ') - first + 1));
+}
+
+std::string unprotected(std::string_view text) {
+  std::string out;
+  for (std::size_t i = 0; i < text.size(); ++i) {
+    if (text[i] == '\\' && i + 1 < text.size()) {
+      out += text[++i];
+    } else if (text[i] != '"') {
+      out += text[i];
+    }
+  }
+  return out;
+}
+
+std::string escaped(std::string_view text) {
+  std::string out;
+  for (const char c : text) {
+    const auto octet = static_cast<unsigned char>(c);
+    if (octet < 0x20 || octet == 0x7F) {
+      out += fmt::format("\\{:02X}", octet);
+    } else {
+      out += c;
+    }
+  }
+  return out;
+}
+
+std::string shown(const Attribute& attribute) {
+  std::string type = attribute.oid;
+  for (const TypeRow& row : type_rows) {
+    if (row.oid == attribute.oid) type = row.shown;
+  }
+  const auto text = der::parse_text({attribute.tag, attribute.content, {}});
+  return type + "=" + (text && is_utf8(*text) ? escaped(*text) : "#" + to_hex(attribute.content));
+}
+
+/// RFC 5280 7.1: string types compared without case (ASCII) and with runs of blanks folded; others
+/// octet by octet.
+std::string canonical(const Attribute& attribute) {
+  const auto text = der::parse_text({attribute.tag, attribute.content, {}});
+  if (!text)
+    return fmt::format("{}#{:02X}{}", attribute.oid, attribute.tag, to_hex(attribute.content));
+  std::string out = attribute.oid + "=";
+  bool blank = false;
+  for (const char c : trimmed(*text)) {
+    if (c == ' ') {
+      blank = true;
+      continue;
+    }
+    if (blank) out += ' ';
+    blank = false;
+    out += static_cast<char>(std::tolower(static_cast<unsigned char>(c)));
+  }
+  return out;
+}
+
+}  // namespace
+
+Name::Name() : der_(der::sequence({})) {}
+
+Result<Name> Name::from_der(ByteView der) {
+  if (der.size() > name_octets_max) return fail(Errc::malformed, "a name of more than 4096 octets");
+  UMBRA_CHECK(parse_rdns(der));
+  Name name;
+  name.der_ = to_bytes(der);
+  return name;
+}
+
+Result<Name> Name::from_ios(std::string_view text, const DeviceAttributes& device) {
+  std::vector<Bytes> rdns;  // as typed; reversed below
+  if (!trimmed(text).empty()) {
+    UMBRA_TRY(const auto pieces, split(text));
+    std::vector<Bytes> members;
+    for (const Piece& piece : pieces) {
+      const std::size_t equals = piece.text.find('=');
+      if (equals == std::string::npos) {
+        return fail(Errc::malformed,
+                    fmt::format("\"{}\" in a name is not TYPE=value", trimmed(piece.text)));
+      }
+      const std::string type = trimmed(std::string_view(piece.text).substr(0, equals));
+      const std::string value =
+          unprotected(trimmed(std::string_view(piece.text).substr(equals + 1)));
+      if (value.empty())
+        return fail(Errc::malformed, fmt::format("\"{}=\" in a name has no value", type));
+      if (!is_utf8(value))
+        return fail(Errc::malformed, fmt::format("the value of \"{}=\" is not UTF-8", type));
+      const TypeRow* row = type_of(type);
+      if (row == nullptr && !is_dotted_oid(type)) {
+        return fail(Errc::malformed, fmt::format("\"{}\" is no name type; known are cn, ou, o, l, "
+                                                 "st, c, e, dc, serialNumber, hostname",
+                                                 type));
+      }
+      if (row != nullptr && row->shown == "c" && value.size() != 2) {
+        return fail(Errc::malformed, "c= takes a country code of two letters");
+      }
+      members.push_back(attribute_der(row != nullptr ? row->oid : std::string_view(type),
+                                      row != nullptr ? row->string_tag : 0, value));
+      if (piece.end != '+') {
+        rdns.push_back(der::set_of(std::move(members)));
+        members.clear();
+      }
+    }
+  }
+  std::reverse(rdns.begin(), rdns.end());
+  std::vector<Bytes> own;
+  if (device.serial_number)
+    own.push_back(
+        attribute_der(oid_serial_number, der::tag::printable_string, *device.serial_number));
+  if (device.ip_address)
+    own.push_back(
+        attribute_der(oid_unstructured_address, der::tag::printable_string, *device.ip_address));
+  if (device.fqdn)
+    own.push_back(attribute_der(oid_unstructured_name, der::tag::ia5_string, *device.fqdn));
+  if (!own.empty()) rdns.push_back(der::set_of(std::move(own)));
+  Bytes content;
+  for (const Bytes& rdn : rdns) content.insert(content.end(), rdn.begin(), rdn.end());
+  return from_der(der::tlv(der::tag::sequence, content));
+}
+
+bool Name::empty() const { return der_.size() <= 2; }
+
+std::vector<std::string> Name::screen_lines() const {
+  std::vector<std::string> lines;
+  const auto rdns = parse_rdns(der_);
+  if (!rdns) return lines;
+  for (auto rdn = rdns->rbegin(); rdn != rdns->rend(); ++rdn) {
+    std::string line;
+    for (const Attribute& attribute : *rdn) {
+      if (!line.empty()) line += '+';
+      line += shown(attribute);
+    }
+    lines.push_back(std::move(line));
+  }
+  return lines;
+}
+
+std::string Name::joined(std::string_view separator) const {
+  std::string out;
+  for (const std::string& line : screen_lines()) {
+    if (!out.empty()) out += separator;
+    out += line;
+  }
+  return out;
+}
+
+std::optional<std::string> Name::first(std::string_view oid) const {
+  const auto rdns = parse_rdns(der_);
+  if (!rdns) return std::nullopt;
+  for (auto rdn = rdns->rbegin(); rdn != rdns->rend(); ++rdn) {
+    for (const Attribute& attribute : *rdn) {
+      if (attribute.oid != oid) continue;
+      const auto text = der::parse_text({attribute.tag, attribute.content, {}});
+      if (text) return escaped(*text);
+    }
+  }
+  return std::nullopt;
+}
+
+bool operator==(const Name& a, const Name& b) {
+  if (equal(a.der_, b.der_)) return true;
+  const auto left = parse_rdns(a.der_);
+  const auto right = parse_rdns(b.der_);
+  if (!left || !right || left->size() != right->size()) return false;
+  for (std::size_t i = 0; i < left->size(); ++i) {
+    std::vector<std::string> x;
+    std::vector<std::string> y;
+    for (const auto& attribute : (*left)[i]) x.push_back(canonical(attribute));
+    for (const auto& attribute : (*right)[i]) y.push_back(canonical(attribute));
+    std::sort(x.begin(), x.end());
+    std::sort(y.begin(), y.end());
+    if (x != y) return false;
+  }
+  return true;
+}
+
+}  // namespace umbra::x509
