@@ -10,6 +10,7 @@ namespace umbra::x509 {
 namespace {
 
 constexpr std::size_t certificate_octets_max = 65536;
+constexpr std::size_t extensions_max = 100;
 constexpr std::string_view oid_subject_key_id = "2.5.29.14";
 constexpr std::string_view oid_key_usage = "2.5.29.15";
 constexpr std::string_view oid_subject_alt_name = "2.5.29.17";
@@ -55,29 +56,43 @@ Result<std::vector<Extension>> parse_extensions(ByteView sequence_content) {
     UMBRA_TRY(const der::Element value,
               fields.expect(der::tag::octet_string, "an extension's value"));
     UMBRA_CHECK(fields.finish("an Extension"));
-    extensions.push_back({der::to_dotted(oid.content),
-                          critical && !critical->content.empty() && critical->content[0] != 0,
-                          to_bytes(value.content)});
+    const std::string name = der::to_dotted(oid.content);
+    if (name.empty() || (critical && critical->content.size() != 1)) {
+      return fail(Errc::malformed, "an extension that cannot be read");
+    }
+    // RFC 5280 4.2 forbids it, and whoever checks the first might issue the second.
+    if (find(extensions, name) != nullptr) {
+      return fail(Errc::malformed, "extension " + name + " comes twice");
+    }
+    if (extensions.size() == extensions_max) return fail(Errc::malformed, "too many extensions");
+    extensions.push_back({name, critical && critical->content[0] != 0, to_bytes(value.content)});
   }
   return extensions;
 }
 
-std::optional<KeyUsage> key_usage_of(const std::vector<Extension>& extensions) {
+std::optional<KeyUsage> key_usage_of(const std::vector<Extension>& extensions,
+                                     std::uint8_t unreadable_bits) {
   const Extension* const found = find(extensions, oid_key_usage);
   if (found == nullptr) return std::nullopt;
   const auto bits = der::parse_one(found->value, der::tag::bit_string, "a KeyUsage");
-  if (!bits || bits->content.size() < 2) return KeyUsage{0, found->critical};
+  if (!bits || bits->content.empty()) return KeyUsage{unreadable_bits, found->critical};
+  if (bits->content.size() == 1) return KeyUsage{0, found->critical};
   return KeyUsage{bits->content[1], found->critical};
 }
 
-bool asks_ca(const std::vector<Extension>& extensions) {
+/// BasicConstraints ::= SEQUENCE { cA BOOLEAN DEFAULT FALSE, pathLenConstraint INTEGER OPTIONAL }
+bool says_ca(const std::vector<Extension>& extensions, bool if_unreadable) {
   const Extension* const found = find(extensions, oid_basic_constraints);
   if (found == nullptr) return false;
   const auto outer = der::parse_one(found->value, der::tag::sequence, "BasicConstraints");
-  if (!outer) return true;  // what cannot be read is taken for the dangerous case
+  if (!outer) return if_unreadable;
   der::Reader fields(outer->content);
   const auto ca = fields.take_if(der::tag::boolean);
-  return ca && *ca && !(*ca)->content.empty() && (*ca)->content[0] != 0;
+  const auto path_length = fields.take_if(der::tag::integer);
+  if (!ca || !path_length || !fields.empty() || (*ca && (*ca)->content.size() != 1)) {
+    return if_unreadable;
+  }
+  return *ca && (*ca)->content[0] != 0;
 }
 
 Result<Certificate> Certificate::from_der(ByteView input) {
@@ -158,8 +173,10 @@ const Result<SignatureAlgorithm>& Certificate::signature_algorithm() const {
   return parsed_->algorithm;
 }
 const std::vector<Extension>& Certificate::extensions() const { return parsed_->extensions; }
-bool Certificate::is_ca() const { return asks_ca(parsed_->extensions); }
-std::optional<KeyUsage> Certificate::key_usage() const { return key_usage_of(parsed_->extensions); }
+bool Certificate::is_ca() const { return says_ca(parsed_->extensions, false); }
+std::optional<KeyUsage> Certificate::key_usage() const {
+  return key_usage_of(parsed_->extensions, 0);
+}
 
 std::optional<Bytes> Certificate::subject_key_id() const {
   const Extension* const found = find(parsed_->extensions, oid_subject_key_id);

@@ -5,6 +5,7 @@
 
 #include "vectors.h"
 #include "x509/crl.h"
+#include "x509/der.h"
 #include "x509/ossl.h"
 #include "x509/pkcs12.h"
 #include "x509/request.h"
@@ -121,6 +122,33 @@ TEST(Request, OpenSslVerifiesWhatWeSignAndWeReadItBack) {
   EXPECT_TRUE(ca.asks_for_ca());
   for (std::size_t cut = 0; cut < ours.der().size(); ++cut)
     EXPECT_FALSE(Request::from_der(ours.der().first(cut)));
+}
+
+TEST(Request, WhatCannotBeReadOrComesTwiceNeverHidesAWishForACa) {
+  const auto asked = [](std::vector<Extension> extensions) {
+    return sign_request({*Name::from_ios("CN=x"), std::nullopt, std::move(extensions)}, key(),
+                        Digest::sha256);
+  };
+  const Extension harmless{basic_constraints_ca().oid, true, der::sequence({})};
+  EXPECT_FALSE(asked({harmless})->asks_for_ca());
+  EXPECT_EQ(asked({harmless, basic_constraints_ca()}).error().code, Errc::malformed);
+  for (const Extension& known : {basic_constraints_ca(), key_usage({0xA0, false})}) {
+    EXPECT_TRUE(asked({{known.oid, false, Bytes{0x30, 0x05}}})->asks_for_ca());
+  }
+}
+
+TEST(Certificate, AnUnreadableBasicConstraintsMakesNoCa) {
+  const Name name = *Name::from_ios("CN=x");
+  const Certificate made =
+      *sign_certificate({.serial = Serial(1),
+                         .issuer = name,
+                         .subject = name,
+                         .not_before = start,
+                         .not_after = start + Days{1},
+                         .spki = to_bytes(key().public_key().spki()),
+                         .extensions = {{basic_constraints_ca().oid, true, Bytes{0x30, 0x05}}}},
+                        key(), Digest::sha256);
+  EXPECT_FALSE(made.is_ca());
 }
 
 TEST(Key, IsSealedUnderAPassphraseAndOpensWithItAlone) {

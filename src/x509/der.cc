@@ -294,12 +294,12 @@ Bytes small_integer(std::uint32_t value) {
 
 Bytes object_identifier(std::string_view dotted) {
   Bytes content;
-  std::uint32_t first = 0;
+  std::uint64_t first = 0;
   std::size_t index = 0;
   const char* at = dotted.data();
   const char* const end = dotted.data() + dotted.size();
   while (at < end) {
-    std::uint32_t arc = 0;
+    std::uint64_t arc = 0;
     at = std::from_chars(at, end, arc).ptr;
     if (at < end) ++at;
     if (index == 0) {
@@ -307,7 +307,7 @@ Bytes object_identifier(std::string_view dotted) {
     } else {
       if (index == 1) arc += first * 40;
       bool started = false;
-      for (int shift = 28; shift >= 0; shift -= 7) {
+      for (int shift = 63; shift >= 0; shift -= 7) {
         const auto digit = static_cast<std::uint8_t>(arc >> shift & 0x7F);
         if (digit == 0 && !started && shift != 0) continue;
         started = true;

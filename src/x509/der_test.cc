@@ -36,6 +36,14 @@ TEST(Der, WritesOidsIntegersAndTimesAsRfc5280HasThem) {
   }
 }
 
+TEST(Der, OidsWithWideArcsComeBackAsTheyWent) {
+  for (const char* dotted :
+       {"2.5.4.3", "1.2.840.113549.1.9.7", "2.999.1", "1.3.6.1.4.1.68719476736"}) {
+    const Bytes whole = der::object_identifier(dotted);
+    EXPECT_EQ(der::to_dotted(ByteView(whole).subspan(2)), dotted);
+  }
+}
+
 TEST(Der, MakesDefiniteFormOfIndefiniteAndConstructedOnes) {
   // SEQUENCE (indefinite) { OCTET STRING (constructed, indefinite) { "ab", "c" } }
   const Bytes ber = *from_hex("3080 2480 0402 6162 0401 63 0000 0000");

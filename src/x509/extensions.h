@@ -8,10 +8,14 @@
 /// What certificates and requests have in common: reading a list of extensions.
 namespace umbra::x509 {
 
-/// In: the contents of `Extensions ::= SEQUENCE OF Extension`. Errors: malformed.
+/// In: the contents of `Extensions ::= SEQUENCE OF Extension`. Errors: malformed, also on a
+/// type that comes twice and over 100 extensions.
 [[nodiscard]] Result<std::vector<Extension>> parse_extensions(ByteView sequence_content);
-[[nodiscard]] std::optional<KeyUsage> key_usage_of(const std::vector<Extension>& extensions);
-/// basicConstraints with CA:TRUE; an extension that cannot be read counts as one.
-[[nodiscard]] bool asks_ca(const std::vector<Extension>& extensions);
+/// `unreadable_bits` stand for an extension that cannot be read: none where a right is checked, all
+/// where one is asked for.
+[[nodiscard]] std::optional<KeyUsage> key_usage_of(const std::vector<Extension>& extensions,
+                                                   std::uint8_t unreadable_bits);
+/// basicConstraints with CA:TRUE; `if_unreadable` likewise.
+[[nodiscard]] bool says_ca(const std::vector<Extension>& extensions, bool if_unreadable);
 
 }  // namespace umbra::x509

@@ -12,6 +12,7 @@ namespace umbra::x509 {
 namespace {
 
 constexpr std::size_t name_octets_max = 4096;
+constexpr std::string_view oid_country = "2.5.4.6";
 
 struct TypeRow {
   std::string_view oid;
@@ -77,6 +78,11 @@ bool is_printable(std::string_view text) {
   });
 }
 
+bool is_ascii(std::string_view text) {
+  return std::all_of(text.begin(), text.end(),
+                     [](char c) { return static_cast<unsigned char>(c) < 0x80; });
+}
+
 bool is_utf8(std::string_view text) {
   for (std::size_t i = 0; i < text.size();) {
     const auto c = static_cast<unsigned char>(text[i]);
@@ -96,7 +102,9 @@ bool is_utf8(std::string_view text) {
 
 Bytes attribute_der(std::string_view oid, std::uint8_t wanted_tag, std::string_view value) {
   std::uint8_t tag = wanted_tag;
-  if (tag == 0) tag = is_printable(value) ? der::tag::printable_string : der::tag::utf8_string;
+  // A PrintableString cannot hold every character that someone types (X.680 41.4).
+  const bool flexible = tag == 0 || (tag == der::tag::printable_string && oid != oid_country);
+  if (flexible) tag = is_printable(value) ? der::tag::printable_string : der::tag::utf8_string;
   return der::sequence({der::object_identifier(oid), der::tlv(tag, as_bytes(value))});
 }
 
@@ -169,12 +177,16 @@ std::string unprotected(std::string_view text) {
 
 std::string escaped(std::string_view text) {
   std::string out;
-  for (const char c : text) {
-    const auto octet = static_cast<unsigned char>(c);
+  for (std::size_t i = 0; i < text.size(); ++i) {
+    const auto octet = static_cast<unsigned char>(text[i]);
+    const auto next = static_cast<unsigned char>(i + 1 < text.size() ? text[i + 1] : 0);
     if (octet < 0x20 || octet == 0x7F) {
       out += fmt::format("\\{:02X}", octet);
+    } else if (octet == 0xC2 && next >= 0x80 && next < 0xA0) {  // C1: CSI is a terminal's command
+      out += fmt::format("\\{:02X}\\{:02X}", octet, next);
+      ++i;
     } else {
-      out += c;
+      out += text[i];
     }
   }
   return out;
@@ -245,8 +257,12 @@ Result<Name> Name::from_ios(std::string_view text, const DeviceAttributes& devic
                                                  "st, c, e, dc, serialNumber, hostname",
                                                  type));
       }
-      if (row != nullptr && row->shown == "c" && value.size() != 2) {
+      if (row != nullptr && row->oid == oid_country &&
+          (value.size() != 2 || !is_printable(value))) {
         return fail(Errc::malformed, "c= takes a country code of two letters");
+      }
+      if (row != nullptr && row->string_tag == der::tag::ia5_string && !is_ascii(value)) {
+        return fail(Errc::malformed, fmt::format("\"{}=\" takes ASCII characters only", type));
       }
       members.push_back(attribute_der(row != nullptr ? row->oid : std::string_view(type),
                                       row != nullptr ? row->string_tag : 0, value));
@@ -258,6 +274,9 @@ Result<Name> Name::from_ios(std::string_view text, const DeviceAttributes& devic
   }
   std::reverse(rdns.begin(), rdns.end());
   std::vector<Bytes> own;
+  if (device.fqdn && !is_ascii(*device.fqdn)) {
+    return fail(Errc::malformed, "a host name takes ASCII characters only");
+  }
   if (device.serial_number)
     own.push_back(
         attribute_der(oid_serial_number, der::tag::printable_string, *device.serial_number));

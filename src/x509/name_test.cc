@@ -43,6 +43,18 @@ TEST(Name, EqualityFoldsCaseAndBlanksAndStringTypes) {
 TEST(Name, NoPeerForgesAScreenLine) {
   const Name name = *Name::from_ios("CN=a\nCertificate");
   EXPECT_EQ(name.screen_lines(), (std::vector<std::string>{"cn=a\\0ACertificate"}));
+  EXPECT_EQ(Name::from_ios("CN=a\xC2\x9B"
+                           "2J")
+                ->joined(),
+            "cn=a\\C2\\9B2J");
+}
+
+TEST(Name, WritesOnlyCharactersThatTheStringTypeHas) {
+  EXPECT_NE(to_hex(Name::from_ios("serialNumber=a_1")->der()).find("0C03615F31"),
+            std::string::npos);  // UTF8String
+  EXPECT_FALSE(Name::from_ios("C=_1"));
+  EXPECT_FALSE(Name::from_ios("hostname=m\xC3\xBCnchen"));
+  EXPECT_FALSE(Name::from_ios("", {.serial_number = {}, .ip_address = {}, .fqdn = "\xC3\xBC"}));
 }
 
 }  // namespace

@@ -62,6 +62,7 @@ Result<Request> Request::from_der(ByteView input) {
     der::Reader value(values.content);
     if (value.empty()) continue;
     if (oid == oid_challenge_password) {
+      if (challenge) return fail(Errc::malformed, "a request with two challenge passwords");
       UMBRA_TRY(const der::Element password, value.next());
       UMBRA_TRY(challenge, der::parse_text(password));
     } else if (oid == oid_extension_request || oid == oid_extension_request_microsoft ||
@@ -88,8 +89,8 @@ const Result<SignatureAlgorithm>& Request::signature_algorithm() const {
 }
 
 bool Request::asks_for_ca() const {
-  const auto usage = key_usage_of(parsed_->extensions);
-  return asks_ca(parsed_->extensions) || (usage && usage->key_cert_sign());
+  const auto usage = key_usage_of(parsed_->extensions, 0xFF);
+  return says_ca(parsed_->extensions, true) || (usage && usage->key_cert_sign());
 }
 
 Result<void> Request::verify() const {
