@@ -1,11 +1,13 @@
 #include "x509/key.h"
 
 #include <openssl/pem.h>
+#include <openssl/rand.h>
 #include <openssl/rsa.h>
 
 #include <array>
 #include <mutex>
 
+#include "base/assert.h"
 #include "x509/der.h"
 #include "x509/digest_engine.h"
 #include "x509/ossl.h"
@@ -224,6 +226,11 @@ Result<Bytes> PublicKey::encrypt(ByteView secret) const {
   }
   out.resize(size);
   return out;
+}
+
+void random_octets(std::span<std::uint8_t> out) {
+  UMBRA_ENSURE(RAND_priv_bytes(out.data(), static_cast<int>(out.size())) == 1,
+               "OpenSSL has randomness");
 }
 
 Result<PrivateKey> PrivateKey::adopt(std::shared_ptr<evp_pkey_st> key) {

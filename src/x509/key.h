@@ -45,6 +45,9 @@ class PublicKey {
   std::shared_ptr<Engine> engine_;
 };
 
+/// OpenSSL's own generator: for keys and content keys, never for what a simulation must repeat.
+void random_octets(std::span<std::uint8_t> out);
+
 /// A private key in memory. Cheap to copy (shared), wiped by OpenSSL when the last copy goes.
 /// Thread-safe to use.
 class PrivateKey {

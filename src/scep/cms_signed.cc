@@ -1,0 +1,232 @@
+#include <algorithm>
+
+#include "scep/cms.h"
+#include "x509/der.h"
+
+namespace umbra::scep::cms {
+namespace {
+
+namespace der = x509::der;
+namespace tag = x509::der::tag;
+
+constexpr std::string_view oid_rsa_encryption = "1.2.840.113549.1.1.1";
+constexpr std::size_t bag_max = 32;
+
+/// ContentInfo ::= SEQUENCE { contentType, content [0] EXPLICIT ANY }
+Result<der::Element> content_of(ByteView content_info, std::string_view wanted) {
+  UMBRA_TRY(const der::Element outer, der::parse_one(content_info, tag::sequence, "a ContentInfo"));
+  der::Reader reader(outer.content);
+  UMBRA_TRY(const der::Element type, reader.expect(tag::oid, "a content type"));
+  if (der::to_dotted(type.content) != wanted)
+    return fail(Errc::malformed, "CMS of another type than expected");
+  UMBRA_TRY(const der::Element content, reader.expect(der::context(0), "CMS content"));
+  UMBRA_CHECK(reader.finish("a ContentInfo"));
+  return der::parse_one(content.content, tag::sequence, "CMS content");
+}
+
+Result<std::vector<Attribute>> parse_attributes(ByteView content) {
+  std::vector<Attribute> attributes;
+  for (der::Reader reader(content); !reader.empty();) {
+    UMBRA_TRY(const der::Element one, reader.expect(tag::sequence, "an attribute"));
+    der::Reader fields(one.content);
+    UMBRA_TRY(const der::Element oid, fields.expect(tag::oid, "an attribute's OID"));
+    UMBRA_TRY(const der::Element values, fields.expect(tag::set, "an attribute's values"));
+    der::Reader value(values.content);
+    if (value.empty()) continue;
+    UMBRA_TRY(const der::Element first, value.next());
+    UMBRA_CHECK(value.finish("one attribute value"));
+    const std::string name = der::to_dotted(oid.content);
+    if (find(attributes, name) != nullptr) return fail(Errc::malformed, "a signed attribute twice");
+    attributes.push_back({name, to_bytes(first.whole)});
+  }
+  return attributes;
+}
+
+Result<SignerInfo> parse_signer(ByteView content) {
+  SignerInfo signer;
+  der::Reader reader(content);
+  UMBRA_CHECK(reader.expect(tag::integer, "a signer's version"));
+  UMBRA_TRY(const der::Element sid, reader.next());
+  if (sid.tag == tag::sequence) {
+    UMBRA_TRY(signer.issuer_and_serial, parse_issuer_and_serial(sid.whole));
+  } else if (sid.tag == der::context_primitive(0)) {
+    signer.subject_key_id = to_bytes(sid.content);
+  } else {
+    return fail(Errc::malformed, "a signer that is not named");
+  }
+  UMBRA_TRY(const der::Element digest, reader.expect(tag::sequence, "a digest algorithm"));
+  signer.digest = x509::parse_digest(digest.whole);
+  UMBRA_TRY(const auto attributes, reader.take_if(der::context(0)));
+  if (attributes) {
+    signer.signed_attributes = to_bytes(attributes->whole);
+    signer.signed_attributes[0] = tag::set;  // what is hashed is the SET, RFC 5652 5.4
+    UMBRA_TRY(signer.attributes, parse_attributes(attributes->content));
+  }
+  // The signature algorithm may be rsaEncryption or xWithRSAEncryption: the digest above decides,
+  // as in OpenSSL.
+  UMBRA_CHECK(reader.expect(tag::sequence, "a signature algorithm"));
+  UMBRA_TRY(const der::Element signature, reader.expect(tag::octet_string, "a signature"));
+  signer.signature = to_bytes(signature.content);
+  return signer;
+}
+
+Bytes attribute_der(const Attribute& attribute) {
+  return der::sequence(
+      {der::object_identifier(attribute.oid), der::tlv(tag::set, attribute.value)});
+}
+
+Bytes bag_der(std::span<const x509::Certificate> certificates) {
+  if (certificates.empty()) return {};
+  std::vector<Bytes> parts;
+  for (const auto& certificate : certificates) parts.push_back(to_bytes(certificate.der()));
+  Bytes set = der::set_of(std::move(parts));
+  set[0] = der::context(0);
+  return set;
+}
+
+Bytes content_info(std::string_view type, ByteView content) {
+  return der::sequence({der::object_identifier(type), der::tlv(der::context(0), content)});
+}
+
+}  // namespace
+
+Bytes to_der(const x509::Name& issuer, const x509::Serial& serial) {
+  return der::sequence({issuer.der(), serial.integer_der()});
+}
+
+Result<IssuerAndSerial> parse_issuer_and_serial(ByteView input) {
+  UMBRA_TRY(const der::Element outer,
+            der::parse_one(input, tag::sequence, "an IssuerAndSerialNumber"));
+  der::Reader reader(outer.content);
+  UMBRA_TRY(const der::Element issuer, reader.expect(tag::sequence, "an issuer"));
+  UMBRA_TRY(const der::Element serial, reader.expect(tag::integer, "a serial number"));
+  UMBRA_CHECK(reader.finish("an IssuerAndSerialNumber"));
+  if (serial.content.empty() || (serial.content[0] & 0x80) != 0)
+    return fail(Errc::malformed, "a negative serial number");
+  IssuerAndSerial out;
+  UMBRA_TRY(out.issuer, x509::Name::from_der(issuer.whole));
+  UMBRA_TRY(out.serial, x509::Serial::from_big_endian(serial.content));
+  return out;
+}
+
+Result<SignedData> parse_signed_data(ByteView input) {
+  UMBRA_TRY(const Bytes message, der::from_ber(input));
+  UMBRA_TRY(const der::Element body, content_of(message, oid_signed_data));
+  SignedData data;
+  der::Reader reader(body.content);
+  UMBRA_CHECK(reader.expect(tag::integer, "a SignedData version"));
+  UMBRA_CHECK(reader.expect(tag::set, "digest algorithms"));
+  UMBRA_TRY(const der::Element encapsulated,
+            reader.expect(tag::sequence, "an EncapsulatedContentInfo"));
+  der::Reader inside(encapsulated.content);
+  UMBRA_TRY(const der::Element type, inside.expect(tag::oid, "a content type"));
+  data.content_type = der::to_dotted(type.content);
+  UMBRA_TRY(const auto content, inside.take_if(der::context(0)));
+  if (content && !content->content.empty()) {
+    der::Reader value(content->content);
+    UMBRA_TRY(const der::Element octets, value.next());
+    // Usually an OCTET STRING; PKCS #7 of old puts the SEQUENCE itself there, whose contents are
+    // what is hashed.
+    data.content = to_bytes(octets.content);
+    if (octets.tag != tag::octet_string && data.content_type != oid_data)
+      data.content = to_bytes(octets.whole);
+  }
+  UMBRA_TRY(const auto certificates, reader.take_if(der::context(0)));
+  for (der::Reader bag(certificates ? certificates->content : ByteView{}); !bag.empty();) {
+    UMBRA_TRY(const der::Element one, bag.next());
+    auto certificate = x509::Certificate::from_der(one.whole);
+    if (certificate && data.certificates.size() < bag_max) {
+      data.certificates.push_back(*std::move(certificate));
+    } else {
+      ++data.certificates_skipped;
+    }
+  }
+  UMBRA_TRY(const auto crls, reader.take_if(der::context(1)));
+  for (der::Reader list(crls ? crls->content : ByteView{}); !list.empty();) {
+    UMBRA_TRY(const der::Element one, list.next());
+    data.crls.push_back(to_bytes(one.whole));
+  }
+  UMBRA_TRY(const der::Element signers, reader.expect(tag::set, "signer infos"));
+  for (der::Reader each(signers.content); !each.empty();) {
+    UMBRA_TRY(const der::Element one, each.expect(tag::sequence, "a SignerInfo"));
+    if (data.signers.size() == 4) return fail(Errc::malformed, "more signers than anybody needs");
+    UMBRA_TRY(SignerInfo signer, parse_signer(one.content));
+    data.signers.push_back(std::move(signer));
+  }
+  return data;
+}
+
+const Bytes* find(const std::vector<Attribute>& attributes, std::string_view oid) {
+  const auto found = std::find_if(attributes.begin(), attributes.end(),
+                                  [&](const Attribute& a) { return a.oid == oid; });
+  return found == attributes.end() ? nullptr : &found->value;
+}
+
+bool names(const SignerInfo& signer, const x509::Certificate& certificate) {
+  if (signer.issuer_and_serial) {
+    return signer.issuer_and_serial->serial == certificate.serial() &&
+           signer.issuer_and_serial->issuer == certificate.issuer();
+  }
+  return signer.subject_key_id && certificate.subject_key_id() == signer.subject_key_id;
+}
+
+Result<void> verify(const SignedData& data, const SignerInfo& signer, const x509::PublicKey& key) {
+  if (!signer.digest) return tl::unexpected(signer.digest.error());
+  const Bytes content = data.content.value_or(Bytes{});
+  const x509::SignatureAlgorithm algorithm{key.algorithm(), *signer.digest};
+  if (signer.signed_attributes.empty()) return key.verify(algorithm, content, signer.signature);
+  const Bytes* const digest = find(signer.attributes, oid_message_digest);
+  const Bytes* const type = find(signer.attributes, oid_content_type);
+  if (digest == nullptr || type == nullptr)
+    return fail(Errc::crypto, "signed attributes without digest or type");
+  if (*digest != der::tlv(tag::octet_string, x509::hash(*signer.digest, content))) {
+    return fail(Errc::crypto, "the content is not what was signed");
+  }
+  if (*type != der::object_identifier(data.content_type))
+    return fail(Errc::crypto, "the content type is not what was signed");
+  return key.verify(algorithm, signer.signed_attributes, signer.signature);
+}
+
+Bytes degenerate(std::span<const x509::Certificate> certificates, std::span<const Bytes> crls) {
+  Bytes crl_set;
+  if (!crls.empty()) {
+    crl_set = der::set_of({crls.begin(), crls.end()});
+    crl_set[0] = der::context(1);
+  }
+  const Bytes body = der::sequence({der::small_integer(1), der::tlv(tag::set, {}),
+                                    der::sequence({der::object_identifier(oid_data)}),
+                                    bag_der(certificates), crl_set, der::tlv(tag::set, {})});
+  return content_info(oid_signed_data, body);
+}
+
+Result<Bytes> sign(const SignTemplate& what, const x509::Certificate& signer,
+                   const x509::PrivateKey& key) {
+  std::vector<Bytes> attributes;
+  for (const Attribute& attribute : what.attributes) attributes.push_back(attribute_der(attribute));
+  attributes.push_back(
+      attribute_der({std::string(oid_content_type), der::object_identifier(oid_data)}));
+  attributes.push_back(
+      attribute_der({std::string(oid_message_digest),
+                     der::tlv(tag::octet_string, x509::hash(what.digest, what.content))}));
+  Bytes set = der::set_of(std::move(attributes));
+  UMBRA_TRY(const Bytes signature, key.sign(what.digest, set));
+  set[0] = der::context(0);
+
+  const Bytes digest_algorithm = x509::to_der(what.digest);
+  const Bytes signature_algorithm =
+      key.public_key().algorithm() == x509::KeyAlgorithm::rsa
+          ? der::sequence({der::object_identifier(oid_rsa_encryption), der::tlv(tag::null, {})})
+          : x509::to_der(x509::SignatureAlgorithm{x509::KeyAlgorithm::ec, what.digest});
+  const Bytes info = der::sequence({der::small_integer(1), to_der(signer.issuer(), signer.serial()),
+                                    digest_algorithm, set, signature_algorithm,
+                                    der::tlv(tag::octet_string, signature)});
+  Bytes content;
+  if (what.form != Content::absent)
+    content = der::tlv(der::context(0), der::tlv(tag::octet_string, what.content));
+  const Bytes body = der::sequence({der::small_integer(1), der::tlv(tag::set, digest_algorithm),
+                                    der::sequence({der::object_identifier(oid_data), content}),
+                                    bag_der(what.bag), der::tlv(tag::set, info)});
+  return content_info(oid_signed_data, body);
+}
+
+}  // namespace umbra::scep::cms
