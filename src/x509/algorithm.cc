@@ -34,6 +34,8 @@ Result<std::string> algorithm_oid(ByteView algorithm_identifier_der) {
             der::parse_one(algorithm_identifier_der, der::tag::sequence, "an AlgorithmIdentifier"));
   der::Reader reader(outer.content);
   UMBRA_TRY(const der::Element oid, reader.expect(der::tag::oid, "an algorithm OID"));
+  if (!reader.empty()) UMBRA_CHECK(reader.next());
+  UMBRA_CHECK(reader.finish("an AlgorithmIdentifier"));
   std::string dotted = der::to_dotted(oid.content);
   // Empty would match the algorithms that have no identifier, such as ECDSA with MD5.
   if (dotted.empty()) return fail(Errc::malformed, "an algorithm OID that cannot be read");

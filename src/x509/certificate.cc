@@ -120,6 +120,10 @@ Result<Certificate> Certificate::from_der(ByteView input) {
   if (serial_field.content.empty() || (serial_field.content[0] & 0x80) != 0) {
     return fail(Errc::malformed, "a serial number that is not positive");
   }
+  if (serial_field.content.size() > 1 && serial_field.content[0] == 0 &&
+      (serial_field.content[1] & 0x80) == 0) {
+    return fail(Errc::malformed, "a serial number that is padded");
+  }
   UMBRA_TRY(Serial serial, Serial::from_big_endian(serial_field.content));
   UMBRA_TRY(const der::Element inner_algorithm,
             fields.expect(der::tag::sequence, "a signature algorithm"));
@@ -140,7 +144,10 @@ Result<Certificate> Certificate::from_der(ByteView input) {
   UMBRA_TRY(const der::Element spki, fields.expect(der::tag::sequence, "a public key"));
   UMBRA_TRY(PublicKey key, PublicKey::from_spki(spki.whole));
   for (const unsigned unique_id : {1U, 2U}) {
-    UMBRA_CHECK(fields.take_if(der::context_primitive(unique_id)));
+    UMBRA_TRY(const auto id, fields.take_if(der::context_primitive(unique_id)));
+    if (id && (id->content.empty() || id->content[0] > 7)) {
+      return fail(Errc::malformed, "a unique identifier that is no BIT STRING");
+    }
   }
   std::vector<Extension> extensions;
   UMBRA_TRY(const auto extensions_field, fields.take_if(der::context(3)));
@@ -150,10 +157,14 @@ Result<Certificate> Certificate::from_der(ByteView input) {
     UMBRA_TRY(extensions, parse_extensions(list.content));
   }
   UMBRA_CHECK(fields.finish("a TBSCertificate"));
+  auto signature_algorithm = parse_signature_algorithm(algorithm.whole);
+  if (!signature_algorithm && signature_algorithm.error().code == Errc::malformed) {
+    return tl::unexpected(signature_algorithm.error());
+  }
   return Certificate(std::make_shared<const Parsed>(
       Parsed{to_bytes(input), to_bytes(tbs.whole), to_bytes(signature.content.subspan(1)), serial,
              std::move(issuer), std::move(subject), not_before, not_after, std::move(key),
-             parse_signature_algorithm(algorithm.whole), std::move(extensions)}));
+             std::move(signature_algorithm), std::move(extensions)}));
 }
 
 Result<Certificate> Certificate::from_pem(std::string_view pem) {

@@ -323,7 +323,11 @@ std::string to_dotted(ByteView oid_content) {
   std::string out;
   std::uint64_t arc = 0;
   bool first = true;
+  bool arc_begins = true;
+  if (oid_content.empty() || (oid_content.back() & 0x80) != 0) return "";  // cut off in an arc
   for (const std::uint8_t octet : oid_content) {
+    if (arc_begins && octet == 0x80) return "";  // padded
+    arc_begins = (octet & 0x80) == 0;
     arc = arc << 7 | (octet & 0x7F);
     if (arc >> 56 != 0) return "";
     if ((octet & 0x80) != 0) continue;

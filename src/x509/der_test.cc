@@ -44,6 +44,12 @@ TEST(Der, OidsWithWideArcsComeBackAsTheyWent) {
   }
 }
 
+TEST(Der, OidsThatAreCutOffOrPaddedAreNone) {
+  for (const Bytes& content : {Bytes{}, Bytes{0x55, 0x84}, Bytes{0x55, 0x80, 0x04}, Bytes{0x80}}) {
+    EXPECT_EQ(der::to_dotted(content), "");
+  }
+}
+
 TEST(Der, MakesDefiniteFormOfIndefiniteAndConstructedOnes) {
   // SEQUENCE (indefinite) { OCTET STRING (constructed, indefinite) { "ab", "c" } }
   const Bytes ber = *from_hex("3080 2480 0402 6162 0401 63 0000 0000");

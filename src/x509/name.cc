@@ -51,6 +51,27 @@ struct Attribute {
 };
 using Rdn = std::vector<Attribute>;
 
+bool is_utf8(std::string_view text) {
+  for (std::size_t i = 0; i < text.size();) {
+    const auto c = static_cast<unsigned char>(text[i]);
+    const std::size_t more = c < 0x80                ? 0
+                             : c >= 0xC2 && c < 0xE0 ? 1
+                             : c >= 0xE0 && c < 0xF0 ? 2
+                             : c >= 0xF0 && c < 0xF5 ? 3
+                                                     : 9;
+    if (more == 9 || text.size() - i <= more) return false;
+    for (std::size_t k = 1; k <= more; ++k) {
+      if ((static_cast<unsigned char>(text[i + k]) & 0xC0) != 0x80) return false;
+    }
+    const auto second = static_cast<unsigned char>(more > 0 ? text[i + 1] : 0);
+    const bool overlong = (c == 0xE0 && second < 0xA0) || (c == 0xF0 && second < 0x90);
+    const bool beyond = (c == 0xED && second >= 0xA0) || (c == 0xF4 && second >= 0x90);
+    if (overlong || beyond) return false;  // also surrogates, which are no characters
+    i += more + 1;
+  }
+  return true;
+}
+
 Result<std::vector<Rdn>> parse_rdns(ByteView der) {
   UMBRA_TRY(const der::Element outer, der::parse_one(der, der::tag::sequence, "a Name"));
   std::vector<Rdn> rdns;
@@ -63,7 +84,14 @@ Result<std::vector<Rdn>> parse_rdns(ByteView der) {
       UMBRA_TRY(const der::Element oid, fields.expect(der::tag::oid, "a name attribute's type"));
       UMBRA_TRY(const der::Element value, fields.next());
       UMBRA_CHECK(fields.finish("a name attribute"));
-      rdn.push_back({der::to_dotted(oid.content), value.tag, value.content});
+      const std::string type = der::to_dotted(oid.content);
+      if (type.empty()) return fail(Errc::malformed, "ASN.1: a name attribute's type");
+      UMBRA_TRY(const std::string text, der::parse_text(value));
+      const bool wide = value.tag == der::tag::utf8_string || value.tag == der::tag::bmp_string;
+      if (wide && !is_utf8(text)) {
+        return fail(Errc::malformed, "ASN.1: a name that is not Unicode text");
+      }
+      rdn.push_back({type, value.tag, value.content});
     }
     if (rdn.empty()) return fail(Errc::malformed, "ASN.1: an empty relative distinguished name");
     rdns.push_back(std::move(rdn));
@@ -81,23 +109,6 @@ bool is_printable(std::string_view text) {
 bool is_ascii(std::string_view text) {
   return std::all_of(text.begin(), text.end(),
                      [](char c) { return static_cast<unsigned char>(c) < 0x80; });
-}
-
-bool is_utf8(std::string_view text) {
-  for (std::size_t i = 0; i < text.size();) {
-    const auto c = static_cast<unsigned char>(text[i]);
-    const std::size_t more = c < 0x80                ? 0
-                             : c >= 0xC2 && c < 0xE0 ? 1
-                             : c >= 0xE0 && c < 0xF0 ? 2
-                             : c >= 0xF0 && c < 0xF5 ? 3
-                                                     : 9;
-    if (more == 9 || text.size() - i <= more) return false;
-    for (std::size_t k = 1; k <= more; ++k) {
-      if ((static_cast<unsigned char>(text[i + k]) & 0xC0) != 0x80) return false;
-    }
-    i += more + 1;
-  }
-  return true;
 }
 
 Bytes attribute_der(std::string_view oid, std::uint8_t wanted_tag, std::string_view value) {

@@ -55,10 +55,17 @@ Result<Request> Request::from_der(ByteView input) {
   UMBRA_CHECK(fields.finish("a CertificationRequestInfo"));
   for (der::Reader each(attributes ? attributes->content : ByteView{}); !each.empty();) {
     UMBRA_TRY(const der::Element attribute, each.expect(der::tag::sequence, "an attribute"));
+    // Also the attributes nobody here reads: all who see the request must see the same one.
+    UMBRA_TRY(const Bytes as_der, der::from_ber(attribute.whole));
+    if (!equal(as_der, attribute.whole)) {
+      return fail(Errc::malformed, "a request's attribute is not DER");
+    }
     der::Reader inside(attribute.content);
     UMBRA_TRY(const der::Element oid_field, inside.expect(der::tag::oid, "an attribute's OID"));
     UMBRA_TRY(const der::Element values, inside.expect(der::tag::set, "an attribute's values"));
+    UMBRA_CHECK(inside.finish("an attribute"));
     const std::string oid = der::to_dotted(oid_field.content);
+    if (oid.empty()) return fail(Errc::malformed, "an attribute's OID that cannot be read");
     der::Reader value(values.content);
     if (value.empty()) continue;
     if (oid == oid_challenge_password) {
@@ -71,10 +78,14 @@ Result<Request> Request::from_der(ByteView input) {
       UMBRA_TRY(extensions, parse_extensions(list.content));
     }
   }
+  auto signature_algorithm = parse_signature_algorithm(algorithm.whole);
+  if (!signature_algorithm && signature_algorithm.error().code == Errc::malformed) {
+    return tl::unexpected(signature_algorithm.error());
+  }
   return Request(std::make_shared<const Parsed>(
       Parsed{to_bytes(input), to_bytes(information.whole), to_bytes(signature.content.subspan(1)),
              std::move(subject), std::move(key), std::move(challenge), std::move(extensions),
-             parse_signature_algorithm(algorithm.whole)}));
+             std::move(signature_algorithm)}));
 }
 
 ByteView Request::der() const { return parsed_->der; }
