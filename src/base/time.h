@@ -46,6 +46,7 @@ class Clock {
 struct TimeZone {
   std::string name = "UTC";
   std::chrono::minutes offset{0};
+  friend bool operator==(const TimeZone&, const TimeZone&) = default;
 };
 /// 13:14:16 CET Oct 9 2015, the day not padded: the time form of IOS's certificate and server
 /// screens.

@@ -5,11 +5,12 @@
 #include <vector>
 
 #include "base/result.h"
+#include "config/chain.h"
 #include "config/model.h"
 
 namespace umbra::config {
 
-/// A line that stops the start. Printed as
+/// A line that stops the start. Secrets in it are replaced by asterisks. Printed as
 ///
 ///     FILE:LINE:COLUMN: unknown command "rsakeypiar"
 ///      rsakeypiar spoke-1-RSA
@@ -27,15 +28,16 @@ struct Fault {
 /// A line that is accepted and kept, and not acted on by this version.
 struct NotEffective {
   std::size_t line = 0;
-  std::string text;
+  std::string text;  ///< normalised, secrets left out: fit for a log
 };
 
 struct Parsed {
   Configuration configuration;
   std::vector<Fault> faults;  ///< all of the file's faults; not empty = must not start
   std::vector<NotEffective> not_effective;
+  std::vector<Chain> chains;  ///< certificates the text brought along; kept, not installed
   /// `show running-config`: normalised text of everything that was accepted, defaults left out,
-  /// secrets in type 7.
+  /// secrets in type 7, in the table's order; parsed again, it gives the same configuration.
   std::string running_config;
 };
 /// In:     IOS configuration text: UTF-8, LF or CRLF, at most 16 MiB; `!` and empty lines, leading

@@ -40,6 +40,8 @@ struct Server {
   bool allow_rsa_1024 = false;
   bool allow_sha1 = true;  ///< `no allow sha1` switches it off
   bool shutdown = true;
+
+  friend bool operator==(const Server&, const Server&) = default;
 };
 
 struct Trustpoint {
@@ -60,9 +62,13 @@ struct Trustpoint {
   bool regenerate = false;
   std::string fingerprint;  ///< hex without blanks: 32 (MD5), 40 (SHA-1) or 64 (SHA-256) digits
   HashName hash = HashName::sha256;
-  bool allow_des = false;      ///< `allow legacy des`: for micromdm's answers
+  bool allow_des = false;  ///< `allow legacy des`: for micromdm's answers
+  bool allow_md5 = false;
+  bool allow_rsa_1024 = false;
   std::string storage_pem;     ///< directory for ca.pem, cert.pem, key.pem, chain.pem
   std::string on_change_exec;  ///< command after each change
+
+  friend bool operator==(const Trustpoint&, const Trustpoint&) = default;
 };
 
 struct Configuration {
@@ -80,6 +86,7 @@ struct Configuration {
   [[nodiscard]] std::string fqdn() const {
     return domain.empty() ? hostname : hostname + "." + domain;
   }
+  friend bool operator==(const Configuration&, const Configuration&) = default;
 };
 
 }  // namespace umbra::config

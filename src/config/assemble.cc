@@ -1,0 +1,241 @@
+#include <algorithm>
+#include <map>
+
+#include <fmt/format.h>
+
+#include "config/command_table.h"
+#include "config/document.h"
+#include "config/settings.h"
+
+namespace umbra::config {
+namespace {
+
+class Assembler {
+ public:
+  Assembler(const Document& document, Parsed& parsed) : document_(document), parsed_(parsed) {}
+
+  void run() {
+    apply(document_.global, nullptr, nullptr);
+    for (const Block& block : document_.servers) server(block);
+    for (const Block& block : document_.trustpoints) trustpoint(block);
+    for (const Block& block : document_.chains) {
+      parsed_.chains.push_back(block.chain);
+      note(block.line, fmt::format("crypto pki certificate chain {}", block.name));
+    }
+    for (const Entry& entry : document_.actions) {
+      note(entry.line, render(entry.match, entry.on, Secrets::left_out));
+    }
+    near_namesakes(document_.servers);
+    near_namesakes(document_.trustpoints);
+    shared_directories();
+    write();
+    std::stable_sort(parsed_.not_effective.begin(), parsed_.not_effective.end(),
+                     [](const auto& a, const auto& b) { return a.line < b.line; });
+    std::stable_sort(parsed_.faults.begin(), parsed_.faults.end(),
+                     [](const auto& a, const auto& b) { return a.line < b.line; });
+  }
+
+ private:
+  void note(std::size_t line, std::string text) {
+    parsed_.not_effective.push_back({line, std::move(text)});
+  }
+
+  void fault(const Entry& entry, std::string_view argument, std::string what, std::string hint) {
+    const Capture* at = entry.match.find(argument);
+    if (!at) at = &entry.match.captures.front();
+    parsed_.faults.push_back(
+        make_fault(entry.line, entry.source, at->offset, std::move(what), std::move(hint)));
+  }
+
+  void fault(const Block& block, std::string what, std::string hint) {
+    const std::size_t start = block.source.find_first_not_of(" \t");
+    parsed_.faults.push_back(make_fault(block.line, block.source,
+                                        start == std::string::npos ? 0 : start, std::move(what),
+                                        std::move(hint)));
+  }
+
+  void apply(const Block& block, Server* server, Trustpoint* trustpoint) {
+    for (const Entry& entry : block.entries) {
+      const Command& command = *entry.match.command;
+      bool effective = command.apply != nullptr;
+      if (command.apply) {
+        Setting setting(entry.match, entry.on, parsed_.configuration, server, trustpoint);
+        command.apply(setting);
+        effective = setting.effective();
+        if (const auto& complaint = setting.complaint()) {
+          fault(entry, complaint->argument, complaint->what, complaint->hint);
+        }
+      }
+      const std::string text = render(entry.match, entry.on, Secrets::left_out);
+      if (!effective && text != command.otherwise) note(entry.line, text);
+    }
+  }
+
+  static const Entry* find(const Block& block, std::string_view key) {
+    const auto found = std::find_if(block.entries.begin(), block.entries.end(),
+                                    [&](const Entry& e) { return e.match.command->key == key; });
+    return found == block.entries.end() ? nullptr : &*found;
+  }
+
+  /// What both kinds of block refuse unless `allow legacy` asks for it.
+  template <class T>
+  void weak_things(const Block& block, const T& made, std::string_view size_key,
+                   std::string_view size_argument) {
+    if (const Entry* entry = find(block, "hash")) {
+      if (made.hash == HashName::md5 && !made.allow_md5) {
+        fault(*entry, "", "MD5 signatures can be forged and are refused",
+              "expected: hash sha256; or, for old peers, \"allow legacy md5\" in the same block");
+      }
+    }
+    const Entry* const entry = find(block, size_key);
+    if (!entry || made.modulus >= 2048) return;
+    if (made.modulus < 1024) {
+      fault(*entry, size_argument, fmt::format("an RSA key of {} bits is refused", made.modulus),
+            "expected: 2048 bits or more");
+    } else if (!made.allow_rsa_1024) {
+      fault(*entry, size_argument, fmt::format("an RSA key of {} bits is too weak", made.modulus),
+            "expected: 2048 bits or more; or, for old peers, \"allow legacy rsa-1024\" in the same "
+            "block");
+    }
+  }
+
+  void server(const Block& block) {
+    Server& made = parsed_.configuration.servers.emplace_back();
+    made.name = block.name;
+    made.issuer_name = "CN=" + block.name;
+    apply(block, &made, nullptr);
+    weak_things(block, made, "modulus", "BITS");
+    if (made.hash == HashName::sha1 && !made.allow_sha1) {
+      fault(*find(block, "hash"), "", "hash sha1 contradicts \"no allow sha1\"",
+            "expected: hash sha256, or no \"no allow sha1\"");
+    }
+    if (made.auto_rollover && *made.auto_rollover >= made.lifetime_ca_certificate) {
+      fault(*find(block, "auto-rollover"), "DAYS",
+            "the overlap is not shorter than the life of the CA certificate",
+            fmt::format(
+                "expected: less than {} days (lifetime ca-certificate)",
+                std::chrono::duration<double, Days::period>(made.lifetime_ca_certificate).count()));
+    }
+  }
+
+  void trustpoint(const Block& block) {
+    const bool servers_own =
+        std::any_of(document_.servers.begin(), document_.servers.end(),
+                    [&](const Block& server) { return server.name == block.name; });
+    if (servers_own) {
+      if (const Entry* url = find(block, "enrollment url")) {
+        fault(*url, "",
+              fmt::format("{} is a certificate server: its trustpoint is the server's "
+                          "own, and enrols nowhere",
+                          block.name),
+              "expected: another name for this trustpoint");
+      } else {
+        // IOS makes it by itself and prints it; there is nothing to set on it.
+        note(block.line, fmt::format("crypto pki trustpoint {}", block.name));
+      }
+      return;
+    }
+    Trustpoint& made = parsed_.configuration.trustpoints.emplace_back();
+    made.name = block.name;
+    apply(block, nullptr, &made);
+    weak_things(block, made, "rsakeypair", "SIZE");
+    const Entry* const automatic = find(block, "auto-enroll");
+    const bool somehow = find(block, "enrollment url") || find(block, "enrollment terminal") ||
+                         find(block, "enrollment selfsigned") || find(block, "enrollment profile");
+    if (automatic && !somehow) {
+      fault(*automatic, "", "auto-enroll without an enrollment url",
+            "expected: \"enrollment url http://HOST\" in this trustpoint");
+    }
+  }
+
+  /// Names that differ in nothing but the case of letters are one name on most file systems.
+  void near_namesakes(const std::vector<Block>& blocks) {
+    std::map<std::string, const Block*> seen;
+    for (const Block& block : blocks) {
+      std::string folded = block.name;
+      for (char& c : folded) {
+        if (c >= 'A' && c <= 'Z') c = static_cast<char>(c + 32);
+      }
+      const auto [at, fresh] = seen.emplace(folded, &block);
+      if (!fresh) {
+        fault(block,
+              fmt::format("{} differs from {} in line {} only in the case of letters", block.name,
+                          at->second->name, at->second->line),
+              "expected: the same name, or another one");
+      }
+    }
+  }
+
+  void shared_directories() {
+    std::map<std::string, const Block*> seen;
+    for (const Block& block : document_.trustpoints) {
+      const Entry* const entry = find(block, "storage pem");
+      if (!entry) continue;
+      const auto [at, fresh] = seen.emplace(entry->match.text("DIRECTORY"), &block);
+      if (!fresh) {
+        fault(*entry, "DIRECTORY",
+              fmt::format("trustpoint {} already writes its files there", at->second->name),
+              "expected: a directory for each trustpoint");
+      }
+    }
+  }
+
+  // -- running configuration ------------------------------------------------------------------
+
+  /// The block's lines in the table's order.
+  static std::vector<std::string> lines(const Block& block) {
+    std::vector<const Entry*> entries;
+    for (const Entry& entry : block.entries) entries.push_back(&entry);
+    std::stable_sort(entries.begin(), entries.end(), [](const Entry* a, const Entry* b) {
+      return a->match.command < b->match.command;  // places in one table
+    });
+    std::vector<std::string> out;
+    for (const Entry* entry : entries) {
+      std::string text = render(entry->match, entry->on, Secrets::type7);
+      if (text != entry->match.command->otherwise) out.push_back(std::move(text));
+    }
+    return out;
+  }
+
+  static std::string first_word(std::string_view line) {
+    return std::string(line.substr(0, line.find(' ')));
+  }
+
+  void write() {
+    std::string& out = parsed_.running_config;
+    const auto write_block = [&](std::string_view opener, const Block& block) {
+      out += fmt::format("!\n{} {}\n", opener, block.name);
+      for (const std::string& line : lines(block)) out += " " + line + "\n";
+    };
+    const std::vector<std::string> globals = lines(document_.global);
+    std::string group;
+    // IOS prints the HTTP server and NTP below the certificates, everything else above.
+    const auto write_globals = [&](bool below) {
+      for (const std::string& line : globals) {
+        const bool is_below = line.starts_with("ip http ") || line.starts_with("ntp ");
+        if (is_below != below) continue;
+        if (first_word(line) != group) {
+          group = first_word(line);
+          out += "!\n";
+        }
+        out += line + "\n";
+      }
+    };
+    write_globals(false);
+    for (const Block& block : document_.servers) write_block("crypto pki server", block);
+    for (const Block& block : document_.trustpoints) write_block("crypto pki trustpoint", block);
+    for (const Block& block : document_.chains) out += "!\n" + to_string(block.chain);
+    group.clear();
+    write_globals(true);
+    out += "!\n";
+  }
+
+  const Document& document_;
+  Parsed& parsed_;
+};
+
+}  // namespace
+
+void assemble(const Document& document, Parsed& parsed) { Assembler(document, parsed).run(); }
+
+}  // namespace umbra::config

@@ -1,0 +1,321 @@
+#include "config/command_table.h"
+
+#include "config/settings.h"
+
+namespace umbra::config {
+namespace {
+
+constexpr Command table[] = {
+    // -- global -------------------------------------------------------------------------------
+    {Mode::global, "hostname", "hostname NAME:word",
+     "The name of this system: first part of the FQDN in client subjects|Its name",
+     "hostname Router", &set::hostname},
+    {Mode::global, "clock timezone",
+     "clock timezone ZONE:word HOURS-OFFSET:-23-23 [MINUTES-OFFSET:0-59]",
+     "The clock|The zone that times are shown in; certificates and CRLs are always UTC|Its "
+     "name|Hours ahead of UTC|Minutes on top",
+     "[UTC]", &set::clock_timezone},
+    {Mode::global, "clock summer-time",
+     "clock summer-time ZONE:word {recurring [RULE:line]|date RULE:line}",
+     "The clock|Summer time on screens|Its name|Every year|From when to when|Once|From when to "
+     "when",
+     "[off]"},
+    {Mode::global, "clock calendar-valid", "clock calendar-valid",
+     "The clock|The hardware calendar is right: PKI timers may start without NTP", "[off]",
+     &set::calendar_valid},
+    {Mode::global, "clock set", "clock set TIME:word DATE:line",
+     "The clock|Sets it (on the router's console)|HH:MM:SS|Day, month and year", "[an action]",
+     nullptr, Command::action},
+    {Mode::global, "ip domain name", "ip domain name NAME:word",
+     "The Internet Protocol|Names|The domain|Second part of the FQDN in client subjects", "[none]",
+     &set::domain_name},
+    {Mode::global, "ip domain name", "ip domain-name NAME:word",
+     "The Internet Protocol|The domain, older spelling|Second part of the FQDN in client subjects",
+     "[none]", &set::domain_name},
+    {Mode::global, "crypto key generate", "crypto key generate rsa [OPTIONS:line]",
+     "Encryption|Keys|Makes a key pair|RSA|general-keys, usage-keys, label L, exportable, modulus "
+     "N",
+     "[an action]", nullptr, Command::action},
+    {Mode::global, "crypto key zeroize", "crypto key zeroize rsa [LABEL:word]",
+     "Encryption|Keys|Deletes a key pair|RSA|Its label", "[an action]", nullptr, Command::action},
+    {Mode::global, "crypto pki authenticate", "crypto {pki|ca} authenticate NAME:word",
+     "Encryption|Certificates|Certificates, older spelling|Fetches and accepts a CA "
+     "certificate|The trustpoint",
+     "[an action]", nullptr, Command::action},
+    {Mode::global, "crypto pki enroll", "crypto {pki|ca} enroll NAME:word",
+     "Encryption|Certificates|Certificates, older spelling|Asks for a certificate|The trustpoint",
+     "[an action]", nullptr, Command::action},
+    {Mode::global, "crypto pki server NAME rollover",
+     "crypto pki server NAME:word rollover [cancel]",
+     "Encryption|Certificates|A certificate server|Its name|Makes the rollover CA certificate "
+     "now|Takes it back",
+     "[an action]", nullptr, Command::action},
+    {Mode::global, "crypto pki server", "crypto pki server NAME:word",
+     "Encryption|Certificates|A certificate server|Its name", "[none]", nullptr, Command::opens,
+     Mode::server},
+    {Mode::global, "crypto pki trustpoint", "crypto {pki|ca} trustpoint NAME:word",
+     "Encryption|Certificates|Certificates, older spelling|A trustpoint: a CA that is trusted, and "
+     "the identity it gave|Its name",
+     "[none]", nullptr, Command::opens, Mode::trustpoint},
+    {Mode::global, "crypto pki certificate chain", "crypto {pki|ca} certificate chain NAME:word",
+     "Encryption|Certificates|Certificates, older spelling|Certificates as text|Of one "
+     "trustpoint|The trustpoint",
+     "[none]", nullptr, Command::opens, Mode::chain},
+    {Mode::global, "ip http address", "ip http address ADDRESS:ip",
+     "The Internet Protocol|The HTTP server|Umbra's: the one address it listens on|IPv4 address",
+     "[all addresses]", &set::http_address},
+    {Mode::global, "ip http server", "ip http server",
+     "The Internet Protocol|The HTTP server|Serves SCEP; a certificate server needs it", "[off]",
+     &set::http_server},
+    {Mode::global, "ip http port", "ip http port PORT:1-65535",
+     "The Internet Protocol|The HTTP server|The TCP port|80, or 1024-65535", "ip http port 80",
+     &set::http_port},
+    {Mode::global, "ntp server", "ntp server ADDRESS:word [OPTIONS:line]",
+     "The Network Time Protocol|A server to synchronise with (the operating system does "
+     "that)|Name or address|prefer, key N, version N ...",
+     "[none]", nullptr, Command::many},
+    {Mode::global, "ntp master", "ntp master [STRATUM:1-15]",
+     "The Network Time Protocol|This system is a source of time|Its stratum", "[off]"},
+    {Mode::global, "terminal exec prompt timestamp", "terminal exec prompt timestamp",
+     "The terminal|Exec commands|The prompt|The clock above each screen", "[an action]", nullptr,
+     Command::passed},
+    {Mode::global, "configure", "configure [terminal]",
+     "Starts a configuration session|From the terminal", "[let pass]", nullptr, Command::passed},
+    {Mode::global, "enable", "enable", "Turns on privileged commands", "[let pass]", nullptr,
+     Command::passed},
+    {Mode::global, "write", "write [memory]", "Saves the configuration|To memory", "[let pass]",
+     nullptr, Command::passed},
+
+    // -- crypto pki server --------------------------------------------------------------------
+    {Mode::server, "serial-number", "serial-number NUMBER:word",
+     "The last serial number used|Decimal, or hexadecimal behind 0x", "[counted by the database]"},
+    {Mode::server, "database level", "database level {minimum|names|complete}",
+     "The server's files|What is written of each certificate|Nothing|Its name|All of it",
+     "database level minimum", &set::database_level},
+    {Mode::server, "database archive",
+     "database archive {pkcs12|pem} [password [0|7] PASSWORD:secret]",
+     "The server's files|The copy of CA key and certificate|As PKCS #12|As PEM|The password that "
+     "seals it|In the clear|Type 7|The password",
+     "database archive pkcs12", &set::database_archive},
+    {Mode::server, "issuer-name", "issuer-name DN:dn",
+     "Subject and issuer of the CA certificate|CN=..,OU=..,O=..", "[CN=NAME]", &set::issuer_name},
+    {Mode::server, "grant", "grant auto",
+     "Which requests are granted|All, at once; with a challenge password, those that know it",
+     "[manual: each waits for an operator]", &set::grant_auto},
+    {Mode::server, "grant", "grant none", "Which requests are granted|None: all are refused",
+     "[manual]", &set::grant_none},
+    {Mode::server, "grant", "grant ra-auto",
+     "Which requests are granted|What a known registration authority signed", "[manual]"},
+    {Mode::server, "grant", "grant auto trustpoint NAME:word",
+     "Which requests are granted|At once|What a certificate of this trustpoint's CA signed|The "
+     "trustpoint",
+     "[manual]"},
+    {Mode::server, "grant", "grant auto tp-list NAME:word...",
+     "Which requests are granted|At once|What a certificate of these trustpoints' CAs signed|The "
+     "trustpoints",
+     "[manual]"},
+    {Mode::server, "grant auto rollover", "grant auto rollover {ca-cert|ra-cert}",
+     "Which requests are granted|At once|Rollover requests|Of subordinate CAs|Of registration "
+     "authorities",
+     "[off]", nullptr, Command::per_keyword},
+    {Mode::server, "hash", "hash {md5|sha1|sha256|sha384|sha512}",
+     "The digest of signatures|Needs `allow legacy md5`|Refused by most software "
+     "today|SHA-256|SHA-384|SHA-512",
+     "hash sha256", &set::hash},
+    {Mode::server, "modulus", "modulus BITS:360-4096",
+     "Umbra's: size of the CA key|2048-4096; 1024 and more with `allow legacy rsa-1024`",
+     "modulus 2048", &set::modulus},
+    {Mode::server, "lifetime crl", "lifetime crl HOURS:0-336 [MINUTES:0-59]",
+     "How long things hold|CRLs|Hours|Minutes", "lifetime crl 6", &set::lifetime_crl},
+    {Mode::server, "lifetime certificate",
+     "lifetime certificate DAYS:0-7305 [HOURS:0-23 [MINUTES:0-59]]",
+     "How long things hold|Issued certificates; none outlives its CA|Days|Hours|Minutes",
+     "lifetime certificate 365", &set::lifetime_certificate},
+    {Mode::server, "lifetime ca-certificate",
+     "lifetime ca-certificate DAYS:0-7305 [HOURS:0-23 [MINUTES:0-59]]",
+     "How long things hold|The CA certificate and each that follows it|Days|Hours|Minutes",
+     "lifetime ca-certificate 1095", &set::lifetime_ca_certificate},
+    {Mode::server, "lifetime enrollment-request",
+     "lifetime enrollment-request HOURS:0-1000 [MINUTES:0-59]",
+     "How long things hold|Requests that nobody decided on|Hours|Minutes",
+     "lifetime enrollment-request 168", &set::lifetime_enrollment_request},
+    {Mode::server, "cdp-url", "cdp-url URL:url",
+     "Where clients find the CRL: put into certificates issued from now on|http:// or ldap://",
+     "[none]", &set::cdp_url},
+    {Mode::server, "auto-rollover", "auto-rollover [DAYS:0-1825 [HOURS:0-23 [MINUTES:0-59]]]",
+     "Makes the next CA certificate this long before the active one ends; 30 days if nothing "
+     "follows|Days|Hours|Minutes",
+     "[off]", &set::auto_rollover},
+    {Mode::server, "eku",
+     "eku {server-auth|client-auth|code-signing|email-protection|ipsec-end-system|ipsec-tunnel|"
+     "ipsec-user|ocsp-signing|time-stamping}...",
+     "Extended key usage of issued certificates|TLS servers|TLS clients|Code|Mail|IPsec end "
+     "systems|IPsec tunnels|IPsec users|OCSP responders|Time stamps",
+     "[none]"},
+    {Mode::server, "database url",
+     "database url URL:url [username USER:word] [password [0|7] PASSWORD:secret]",
+     "The server's files|Where they are published; the daemon keeps its own database "
+     "besides|nvram:, unix:/DIRECTORY, ftp://HOST/DIRECTORY ...|The account there|Its "
+     "name|Its password|In the clear|Type 7|The password",
+     "database url nvram:", &set::database_url},
+    {Mode::server, "database url TYPE",
+     "database url {cnm|crl|crt|p12|pem|ser} [publish] URL:url [username USER:word] "
+     "[password [0|7] PASSWORD:secret]",
+     "The server's files|Where they are published|Names|CRLs|Certificates|Archives as PKCS "
+     "#12|Archives as PEM|Serial numbers|An extra copy for readers|As above|The account there|Its "
+     "name|Its password|In the clear|Type 7|The password",
+     "[as `database url`]", nullptr, Command::per_keyword},
+    {Mode::server, "database username",
+     "database username USER:word [password [0|7] PASSWORD:secret]",
+     "The server's files|The account for the places above|Its name|Its password|In the clear|Type "
+     "7|The password",
+     "[none]"},
+    {Mode::server, "mode", "mode {sub-cs|ra [transparent]}",
+     "What the server is|A subordinate CA|A registration authority|That passes requests through",
+     "[a root CA]"},
+    {Mode::server, "redundancy", "redundancy", "One of a pair that shares its state", "[off]"},
+    {Mode::server, "challenge password", "challenge password [0|7] PASSWORD:secret-line",
+     "Umbra's: what a first enrolment must know|A static challenge password|In the clear|Type "
+     "7|The "
+     "password",
+     "[none]", &set::challenge_password},
+    {Mode::server, "allow legacy", "allow legacy {des|md5|rsa-1024}",
+     "Umbra's: what is taken in|What is unsafe today|Single DES|MD5|RSA keys of 1024 bits",
+     "[refused]", &set::allow_legacy, Command::per_keyword},
+    {Mode::server, "allow sha1", "allow sha1",
+     "Umbra's: what is taken in|SHA-1 as digest of messages and requests, which old clients need",
+     "allow sha1", &set::allow_sha1, Command::default_on},
+    {Mode::server, "shutdown", "shutdown", "Stops the server; `no shutdown` starts it", "shutdown",
+     &set::shutdown, Command::default_on},
+    {Mode::server, "show", "show", "Shows these settings (on the router's console)", "[let pass]",
+     nullptr, Command::passed},
+
+    // -- crypto pki trustpoint ----------------------------------------------------------------
+    {Mode::trustpoint, "enrollment mode", "enrollment mode ra",
+     "How certificates are asked for|The peer's kind|A registration authority", "[found out]"},
+    {Mode::trustpoint, "enrollment retry count", "enrollment retry count COUNT:0-1000",
+     "How certificates are asked for|When there is no answer, or not yet|How often|0 = without end",
+     "enrollment retry count 999", &set::retry_count},
+    {Mode::trustpoint, "enrollment retry period", "enrollment retry period MINUTES:1-60",
+     "How certificates are asked for|When there is no answer, or not yet|How long until the first "
+     "time; doubled each time|Minutes",
+     "enrollment retry period 1", &set::retry_period},
+    {Mode::trustpoint, "enrollment url", "enrollment url URL:url [pem]",
+     "How certificates are asked for|The SCEP server|http://HOST[:PORT][/PATH]; without a path, "
+     "/cgi-bin|PEM boundaries",
+     "[none]", &set::enrollment_url},
+    {Mode::trustpoint, "enrollment terminal", "enrollment terminal [pem]",
+     "How certificates are asked for|By hand|With PEM boundaries", "[off]"},
+    {Mode::trustpoint, "enrollment selfsigned", "enrollment selfsigned",
+     "How certificates are asked for|Not at all: self-signed", "[off]"},
+    {Mode::trustpoint, "enrollment profile", "enrollment profile NAME:word",
+     "How certificates are asked for|As a profile says|The profile", "[none]"},
+    {Mode::trustpoint, "serial-number", "serial-number [none]",
+     "The serial number of this system in the subject|Leave it out", "[left out]",
+     &set::serial_number},
+    {Mode::trustpoint, "fqdn", "fqdn {none|NAME:word}",
+     "The host name in the subject|Leave it out|This name", "[hostname.domain]", &set::fqdn},
+    {Mode::trustpoint, "ip-address", "ip-address {none|A.B.C.D:ip|INTERFACE:word}",
+     "An address in the subject|None|This one|The one of an interface", "[none]", &set::ip_address},
+    {Mode::trustpoint, "password", "password [0|7] PASSWORD:secret-line",
+     "The challenge password in requests|In the clear|Type 7|The password", "[none]",
+     &set::password},
+    {Mode::trustpoint, "fingerprint", "fingerprint HEX:hex-line",
+     "The CA certificate's fingerprint: accepted without asking if equal, refused if not|32 (MD5), "
+     "40 (SHA-1) or 64 (SHA-256) digits",
+     "[asked for]", &set::fingerprint},
+    {Mode::trustpoint, "subject-name", "subject-name DN:dn", "The subject to ask for|CN=..,OU=..",
+     "[the FQDN alone]", &set::subject_name},
+    {Mode::trustpoint, "revocation-check",
+     "revocation-check {crl|none|ocsp} [{crl|none|ocsp} [{crl|none|ocsp}]]",
+     "How peers' certificates are checked, in this order|CRL|Not at all|OCSP|CRL|Not at "
+     "all|OCSP|CRL|Not at all|OCSP",
+     "[crl]", &set::revocation_check},
+    {Mode::trustpoint, "rsakeypair",
+     "rsakeypair LABEL:word [SIZE:360-4096 [ENCRYPTION-SIZE:360-4096]]",
+     "The key to certify; made if it is missing|Its label|2048-4096; 1024 and more with `allow "
+     "legacy rsa-1024`|Of a second key for encryption",
+     "[the FQDN, 2048 bits]", &set::rsakeypair},
+    {Mode::trustpoint, "auto-enroll", "auto-enroll [PERCENT:10-100] [regenerate]",
+     "Enrols, and renews when this much of the lifetime has passed; at the end if nothing "
+     "follows|Percent|With a new key each time",
+     "[off]", &set::auto_enroll},
+    {Mode::trustpoint, "regenerate", "regenerate", "A new key for each enrolment", "[off]",
+     &set::regenerate},
+    {Mode::trustpoint, "hash", "hash {md5|sha1|sha256|sha384|sha512}",
+     "The digest of requests and messages|Needs `allow legacy md5`|For old servers|SHA-256|SHA-384|"
+     "SHA-512",
+     "hash sha256", &set::hash},
+    {Mode::trustpoint, "usage", "usage PURPOSE:line",
+     "What the certificate is for|ike, ssl-client, ssl-server", "[general]"},
+    {Mode::trustpoint, "eku request", "eku request PURPOSE:line",
+     "Extended key usage|To ask for|As the server's eku", "[none]"},
+    {Mode::trustpoint, "source interface", "source interface NAME:line",
+     "Where connections come from|An interface|Its name", "[routing decides]"},
+    {Mode::trustpoint, "vrf", "vrf NAME:word", "The routing table to use|Its name", "[global]"},
+    {Mode::trustpoint, "storage", "storage DEVICE:word",
+     "Where certificates are kept|nvram: ... ; the daemon keeps them in its database", "[nvram:]"},
+    {Mode::trustpoint, "primary", "primary", "The trustpoint to prefer", "[off]"},
+    {Mode::trustpoint, "match certificate", "match certificate MAP:line",
+     "Which peers|By their certificate|The map", "[all]", nullptr, Command::many},
+    {Mode::trustpoint, "ocsp url", "ocsp url URL:url", "OCSP|Where to ask|http://...",
+     "[as certificates say]"},
+    {Mode::trustpoint, "crl cache",
+     "crl cache {none|delete-after MINUTES:1-43200|extend MINUTES:1-43200}",
+     "CRLs|How long they are kept|Not at all|No longer than|Minutes|Beyond their end|Minutes",
+     "[until they end]"},
+    {Mode::trustpoint, "chain-validation", "chain-validation {stop|continue [NAME:word]}",
+     "How far chains are checked|To this CA|To the next one|Its trustpoint", "[to the root]"},
+    {Mode::trustpoint, "subject-alt-name", "subject-alt-name NAME:line",
+     "A second name to ask for|The name", "[none]"},
+    {Mode::trustpoint, "ip-extension", "ip-extension WHAT:line",
+     "The IP address extension|multicast, unicast, inherit ...", "[none]"},
+    {Mode::trustpoint, "authorization", "authorization WHAT:line",
+     "What peers may do|list NAME, username ...", "[none]", nullptr, Command::many},
+    {Mode::trustpoint, "on change exec", "on change exec COMMAND:line",
+     "When something happens|Umbra's: after each change of certificates|Runs|The command and its "
+     "arguments",
+     "[nothing]", &set::on_change_exec},
+    {Mode::trustpoint, "on", "on DEVICE:word", "Where the key is|The device", "[here]"},
+    {Mode::trustpoint, "storage pem", "storage pem DIRECTORY:word",
+     "Where certificates are kept|Umbra's: ca.pem, cert.pem, key.pem and chain.pem for other "
+     "programs|Their directory",
+     "[no files]", &set::storage_pem},
+    {Mode::trustpoint, "allow legacy", "allow legacy {des|md5|rsa-1024}",
+     "Umbra's: what is used and taken in|What is unsafe today|Single DES|MD5|RSA keys of 1024 bits",
+     "[refused]", &set::allow_legacy, Command::per_keyword},
+    {Mode::trustpoint, "show", "show", "Shows these settings (on the router's console)",
+     "[let pass]", nullptr, Command::passed},
+
+    // -- crypto pki certificate chain ---------------------------------------------------------
+    {Mode::chain, "certificate",
+     "certificate [{ca [rollover]|rollover|self-signed}] SERIAL:hex [FILE:url]",
+     "A certificate as text: hexadecimal lines follow, then `quit`|Of the CA|The CA's next one|The "
+     "identity's next one|A self-signed one|Its serial number|Or the file it is in",
+     "[none]", nullptr, Command::many},
+};
+
+}  // namespace
+
+std::span<const Command> command_table() { return table; }
+
+const Grammar& grammar(Mode mode) {
+  static const Grammar global(table, Mode::global);
+  static const Grammar server(table, Mode::server);
+  static const Grammar trustpoint(table, Mode::trustpoint);
+  static const Grammar chain(table, Mode::chain);
+  switch (mode) {
+    case Mode::server:
+      return server;
+    case Mode::trustpoint:
+      return trustpoint;
+    case Mode::chain:
+      return chain;
+    case Mode::global:
+    case Mode::exec:
+      break;
+  }
+  return global;
+}
+
+}  // namespace umbra::config

@@ -1,0 +1,480 @@
+#include "config/config.h"
+
+#include <algorithm>
+#include <fstream>
+#include <sstream>
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "config/reference.h"
+#include "golden.h"
+
+namespace umbra::config {
+namespace {
+
+using ::testing::ElementsAre;
+using ::testing::HasSubstr;
+using ::testing::IsEmpty;
+using ::testing::Not;
+
+std::string file(const std::string& name) { return vectors::text("config/" + name); }
+
+std::string faults(const Parsed& parsed) {
+  std::string all;
+  for (const Fault& fault : parsed.faults) all += to_string(fault, "umbra.cfg");
+  return all;
+}
+
+Parsed good(std::string_view text) {
+  Parsed parsed = parse(text);
+  EXPECT_EQ(faults(parsed), "");
+  return parsed;
+}
+
+std::vector<std::string> not_effective(const Parsed& parsed) {
+  std::vector<std::string> all;
+  for (const NotEffective& one : parsed.not_effective) all.push_back(one.text);
+  return all;
+}
+
+TEST(Config, TakesTheGuidesServerWordForWord) {
+  const Parsed parsed = good(file("guide-server.txt"));
+  ASSERT_EQ(parsed.configuration.servers.size(), 1U);
+  const Server& server = parsed.configuration.servers.front();
+  EXPECT_EQ(server.name, "ROOTCA");
+  EXPECT_EQ(server.database_level, DatabaseLevel::complete);
+  EXPECT_EQ(server.archive_password, "cisco123");
+  EXPECT_EQ(server.issuer_name, "CN=RootCA,OU=TAC,O=Cisco");
+  EXPECT_EQ(server.grant, Grant::automatic);
+  EXPECT_EQ(server.lifetime_certificate, Days{365});
+  EXPECT_EQ(server.lifetime_ca_certificate, Days{730});
+  EXPECT_EQ(server.database_url, "ftp://10.1.1.1/DB/ROOTCA/");
+  EXPECT_EQ(server.auto_rollover, Days{90});
+  EXPECT_EQ(server.auto_rollover_text, "90");
+  EXPECT_EQ(server.modulus, 2048);
+  EXPECT_EQ(server.hash, HashName::sha256);
+  EXPECT_TRUE(server.shutdown);
+  EXPECT_THAT(not_effective(parsed), ElementsAre("database url ftp://10.1.1.1/DB/ROOTCA/"));
+}
+
+TEST(Config, TakesTheGuidesTrustpointWordForWord) {
+  const Parsed parsed = good(file("guide-client.txt"));
+  ASSERT_EQ(parsed.configuration.trustpoints.size(), 1U);
+  const Trustpoint& trustpoint = parsed.configuration.trustpoints.front();
+  EXPECT_EQ(trustpoint.name, "Root-CA");
+  EXPECT_EQ(trustpoint.enrollment_url, "http://172.16.1.1:80");
+  EXPECT_TRUE(trustpoint.serial_number);
+  EXPECT_EQ(trustpoint.ip_address, std::nullopt);
+  EXPECT_EQ(trustpoint.password, "Rev0cati0n$Passw0rd");
+  EXPECT_EQ(trustpoint.subject_name, "CN=spoke-1.cisco.com,OU=CVO");
+  EXPECT_THAT(trustpoint.revocation_check, ElementsAre("crl"));
+  EXPECT_EQ(trustpoint.key_label, "spoke-1-RSA");
+  EXPECT_EQ(trustpoint.auto_enroll, 80);
+  EXPECT_FALSE(trustpoint.regenerate);
+  EXPECT_EQ(trustpoint.retry_count, 999);
+  EXPECT_EQ(trustpoint.retry_period, std::chrono::minutes{1});
+}
+
+TEST(Config, NamesTheLookAlikeLetterInTheGuidesText) {
+  const Parsed parsed = parse(
+      "crypto pki trustpoint Root-CA\n enrollment url http://172.16.1.1\n"
+      " rs\xD0\xB0keypair spoke-1-RSA\n auto-enroll 80\n");
+  EXPECT_EQ(faults(parsed),
+            "umbra.cfg:3:4: CYRILLIC SMALL LETTER A (U+0430) looks like \"a\"\n"
+            " rs\xD0\xB0keypair spoke-1-RSA\n"
+            "   ^\n"
+            "  expected: a trustpoint command in ASCII letters; did you mean \"rsakeypair\"?\n");
+}
+
+TEST(Config, MendsAWordThatIsAllLookAlikes) {
+  const Parsed parsed = parse(
+      "crypto pki trustpoint A\n \xD0\xB3\xD1\x95\xD0\xB0"
+      "keypair L\n");
+  ASSERT_EQ(parsed.faults.size(), 1U);
+  EXPECT_THAT(parsed.faults[0].hint, HasSubstr("did you mean \"rsakeypair\"?"));
+  EXPECT_EQ(parsed.faults[0].column, 2U);
+}
+
+TEST(Config, TakesForeignLettersInDistinguishedNames) {
+  const Parsed parsed = good("crypto pki server A\n issuer-name CN=M\xC3\xBCnchen,O=\xD0\x90\n");
+  EXPECT_EQ(parsed.configuration.servers[0].issuer_name, "CN=M\xC3\xBCnchen,O=\xD0\x90");
+}
+
+TEST(Config, SetsWhatGlobalCommandsSay) {
+  const Parsed parsed = good(
+      "hostname spoke-1\nip domain name cisco.com\nclock timezone CET 1 0\n"
+      "clock calendar-valid\nip http server\nip http port 8080\nip http address 127.0.0.1\n");
+  const Configuration& c = parsed.configuration;
+  EXPECT_EQ(c.fqdn(), "spoke-1.cisco.com");
+  EXPECT_EQ(c.zone.name, "CET");
+  EXPECT_EQ(c.zone.offset, std::chrono::hours{1});
+  EXPECT_TRUE(c.calendar_valid);
+  EXPECT_TRUE(c.http_server);
+  EXPECT_EQ(c.http_port, 8080);
+  EXPECT_EQ(c.http_address, "127.0.0.1");
+  EXPECT_EQ(good("clock timezone NST -3 30\n").configuration.zone.offset,
+            std::chrono::minutes{-210});
+}
+
+TEST(Config, SetsWhatServerCommandsSay) {
+  const Parsed parsed = good(
+      "crypto pki server CA\n grant none\n hash sha384\n modulus 3072\n lifetime crl 1 30\n"
+      " lifetime certificate 0 0 20\n lifetime enrollment-request 2\n"
+      " cdp-url http://ca/cgi-bin/pkiclient.exe?operation=GetCRL\n auto-rollover 1 2 3\n"
+      " challenge password 0 let me in\n allow legacy des\n allow legacy md5\n no allow sha1\n"
+      " database level names\n database archive pem password secret\n no shutdown\n");
+  const Server& s = parsed.configuration.servers.at(0);
+  EXPECT_EQ(s.grant, Grant::none);
+  EXPECT_EQ(s.hash, HashName::sha384);
+  EXPECT_EQ(s.modulus, 3072);
+  EXPECT_EQ(s.lifetime_crl, std::chrono::minutes{90});
+  EXPECT_EQ(s.lifetime_certificate, std::chrono::minutes{20});
+  EXPECT_EQ(s.lifetime_enrollment_request, std::chrono::hours{2});
+  EXPECT_EQ(s.cdp_url, "http://ca/cgi-bin/pkiclient.exe?operation=GetCRL");
+  EXPECT_EQ(s.auto_rollover, Days{1} + std::chrono::hours{2} + std::chrono::minutes{3});
+  EXPECT_EQ(s.auto_rollover_text, "1 2 3");
+  EXPECT_EQ(s.challenge_password, "let me in");
+  EXPECT_TRUE(s.allow_des);
+  EXPECT_TRUE(s.allow_md5);
+  EXPECT_FALSE(s.allow_rsa_1024);
+  EXPECT_FALSE(s.allow_sha1);
+  EXPECT_EQ(s.database_level, DatabaseLevel::names);
+  EXPECT_EQ(s.archive_format, ArchiveFormat::pem);
+  EXPECT_EQ(s.archive_password, "secret");
+  EXPECT_FALSE(s.shutdown);
+}
+
+TEST(Config, SetsWhatTrustpointCommandsSay) {
+  const Parsed parsed = good(
+      "crypto ca trustpoint T\n enrollment url http://[2001:db8::1]:8080/scep\n"
+      " enrollment retry count 3\n enrollment retry period 5\n fqdn none\n ip-address 10.0.0.1\n"
+      " fingerprint cc748544 a0ab7832 935d8cd0 214a152e\n revocation-check ocsp crl none\n"
+      " rsakeypair L 4096\n auto-enroll regenerate\n storage pem /var/lib/umbra/T\n"
+      " on change exec /usr/bin/systemctl reload nginx\n allow legacy des\n hash sha512\n");
+  const Trustpoint& t = parsed.configuration.trustpoints.at(0);
+  EXPECT_EQ(t.enrollment_url, "http://[2001:db8::1]:8080/scep");
+  EXPECT_EQ(t.retry_count, 3);
+  EXPECT_EQ(t.retry_period, std::chrono::minutes{5});
+  EXPECT_TRUE(t.fqdn_none);
+  EXPECT_EQ(t.ip_address, "10.0.0.1");
+  EXPECT_EQ(t.fingerprint, "CC748544A0AB7832935D8CD0214A152E");
+  EXPECT_THAT(t.revocation_check, ElementsAre("ocsp", "crl", "none"));
+  EXPECT_EQ(t.key_label, "L");
+  EXPECT_EQ(t.modulus, 4096);
+  EXPECT_EQ(t.auto_enroll, 100);
+  EXPECT_TRUE(t.regenerate);
+  EXPECT_EQ(t.storage_pem, "/var/lib/umbra/T");
+  EXPECT_EQ(t.on_change_exec, "/usr/bin/systemctl reload nginx");
+  EXPECT_TRUE(t.allow_des);
+  EXPECT_EQ(t.hash, HashName::sha512);
+}
+
+TEST(Config, AutoRolloverAloneIsThirtyDays) {
+  const Parsed parsed = good("crypto pki server CA\n auto-rollover\n");
+  EXPECT_EQ(parsed.configuration.servers[0].auto_rollover, Days{30});
+  EXPECT_EQ(parsed.configuration.servers[0].auto_rollover_text, "30");
+}
+
+TEST(Config, TakesUniqueAbbreviations) {
+  const Parsed parsed = good("cry pki serv CA\nlif certif 30\ngr a\nno sh\nip ht s\n");
+  const Server& server = parsed.configuration.servers.at(0);
+  EXPECT_EQ(server.lifetime_certificate, Days{30});
+  EXPECT_EQ(server.grant, Grant::automatic);
+  EXPECT_FALSE(server.shutdown);
+  EXPECT_TRUE(parsed.configuration.http_server);
+}
+
+TEST(Config, NoAndDefaultTakeASettingBack) {
+  const Parsed parsed = good(
+      "crypto pki server CA\n lifetime crl 1\n no lifetime crl\n grant auto\n no grant\n"
+      " hash sha512\n default hash\n auto-rollover 90\n no auto-rollover 90\n no shutdown\n"
+      " default shutdown\n allow legacy des\n allow legacy md5\n no allow legacy des\n"
+      " cdp-url http://a/\n no cdp-url\n eku server-auth client-auth\n no eku\n"
+      "crypto pki server GONE\nno crypto pki server GONE\n");
+  ASSERT_EQ(parsed.configuration.servers.size(), 1U);
+  Server expected;
+  expected.name = "CA";
+  expected.issuer_name = "CN=CA";
+  expected.allow_md5 = true;
+  EXPECT_EQ(parsed.configuration.servers[0], expected);
+  EXPECT_EQ(parsed.running_config, "!\ncrypto pki server CA\n allow legacy md5\n!\n");
+}
+
+TEST(Config, SubmodesAreLeftAsOnTheRouter) {
+  const Parsed parsed = good(
+      "crypto pki server A\nip http server\n!\ncrypto pki server A\n      grant auto\n exit\n"
+      "hostname one\ncrypto pki trustpoint B\nauto-enroll 80\nenrollment url http://h\nend\n"
+      "crypto pki server C\n");
+  EXPECT_EQ(parsed.configuration.servers.size(), 2U);
+  EXPECT_EQ(parsed.configuration.servers[0].grant, Grant::automatic);
+  EXPECT_EQ(parsed.configuration.hostname, "one");
+  EXPECT_EQ(parsed.configuration.trustpoints.at(0).auto_enroll, 80);
+}
+
+TEST(Config, TakesAPastedSession) {
+  const Parsed parsed = good(
+      "Building configuration...\r\n\r\nCurrent configuration : 1234 bytes\r\n!\r\n"
+      "ROOTCA#configure terminal\r\nROOTCA(config)#crypto pki server ROOTCA\r\n"
+      "ROOTCA(cs-server)#grant auto\r\nROOTCA(cs-server)#no shutdown\r\nROOTCA(cs-server)#end\r\n"
+      "ROOTCA#\r\n");
+  EXPECT_EQ(parsed.configuration.servers.at(0).grant, Grant::automatic);
+  EXPECT_FALSE(parsed.configuration.servers.at(0).shutdown);
+}
+
+TEST(Config, KeepsWhatIsNotYetEffectiveAndNamesIt) {
+  const std::string text =
+      "!\nclock summer-time CEST recurring\n!\ncrypto pki server A\n grant ra-auto\n"
+      " grant auto rollover ca-cert\n grant auto rollover ra-cert\n"
+      " eku server-auth client-auth\n database url crl publish ftp://10.0.0.1 username u password "
+      "7 01100F175804575D72\n mode sub-cs\n redundancy\n!\ncrypto pki trustpoint B\n usage ike\n"
+      " source interface Loopback 0\n vrf BLUE\n match certificate MAP 10\n!\nntp server "
+      "10.0.0.1\nntp server 10.0.0.2 prefer\n!\n";
+  const Parsed parsed = good(text);
+  EXPECT_EQ(parsed.running_config, text);
+  EXPECT_THAT(not_effective(parsed),
+              ElementsAre("clock summer-time CEST recurring", "grant ra-auto",
+                          "grant auto rollover ca-cert", "grant auto rollover ra-cert",
+                          "eku server-auth client-auth",
+                          "database url crl publish ftp://10.0.0.1 username u password <removed>",
+                          "mode sub-cs", "redundancy", "usage ike", "source interface Loopback 0",
+                          "vrf BLUE", "match certificate MAP 10", "ntp server 10.0.0.1",
+                          "ntp server 10.0.0.2 prefer"));
+}
+
+TEST(Config, ActionsAreNamedAndNotKept) {
+  const Parsed parsed = good(
+      "crypto pki authenticate T\ncrypto pki server A rollover cancel\n"
+      "crypto key generate rsa label L modulus 2048\n");
+  EXPECT_EQ(parsed.running_config, "!\n");
+  EXPECT_THAT(not_effective(parsed),
+              ElementsAre("crypto pki authenticate T", "crypto pki server A rollover cancel",
+                          "crypto key generate rsa label L modulus 2048"));
+}
+
+TEST(Config, RunningConfigurationIsInOrderWithoutDefaultsAndWithObscuredSecrets) {
+  const Parsed parsed = good(
+      "ip http port 8080\nip http server\n"
+      "crypto pki trustpoint T\n auto-enroll 080\n enrollment url http://h\n password 0 hush\n"
+      "crypto pki server S\n no shutdown\n lifetime crl 6 0\n lifetime certificate 10 0 0\n"
+      " grant auto\n issuer-name CN=S\n database level complete\n challenge password hush\n"
+      "hostname here\n");
+  EXPECT_EQ(
+      parsed.running_config,
+      "!\nhostname here\n!\ncrypto pki server S\n database level complete\n"
+      " issuer-name CN=S\n grant auto\n lifetime certificate 10\n"
+      " challenge password 7 " +
+          encode_type7("hush", 'h' + 'u' + 's' + 'h') +
+          "\n no shutdown\n!\ncrypto pki trustpoint T\n enrollment url http://h\n password 7 " +
+          encode_type7("hush", 'h' + 'u' + 's' + 'h') +
+          "\n auto-enroll 80\n!\nip http server\nip http port 8080\n!\n");
+}
+
+TEST(Config, ReadsItsOwnRunningConfigurationBack) {
+  for (const std::string& text : {file("guide-server.txt"), file("guide-client.txt"),
+                                  file("guide-chain.txt"), file("everything.txt")}) {
+    const Parsed once = good(text);
+    const Parsed again = good(once.running_config);
+    EXPECT_EQ(again.configuration, once.configuration);
+    EXPECT_EQ(again.chains, once.chains);
+    EXPECT_EQ(again.running_config, once.running_config);
+  }
+}
+
+TEST(Config, EverythingMatchesItsGoldenText) {
+  vectors::expect_golden("config/everything-running.txt",
+                         good(file("everything.txt")).running_config);
+}
+
+struct FaultCase {
+  const char* name;
+  const char* text;
+  std::size_t line;
+  std::size_t column;
+  const char* what;
+  const char* hint;
+};
+class ConfigFault : public ::testing::TestWithParam<FaultCase> {};
+
+TEST_P(ConfigFault, IsNamedWithPlaceAndRemedy) {
+  const FaultCase& c = GetParam();
+  const Parsed parsed = parse(c.text);
+  ASSERT_EQ(parsed.faults.size(), 1U) << faults(parsed);
+  const Fault& fault = parsed.faults[0];
+  EXPECT_EQ(fault.line, c.line);
+  EXPECT_EQ(fault.column, c.column);
+  EXPECT_THAT(fault.what, HasSubstr(c.what));
+  EXPECT_THAT(fault.hint, HasSubstr(c.hint));
+}
+
+#define SERVER "crypto pki server A\n"
+#define TRUSTPOINT "crypto pki trustpoint A\n enrollment url http://h\n"
+INSTANTIATE_TEST_SUITE_P(
+    , ConfigFault,
+    ::testing::Values(
+        FaultCase{"UnknownCommand", SERVER " isuer-name CN=A\n", 2, 2,
+                  "unknown command \"isuer-name\"",
+                  "expected: a certificate server command; did you mean \"issuer-name\"?"},
+        FaultCase{"UnknownGlobal", "hostnam e\nhosntame x\n", 2, 1, "unknown command \"hosntame\"",
+                  "expected: a global command; did you mean \"hostname\"?"},
+        FaultCase{"UnknownWord", SERVER " database level compleet\n", 2, 17,
+                  "unknown word \"compleet\"",
+                  "expected: \"minimum\", \"names\" or \"complete\"; did you mean \"complete\"?"},
+        FaultCase{"Range", SERVER " lifetime certificate 9999\n", 2, 23, "9999 is out of range",
+                  "expected: DAYS (0-7305)"},
+        FaultCase{"NoNumber", SERVER " lifetime crl six\n", 2, 15, "\"six\" is not a number",
+                  "expected: HOURS (0-336)"},
+        FaultCase{"Percent", TRUSTPOINT " auto-enroll 101\n", 3, 14, "unknown word \"101\"",
+                  "expected: PERCENT (10-100) or \"regenerate\""},
+        FaultCase{"Incomplete", SERVER " lifetime crl\n", 2, 15, "incomplete command",
+                  "expected: HOURS (0-336)"},
+        FaultCase{"Ambiguous", SERVER " lifetime c 5\n", 2, 11, "\"c\" is short for several words",
+                  "\"crl\", \"certificate\" or \"ca-certificate\""},
+        FaultCase{"TooMuch", SERVER " lifetime crl 5 0 0\n", 2, 19, "\"0\" is too much",
+                  "expected: the end of the line"},
+        FaultCase{"OtherMode", SERVER " enrollment url http://h\n", 2, 2,
+                  "unknown command \"enrollment\"", "a command of crypto pki trustpoint NAME"},
+        FaultCase{"WrongOpenerIsOneFault", "crypto pki sever A\n grant auto\n no shutdown\n", 1, 12,
+                  "unknown word \"sever\"", "did you mean \"server\"?"},
+        FaultCase{"OpenerWithTooMuch", "crypto pki server A B\n grant auto\n", 1, 21,
+                  "unknown word \"B\"", "\"rollover\""},
+        FaultCase{"Name", "crypto pki server ../etc\n grant auto\n", 1, 19,
+                  "\"../etc\" cannot be a name", "figures, dots"},
+        FaultCase{"NoAlone", "no\n", 1, 4, "incomplete command", "a global command"},
+        FaultCase{"NoHalf", SERVER " no lifetime\n", 2, 14, "incomplete command", "\"crl\""},
+        FaultCase{"Issuer", SERVER " issuer-name RootCA\n", 2, 14,
+                  "DN is not a valid subject name: \"RootCA\" is not a pair TYPE=value",
+                  "CN=RootCA"},
+        FaultCase{"IssuerType", SERVER " issuer-name CN=A,XX=B\n", 2, 14,
+                  "\"XX\" is no attribute type", "TYPE=value"},
+        FaultCase{"IssuerQuote", SERVER " issuer-name CN=\"A\n", 2, 14, "not closed", ""},
+        FaultCase{"Overlap", SERVER " lifetime ca-certificate 90\n auto-rollover 90\n", 3, 16,
+                  "not shorter", "less than 90 days"},
+        FaultCase{"Nothing", SERVER " lifetime certificate 0\n", 2, 2, "a lifetime of nothing", ""},
+        FaultCase{"Md5", SERVER " hash md5\n", 2, 2, "MD5", "allow legacy md5"},
+        FaultCase{"Sha1", SERVER " hash sha1\n no allow sha1\n", 2, 2, "contradicts", "sha256"},
+        FaultCase{"Modulus", SERVER " modulus 1024\n", 2, 10, "1024 bits is too weak",
+                  "allow legacy rsa-1024"},
+        FaultCase{"ModulusTooSmall", SERVER " modulus 512\n allow legacy rsa-1024\n", 2, 10,
+                  "512 bits is refused", "2048"},
+        FaultCase{"ClientMd5", TRUSTPOINT " hash md5\n", 3, 2, "MD5", "allow legacy md5"},
+        FaultCase{"ClientModulus", TRUSTPOINT " rsakeypair L 1024\n", 3, 15, "too weak",
+                  "allow legacy rsa-1024"},
+        FaultCase{"NoUrl", "crypto pki trustpoint A\n auto-enroll 80\n", 2, 2,
+                  "auto-enroll without an enrollment url", "enrollment url http://HOST"},
+        FaultCase{"Url", "crypto pki trustpoint A\n enrollment url 10.1.1.1\n", 2, 17,
+                  "\"10.1.1.1\" is not a URL", "URL"},
+        FaultCase{"UrlScheme", "crypto pki trustpoint A\n enrollment url tftp://10.1.1.1\n", 2, 17,
+                  "SCEP runs over HTTP", "http://HOST"},
+        FaultCase{"UrlPort", "crypto pki trustpoint A\n enrollment url http://h:99999\n", 2, 17,
+                  "\"99999\" is no port", "http://HOST"},
+        FaultCase{"Fingerprint", TRUSTPOINT " fingerprint ABCD\n", 3, 14,
+                  "a fingerprint of 4 digits", "64 (SHA-256)"},
+        FaultCase{"Type7", TRUSTPOINT " password 7 zz\n", 3, 13, "not a type 7 password",
+                  "behind 0"},
+        FaultCase{"Port", "ip http port 443\n", 1, 14, "443 is out of range", "1024-65535"},
+        FaultCase{"Address", "ip http address 10.0.0\n", 1, 17, "\"10.0.0\" is not an IPv4 address",
+                  "ADDRESS"},
+        FaultCase{"OwnTrustpoint", SERVER TRUSTPOINT, 3, 2, "A is a certificate server",
+                  "another name"},
+        FaultCase{"Namesakes", SERVER "crypto pki server a\n", 2, 1, "only in the case of letters",
+                  ""},
+        FaultCase{"SharedDirectory",
+                  "crypto pki trustpoint A\n storage pem /d\ncrypto pki trustpoint B\n storage pem "
+                  "/d\n",
+                  4, 14, "trustpoint A already writes", "a directory for each"},
+        FaultCase{"Control", "hostname a\x01\n", 1, 11, "control character U+0001", "text"},
+        FaultCase{"NotUtf8", "hostname a\xFF\n", 1, 11, "octet 0xFF is no UTF-8", "UTF-8"},
+        FaultCase{"NoBreakSpace", "hostname\xC2\xA0x\n", 1, 9,
+                  "NO-BREAK SPACE (U+00A0) looks like a blank", "did you mean \"hostname x\"?"},
+        FaultCase{"Dash", SERVER " auto\xE2\x80\x93rollover 90\n", 2, 6,
+                  "EN DASH (U+2013) looks like \"-\"", "did you mean \"auto-rollover\"?"},
+        FaultCase{"NameLookAlike", "crypto pki server R\xD0\xBEot\n", 1, 20,
+                  "CYRILLIC SMALL LETTER O (U+043E)", "did you mean \"Root\"?"},
+        FaultCase{"ChainCutOff",
+                  "crypto pki certificate chain A\n certificate ca 01\n  30820237 308201A0\n "
+                  "quit\n",
+                  4, 2, "cut off", "DER"},
+        FaultCase{"ChainNotHex", "crypto pki certificate chain A\n certificate 02\n  3082ZZ\n", 3,
+                  3, "no part of a certificate", "quit"},
+        FaultCase{"ChainOpenEnd", "crypto pki certificate chain A\n certificate 02\n  3000\n", 2, 1,
+                  "has no end", "quit"}),
+    [](const auto& one) { return one.param.name; });
+
+TEST(Config, NamesAllFaultsAtOnce) {
+  const Parsed parsed = parse(
+      "hostnam\ncrypto pki server A\n grant sometimes\n modulus 1024\ncrypto pki trustpoint B\n "
+      "auto-enroll 80\n");
+  std::vector<std::size_t> lines;
+  for (const Fault& fault : parsed.faults) lines.push_back(fault.line);
+  EXPECT_THAT(lines, ElementsAre(1U, 3U, 4U, 6U)) << faults(parsed);
+}
+
+TEST(Config, FaultsNeverShowSecrets) {
+  const Parsed parsed = parse(
+      "crypto pki trustpoint B\n password 7 Hush123\n pasword Hush123\n"
+      "crypto pki server A\n challenge Hush123\n challenge password 7 Hush123\n"
+      " database archive pkcs12 password 0 Hush123 Hush123\n");
+  EXPECT_EQ(parsed.faults.size(), 5U);
+  EXPECT_THAT(faults(parsed), Not(HasSubstr("Hush123")));
+}
+
+TEST(Config, TheServersOwnTrustpointIsLetPass) {
+  const Parsed parsed =
+      good("crypto pki server A\ncrypto pki trustpoint A\n revocation-check crl\n rsakeypair A\n");
+  EXPECT_THAT(parsed.configuration.trustpoints, IsEmpty());
+  EXPECT_THAT(not_effective(parsed), ElementsAre("crypto pki trustpoint A"));
+}
+
+TEST(Chain, IsPrintedAsTheRouterPrintsIt) {
+  const std::string text = file("guide-chain.txt");
+  const auto chain = parse_chain(text);
+  ASSERT_TRUE(chain) << chain.error().detail;
+  ASSERT_EQ(chain->certificates.size(), 2U);
+  EXPECT_EQ(chain->certificates[0].kind, ChainKind::ca_rollover);
+  EXPECT_EQ(chain->certificates[0].serial, "03");
+  EXPECT_EQ(chain->certificates[1].der.size(), 571U);
+  EXPECT_EQ(to_string(*chain), text);
+}
+
+TEST(CommandTable, EveryWordHasItsHelp) {
+  for (const Command& command : command_table()) {
+    const auto bars = std::count(command.help.begin(), command.help.end(), '|');
+    EXPECT_EQ(static_cast<std::size_t>(bars + 1), words_of(command).size()) << command.syntax;
+    for (const Word& word : words_of(command)) EXPECT_FALSE(word.help.empty()) << command.syntax;
+  }
+}
+
+TEST(CommandTable, DefaultsAreCommandsOfTheirOwnMode) {
+  for (const Command& command : command_table()) {
+    if (command.otherwise.starts_with('[')) continue;
+    const Outcome outcome =
+        grammar(command.mode).match(command.otherwise, tokenize(command.otherwise));
+    ASSERT_EQ(outcome.verdict, Verdict::matched) << command.otherwise;
+    EXPECT_EQ(outcome.match.command->key, command.key);
+  }
+}
+
+TEST(CommandTable, IsTheCommandReference) {
+  const std::string path = std::string(UMBRA_SOURCE_DIR) + "/docs/commands.md";
+  if (std::getenv("UPDATE_GOLDEN")) std::ofstream(path) << command_reference();
+  std::ifstream in(path);
+  std::stringstream text;
+  text << in.rdbuf();
+  EXPECT_EQ(text.str(), command_reference()) << "UPDATE_GOLDEN=1 rewrites docs/commands.md";
+}
+
+TEST(Type7, IsDecodedAndEncodedAsOnTheRouter) {
+  EXPECT_EQ(decode_type7("01100F175804575D72").value_or("?"), "cisco123");
+  EXPECT_EQ(encode_type7("cisco123", 1), "01100F175804575D72");
+  const std::string long_one(120, 'x');
+  for (unsigned salt = 0; salt < 20; ++salt) {
+    EXPECT_EQ(decode_type7(encode_type7(long_one, salt)).value_or("?"), long_one);
+  }
+  for (const char* text : {"", "01", "0", "99AA", "01G0", "0110 0F", "011"}) {
+    EXPECT_FALSE(decode_type7(text)) << text;
+  }
+}
+
+}  // namespace
+}  // namespace umbra::config

@@ -1,0 +1,77 @@
+#pragma once
+
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "config/config.h"
+#include "config/grammar.h"
+
+/// Between the text and the typed configuration: which command stands in which block. Used by
+/// config's own sources alone.
+namespace umbra::config {
+
+/// One command that is set. A later one of the same key has replaced the earlier.
+struct Entry {
+  Match match;
+  bool on = true;  ///< false: the `no` form of a command that is on by default
+  std::size_t line = 0;
+  std::string source;  ///< the line as typed, secrets and all: for columns, never for printing
+};
+
+struct Block {
+  Mode mode = Mode::global;
+  std::string name;
+  std::size_t line = 0;
+  std::string source;
+  std::vector<Entry> entries;
+  Chain chain;
+};
+
+struct Document {
+  Block global;
+  std::vector<Block> servers;
+  std::vector<Block> trustpoints;
+  std::vector<Block> chains;
+  std::vector<Entry> actions;  ///< accepted, not kept
+};
+
+/// How secrets are written.
+enum class Secrets { type7, left_out };
+
+/// The command in whole words, numbers without leading zeros, hours and minutes of zero left out.
+[[nodiscard]] std::string render(const Match& match, bool on, Secrets secrets);
+
+/// The line with asterisks for what stands behind a word like `password`.
+[[nodiscard]] std::string hide_secrets(std::string_view line);
+
+/// `offset` in octets from the start of `source`.
+[[nodiscard]] Fault make_fault(std::size_t line, std::string_view source, std::size_t offset,
+                               std::string what, std::string hint);
+
+/// A line read: what it says, or why it says nothing.
+struct Reading {
+  Outcome outcome;
+  Mode mode = Mode::global;
+  bool no = false;
+  std::vector<Token> tokens;
+};
+
+/// Why a line that says nothing stops the start.
+struct Refusal {
+  Fault fault;
+  std::optional<Mode> opens;  ///< it was to open this submode: what follows belongs there
+};
+/// `current`: the mode the line stands in.
+[[nodiscard]] Refusal refuse_line(std::string_view line, std::size_t number, const Reading& reading,
+                                  Mode current);
+
+/// Applies every entry, then checks what no single command can know. Faults and what is not
+/// effective go into `parsed`.
+void assemble(const Document& document, Parsed& parsed);
+
+/// `"a", "b" or "c"`, at most twelve of them.
+[[nodiscard]] std::string list(const std::vector<std::string>& words);
+
+}  // namespace umbra::config

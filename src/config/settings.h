@@ -1,0 +1,117 @@
+#pragma once
+
+#include <optional>
+#include <string>
+#include <string_view>
+
+#include "config/grammar.h"
+#include "config/model.h"
+
+namespace umbra::config {
+
+/// One accepted command on its way into the typed configuration: what a command's `apply` sees.
+class Setting {
+ public:
+  Setting(const Match& match, bool on, Configuration& configuration, Server* server,
+          Trustpoint* trustpoint)
+      : match_(match),
+        on_(on),
+        configuration_(configuration),
+        server_(server),
+        trustpoint_(trustpoint) {}
+
+  [[nodiscard]] const Match& match() const { return match_; }
+  /// False for the `no` form of a command that is on by default.
+  [[nodiscard]] bool on() const { return on_; }
+  [[nodiscard]] Configuration& configuration() { return configuration_; }
+  [[nodiscard]] Server& server() { return *server_; }
+  [[nodiscard]] Trustpoint& trustpoint() { return *trustpoint_; }
+  [[nodiscard]] bool in_server() const { return server_ != nullptr; }
+
+  [[nodiscard]] bool has(std::string_view keyword) const { return match_.has(keyword); }
+  [[nodiscard]] std::string text(std::string_view argument) const { return match_.text(argument); }
+  [[nodiscard]] int number(std::string_view argument, int otherwise = 0) const {
+    return match_.number(argument).value_or(otherwise);
+  }
+  /// DAYS, HOURS and MINUTES together; what was not given counts nothing.
+  [[nodiscard]] Seconds span() const;
+  /// The argument PASSWORD in the clear; a fault and nothing if it is no type 7 text.
+  [[nodiscard]] std::optional<std::string> secret();
+
+  /// The value is not one this command can take. `argument` says where the caret goes.
+  void fault(std::string_view argument, std::string what, std::string hint);
+  /// Kept, but with this value it changes nothing yet.
+  void not_effective() { effective_ = false; }
+
+  struct Complaint {
+    std::string argument;
+    std::string what;
+    std::string hint;
+  };
+  [[nodiscard]] const std::optional<Complaint>& complaint() const { return complaint_; }
+  [[nodiscard]] bool effective() const { return effective_; }
+
+ private:
+  const Match& match_;
+  bool on_;
+  Configuration& configuration_;
+  Server* server_;
+  Trustpoint* trustpoint_;
+  std::optional<Complaint> complaint_;
+  bool effective_ = true;
+};
+
+/// True if the capture is the `0` or `7` in front of a secret.
+[[nodiscard]] bool is_secret_type(const Match& match, std::size_t index);
+
+/// Why `text` cannot be the distinguished name of an `issuer-name` or `subject-name`: TYPE=value
+/// pairs between commas, a backslash or double quotes protecting a comma. Nothing if it can.
+[[nodiscard]] std::optional<std::string> why_no_name(std::string_view text);
+
+/// What each command of the table sets.
+namespace set {
+void hostname(Setting&);
+void domain_name(Setting&);
+void clock_timezone(Setting&);
+void calendar_valid(Setting&);
+void http_server(Setting&);
+void http_port(Setting&);
+void http_address(Setting&);
+
+void database_level(Setting&);
+void database_archive(Setting&);
+void database_url(Setting&);
+void issuer_name(Setting&);
+void grant_auto(Setting&);
+void grant_none(Setting&);
+void hash(Setting&);
+void lifetime_crl(Setting&);
+void lifetime_certificate(Setting&);
+void lifetime_ca_certificate(Setting&);
+void lifetime_enrollment_request(Setting&);
+void cdp_url(Setting&);
+void auto_rollover(Setting&);
+void modulus(Setting&);
+void challenge_password(Setting&);
+void allow_legacy(Setting&);
+void allow_sha1(Setting&);
+void shutdown(Setting&);
+
+void enrollment_url(Setting&);
+void retry_count(Setting&);
+void retry_period(Setting&);
+void serial_number(Setting&);
+void fqdn(Setting&);
+void ip_address(Setting&);
+void password(Setting&);
+void fingerprint(Setting&);
+void subject_name(Setting&);
+void revocation_check(Setting&);
+void rsakeypair(Setting&);
+void auto_enroll(Setting&);
+void regenerate(Setting&);
+void storage_pem(Setting&);
+void on_change_exec(Setting&);
+}  // namespace set
+
+}  // namespace umbra::config

@@ -1,0 +1,110 @@
+#include <fmt/format.h>
+
+#include "config/settings.h"
+
+namespace umbra::config::set {
+
+void database_level(Setting& s) {
+  s.server().database_level = s.has("complete") ? DatabaseLevel::complete
+                              : s.has("names")  ? DatabaseLevel::names
+                                                : DatabaseLevel::minimum;
+}
+
+void database_archive(Setting& s) {
+  s.server().archive_format = s.has("pem") ? ArchiveFormat::pem : ArchiveFormat::pkcs12;
+  if (s.has("password")) s.server().archive_password = s.secret();
+}
+
+void database_url(Setting& s) {
+  s.server().database_url = s.text("URL");
+  // Certificates, requests and serials live in the daemon's own database, wherever this points.
+  s.not_effective();
+}
+
+void issuer_name(Setting& s) {
+  s.server().issuer_name = s.text("DN");
+  if (const auto why = why_no_name(s.server().issuer_name)) {
+    s.fault("DN", fmt::format("DN is not a valid subject name: {}", *why),
+            "expected: TYPE=value pairs between commas, such as CN=RootCA,OU=TAC,O=Cisco");
+  }
+}
+void grant_auto(Setting& s) { s.server().grant = Grant::automatic; }
+void grant_none(Setting& s) { s.server().grant = Grant::none; }
+
+void hash(Setting& s) {
+  const HashName name = s.has("md5")      ? HashName::md5
+                        : s.has("sha1")   ? HashName::sha1
+                        : s.has("sha384") ? HashName::sha384
+                        : s.has("sha512") ? HashName::sha512
+                                          : HashName::sha256;
+  (s.in_server() ? s.server().hash : s.trustpoint().hash) = name;
+}
+
+namespace {
+
+/// A lifetime of nothing would make certificates that are never valid.
+void lifetime(Setting& s, Seconds& into) {
+  const Seconds span = s.span();
+  if (span == Seconds{0}) {
+    s.fault("", "a lifetime of nothing", "expected: at least one minute");
+    return;
+  }
+  into = span;
+}
+
+}  // namespace
+
+void lifetime_crl(Setting& s) { lifetime(s, s.server().lifetime_crl); }
+void lifetime_certificate(Setting& s) { lifetime(s, s.server().lifetime_certificate); }
+void lifetime_ca_certificate(Setting& s) { lifetime(s, s.server().lifetime_ca_certificate); }
+void lifetime_enrollment_request(Setting& s) {
+  lifetime(s, s.server().lifetime_enrollment_request);
+}
+
+void cdp_url(Setting& s) {
+  const std::string url = s.text("URL");
+  if (!url.starts_with("http://") && !url.starts_with("ldap://")) {
+    s.fault("URL", fmt::format("\"{}\" is no address for CRLs", url),
+            "expected: http://... or ldap://...");
+    return;
+  }
+  s.server().cdp_url = url;
+}
+
+void auto_rollover(Setting& s) {
+  if (!s.match().find("DAYS")) {
+    s.server().auto_rollover = Days{30};
+    s.server().auto_rollover_text = "30";
+    return;
+  }
+  if (s.span() == Seconds{0}) {
+    s.fault("DAYS", "an overlap of nothing", "expected: at least one minute");
+    return;
+  }
+  s.server().auto_rollover = s.span();
+  const int hours = s.number("HOURS");
+  const int minutes = s.number("MINUTES");
+  std::string text = fmt::format("{}", s.number("DAYS"));
+  if (hours != 0 || minutes != 0) text += fmt::format(" {}", hours);
+  if (minutes != 0) text += fmt::format(" {}", minutes);
+  s.server().auto_rollover_text = text;
+}
+
+void modulus(Setting& s) { s.server().modulus = s.number("BITS"); }
+
+void challenge_password(Setting& s) { s.server().challenge_password = s.secret(); }
+
+void allow_legacy(Setting& s) {
+  bool& flag = s.in_server() ? (s.has("des")   ? s.server().allow_des
+                                : s.has("md5") ? s.server().allow_md5
+                                               : s.server().allow_rsa_1024)
+                             : (s.has("des")   ? s.trustpoint().allow_des
+                                : s.has("md5") ? s.trustpoint().allow_md5
+                                               : s.trustpoint().allow_rsa_1024);
+  flag = true;
+}
+
+void allow_sha1(Setting& s) { s.server().allow_sha1 = s.on(); }
+void shutdown(Setting& s) { s.server().shutdown = s.on(); }
+
+}  // namespace umbra::config::set

@@ -1,0 +1,127 @@
+#include <algorithm>
+
+#include <fmt/format.h>
+
+#include "config/settings.h"
+
+namespace umbra::config::set {
+namespace {
+
+bool is_host_character(char c) {
+  return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || c == '.' ||
+         c == '-' || c == '_';
+}
+
+/// http://HOST[:PORT][/PATH]. Nothing if it is one.
+std::optional<std::string> why_no_http_url(std::string_view url) {
+  constexpr std::string_view scheme = "http://";
+  if (!url.starts_with(scheme)) return "SCEP runs over HTTP";
+  url.remove_prefix(scheme.size());
+  const std::string_view authority = url.substr(0, url.find('/'));
+  std::string_view host = authority;
+  std::string_view port;
+  if (authority.starts_with('[')) {
+    const auto end = authority.find(']');
+    if (end == std::string_view::npos) return "the IPv6 address is not closed";
+    const std::string_view inside = authority.substr(1, end - 1);
+    if (inside.empty() ||
+        inside.find_first_not_of("0123456789abcdefABCDEF:.") != std::string_view::npos) {
+      return "there is no IPv6 address between the brackets";
+    }
+    const std::string_view behind = authority.substr(end + 1);
+    if (!behind.empty() && behind.front() != ':') return "after the bracket only a port may follow";
+    if (behind.empty()) return std::nullopt;
+    port = behind.substr(1);
+    if (port.empty()) return "the port is missing";
+  } else {
+    const auto colon = authority.find(':');
+    host = authority.substr(0, colon);
+    if (host.empty()) return "the host is missing";
+    if (!std::all_of(host.begin(), host.end(), is_host_character)) {
+      return fmt::format("\"{}\" is no host", host);
+    }
+    if (colon == std::string_view::npos) return std::nullopt;
+    port = authority.substr(colon + 1);
+    if (port.empty()) return "the port is missing";
+  }
+  const bool figures = port.size() <= 5 && std::all_of(port.begin(), port.end(),
+                                                       [](char c) { return c >= '0' && c <= '9'; });
+  if (!figures || std::stoi(std::string(port)) < 1 || std::stoi(std::string(port)) > 65535) {
+    return fmt::format("\"{}\" is no port", port);
+  }
+  return std::nullopt;
+}
+
+}  // namespace
+
+void enrollment_url(Setting& s) {
+  const std::string url = s.text("URL");
+  if (const auto why = why_no_http_url(url)) {
+    s.fault("URL", *why, "expected: http://HOST, http://HOST:PORT or http://HOST:PORT/PATH");
+    return;
+  }
+  s.trustpoint().enrollment_url = url;
+}
+
+void retry_count(Setting& s) { s.trustpoint().retry_count = s.number("COUNT"); }
+void retry_period(Setting& s) {
+  s.trustpoint().retry_period = std::chrono::minutes{s.number("MINUTES")};
+}
+void serial_number(Setting& s) { s.trustpoint().serial_number = !s.has("none"); }
+
+void fqdn(Setting& s) {
+  s.trustpoint().fqdn_none = s.has("none");
+  if (!s.has("none")) s.trustpoint().fqdn = s.text("NAME");
+}
+
+void ip_address(Setting& s) {
+  if (s.match().find("A.B.C.D")) s.trustpoint().ip_address = s.text("A.B.C.D");
+  if (s.match().find("INTERFACE")) s.not_effective();  // there are no interfaces to look it up on
+}
+
+void password(Setting& s) { s.trustpoint().password = s.secret(); }
+
+void fingerprint(Setting& s) {
+  std::string digits = s.text("HEX");
+  std::erase_if(digits, [](char c) { return c == ' ' || c == '\t'; });
+  for (char& c : digits) {
+    if (c >= 'a' && c <= 'f') c = static_cast<char>(c - 32);
+  }
+  if (digits.size() != 32 && digits.size() != 40 && digits.size() != 64) {
+    s.fault("HEX", fmt::format("a fingerprint of {} digits", digits.size()),
+            "expected: 32 (MD5), 40 (SHA-1) or 64 (SHA-256) hexadecimal digits");
+    return;
+  }
+  s.trustpoint().fingerprint = digits;
+}
+
+void subject_name(Setting& s) {
+  s.trustpoint().subject_name = s.text("DN");
+  if (const auto why = why_no_name(s.trustpoint().subject_name)) {
+    s.fault("DN", fmt::format("DN is not a valid subject name: {}", *why),
+            "expected: TYPE=value pairs between commas, such as CN=spoke-1.cisco.com,OU=CVO");
+  }
+}
+
+void revocation_check(Setting& s) {
+  s.trustpoint().revocation_check.clear();
+  for (std::size_t i = 1; i < s.match().captures.size(); ++i) {
+    s.trustpoint().revocation_check.push_back(s.match().captures[i].text);
+  }
+}
+
+void rsakeypair(Setting& s) {
+  s.trustpoint().key_label = s.text("LABEL");
+  s.trustpoint().modulus = s.number("SIZE", s.trustpoint().modulus);
+}
+
+void auto_enroll(Setting& s) {
+  s.trustpoint().auto_enroll = s.number("PERCENT", 100);
+  s.trustpoint().regenerate = s.trustpoint().regenerate || s.has("regenerate");
+}
+
+void regenerate(Setting& s) { s.trustpoint().regenerate = true; }
+void storage_pem(Setting& s) { s.trustpoint().storage_pem = s.text("DIRECTORY"); }
+void on_change_exec(Setting& s) { s.trustpoint().on_change_exec = s.text("COMMAND"); }
+
+}  // namespace umbra::config::set
