@@ -146,11 +146,17 @@ Result<PublicKey> PublicKey::from_spki(ByteView der) {
 
   PublicKey key;
   if (name == oid_rsa) {
+    UMBRA_TRY(const auto null, parameters.take_if(der::tag::null));
+    UMBRA_CHECK(parameters.finish("a key's algorithm"));
+    if (null && !null->content.empty()) {
+      return fail(Errc::malformed, "an RSA key's algorithm with parameters");
+    }
     UMBRA_TRY(const RsaNumbers numbers, parse_rsa(key_bits));
     key.algorithm_ = KeyAlgorithm::rsa;
     key.bits_ = numbers.bits;
   } else if (name == oid_ec) {
     UMBRA_TRY(const der::Element curve_oid, parameters.expect(der::tag::oid, "a named curve"));
+    UMBRA_CHECK(parameters.finish("a key's algorithm"));
     const std::string curve_name = der::to_dotted(curve_oid.content);
     for (const Curve& curve : curves) {
       if (curve_name == curve.oid) key.bits_ = curve.bits;
@@ -295,6 +301,9 @@ Result<PrivateKey> PrivateKey::from_pem(std::string_view pem) {
 }
 
 Result<Bytes> PrivateKey::sign(Digest digest, ByteView data) const {
+  if (public_.algorithm() == KeyAlgorithm::ec && digest == Digest::md5) {
+    return fail(Errc::unsupported, "there is no ECDSA with MD5");
+  }
   const Bytes digested = hash(digest, data);
   const ossl::PkeyContext context(EVP_PKEY_CTX_new_from_pkey(nullptr, key_.get(), nullptr));
   Bytes out(static_cast<std::size_t>(EVP_PKEY_get_size(key_.get())));
