@@ -17,7 +17,8 @@ enum class Timer {
   renew,
   shadow,
   poll,
-  connect_retry
+  connect_retry,
+  switch_over,  ///< a trustpoint's change to the next CA: acted on, not shown, as in IOS
 };
 
 /// Something that is to happen at a time; always derived from state and configuration, never

@@ -1,0 +1,305 @@
+#include "lifecycle/trustpoint.h"
+
+#include <algorithm>
+
+namespace umbra::lifecycle {
+namespace {
+
+constexpr int percent_of_ca_without_auto_enroll = 90;
+// Doublings beyond this are longer than any certificate's life.
+constexpr std::uint32_t doublings_max = 40;
+// A trustpoint that waits for somebody to authenticate it looks again at least this often (2^10
+// periods).
+constexpr std::uint32_t doublings_unauthenticated_max = 10;
+
+Time doubled(Time since, Seconds period, std::uint32_t doublings) {
+  return since + period * (std::int64_t{1} << std::min(doublings, doublings_max));
+}
+
+/// The end of what the request under way is to be there for.
+Time bound_of(const TrustpointFacts& facts) {
+  if (facts.phase == Phase::polling) {
+    if (facts.kind == RequestKind::shadow && facts.rollover_ca) return facts.rollover_ca->not_after;
+    return facts.ca ? facts.ca->not_after : Time::max();
+  }
+  if (facts.phase == Phase::requesting && facts.kind == RequestKind::renew && facts.identity) {
+    return facts.identity->not_after;
+  }
+  return facts.ca ? facts.ca->not_after : Time::max();
+}
+
+bool count_used_up(const TrustpointSettings& settings, const TrustpointFacts& facts) {
+  if (settings.retry_count == 0) return false;
+  const auto allowed =
+      static_cast<std::uint32_t>(settings.retry_count) + (facts.phase == Phase::polling ? 1U : 0U);
+  return facts.tries >= allowed;
+}
+
+/// POLL or CONNECT RETRY.
+std::optional<Time> next_try(const TrustpointSettings& settings, const TrustpointFacts& facts) {
+  if (!facts.since || count_used_up(settings, facts)) return std::nullopt;
+  const Time at = doubled(*facts.since, settings.retry_period, facts.tries);
+  const Time bound = bound_of(facts);
+  if (at < bound) return at;
+  // Doubling has grown past the end: one last try shortly before it, unless one was made that late
+  // already.
+  const Time last = bound - settings.retry_period;
+  const Time previous = facts.tries == 0
+                            ? *facts.since
+                            : doubled(*facts.since, settings.retry_period, facts.tries - 1);
+  if (previous < last) return last;
+  return std::nullopt;
+}
+
+/// After a try at `now`, the next one lies in the future, however far the clock has jumped.
+std::uint32_t tries_after(const TrustpointSettings& settings, const TrustpointFacts& facts,
+                          Time now) {
+  std::uint32_t tries = facts.tries + 1;
+  while (tries < doublings_max && facts.since &&
+         doubled(*facts.since, settings.retry_period, tries) <= now)
+    ++tries;
+  return tries;
+}
+
+bool usable(const std::optional<Validity>& certificate, Time now) {
+  return certificate && certificate->not_before <= now && now < certificate->not_after;
+}
+
+/// RENEW or SHADOW of a trustpoint with nothing under way.
+std::optional<Deadline> life_deadline(const TrustpointSettings& settings,
+                                      const TrustpointFacts& facts, const std::string& name) {
+  if (!facts.ca) {
+    if (!settings.auto_enroll) return std::nullopt;
+    if (!facts.since) return Deadline{Time{}, Timer::renew, name};
+    return Deadline{doubled(*facts.since, settings.retry_period,
+                            std::min(facts.tries, doublings_unauthenticated_max)),
+                    Timer::renew, name};
+  }
+  if (facts.rollover_identity) return std::nullopt;
+  if (!settings.auto_enroll) {
+    if (!facts.can_get_next_ca || facts.rollover_ca) return std::nullopt;
+    return Deadline{at_percent(*facts.ca, percent_of_ca_without_auto_enroll), Timer::shadow, name};
+  }
+  if (!facts.identity) return Deadline{facts.ca->not_before, Timer::renew, name};
+  const Time at = at_percent(*facts.identity, *settings.auto_enroll);
+  // An honest CA gives no certificate that outlives it; one that does is treated as ending with it.
+  const bool ends_with_ca = facts.identity->not_after >= facts.ca->not_after;
+  if (ends_with_ca && facts.can_get_next_ca) return Deadline{at, Timer::shadow, name};
+  // Against a CA that cannot roll, every renewal ends with the CA and is shorter than the last:
+  // stop at the period.
+  if (ends_with_ca &&
+      facts.identity->not_after - facts.identity->not_before <= settings.retry_period)
+    return std::nullopt;
+  return Deadline{at, Timer::renew, name};
+}
+
+TrustpointFacts begun(TrustpointFacts facts, Phase phase, RequestKind kind, Time now) {
+  facts.phase = phase;
+  facts.kind = kind;
+  facts.since = now;
+  facts.tries = 0;
+  facts.failing = false;
+  return facts;
+}
+
+TrustpointFacts at_rest(TrustpointFacts facts, Phase phase) {
+  facts.phase = phase;
+  facts.since.reset();
+  facts.tries = 0;
+  facts.failing = false;
+  return facts;
+}
+
+TrustpointStep promoted(TrustpointFacts facts) {
+  facts.ca = facts.rollover_ca;
+  facts.identity = facts.rollover_identity;
+  facts.rollover_ca.reset();
+  facts.rollover_identity.reset();
+  // A shadow request that was still under way named a CA that is the active one now: it starts over
+  // as an initial one.
+  return {at_rest(std::move(facts), Phase::idle), {TrustpointAction::promote}};
+}
+
+TrustpointStep on_life_deadline(const TrustpointSettings& settings, const TrustpointFacts& facts,
+                                Timer timer, Time now) {
+  if (!facts.ca) {
+    TrustpointFacts next = facts;
+    if (!next.since) {
+      next.since = now;
+      next.tries = 0;
+    } else {
+      next.tries = std::min(tries_after(settings, facts, now), doublings_unauthenticated_max);
+      if (doubled(*next.since, settings.retry_period, next.tries) <= now) next.since = now;
+    }
+    if (!settings.pinned) return {next, {}};
+    return {next, {TrustpointAction::fetch_ca}};
+  }
+  if (timer == Timer::shadow && !facts.rollover_ca) {
+    return {begun(facts, Phase::fetching_next_ca, RequestKind::shadow, now),
+            {TrustpointAction::fetch_next_ca}};
+  }
+  const RequestKind kind = timer == Timer::shadow        ? RequestKind::shadow
+                           : usable(facts.identity, now) ? RequestKind::renew
+                                                         : RequestKind::initial;
+  return {begun(facts, Phase::requesting, kind, now), {TrustpointAction::begin_request}};
+}
+
+TrustpointStep on_deadline(const TrustpointSettings& settings, const TrustpointFacts& facts,
+                           Time now) {
+  if (facts.rollover_ca && facts.ca && now >= facts.ca->not_after) return promoted(facts);
+  const auto all = deadlines(settings, facts, "");
+  if (all.empty() || all.front().at > now) return {facts, {}};
+  const Timer timer = all.front().timer;
+  switch (facts.phase) {
+    case Phase::idle:
+      return on_life_deadline(settings, facts, timer, now);
+    case Phase::stopped:
+      return {facts, {}};
+    case Phase::polling: {
+      TrustpointFacts next = facts;
+      if (timer == Timer::renew) break;
+      next.tries = tries_after(settings, facts, now);
+      return {next, {TrustpointAction::send_poll}};
+    }
+    case Phase::fetching_next_ca:
+    case Phase::requesting: {
+      if (timer == Timer::renew) break;
+      TrustpointFacts next = facts;
+      next.tries = tries_after(settings, facts, now);
+      next.failing = false;
+      return {next,
+              {facts.phase == Phase::requesting ? TrustpointAction::send_request
+                                                : TrustpointAction::fetch_next_ca}};
+    }
+  }
+  // RENEW while a renewal is still under way: the identity it was to replace has ended. Begin as at
+  // first.
+  return {begun(facts, Phase::requesting, RequestKind::initial, now),
+          {TrustpointAction::begin_request}};
+}
+
+TrustpointStep on_restart(const TrustpointFacts& facts) {
+  TrustpointFacts next = facts;
+  switch (facts.phase) {
+    case Phase::idle:
+    case Phase::stopped:
+    case Phase::polling:
+      return {next, {}};
+    case Phase::fetching_next_ca:
+      next.failing = false;
+      return {next, {TrustpointAction::fetch_next_ca}};
+    case Phase::requesting:
+      next.failing = false;
+      return {next, {TrustpointAction::send_request}};
+  }
+  return {next, {}};
+}
+
+TrustpointStep on_no_answer(const TrustpointSettings& settings, const TrustpointFacts& facts) {
+  TrustpointFacts next = facts;
+  switch (facts.phase) {
+    case Phase::idle:
+    case Phase::stopped:
+    case Phase::polling:  // the next POLL asks again
+      return {next, {}};
+    case Phase::fetching_next_ca:
+    case Phase::requesting:
+      next.failing = true;
+      if (deadlines(settings, next, "").empty())
+        return {at_rest(next, Phase::stopped), {TrustpointAction::give_up}};
+      return {next, {}};
+  }
+  return {next, {}};
+}
+
+}  // namespace
+
+std::vector<Deadline> deadlines(const TrustpointSettings& settings, const TrustpointFacts& facts,
+                                const std::string& name) {
+  std::vector<Deadline> all;
+  if (facts.rollover_ca && facts.ca) all.push_back({facts.ca->not_after, Timer::switch_over, name});
+  const auto add_try = [&](Timer timer) {
+    if (const auto at = next_try(settings, facts)) {
+      all.push_back({*at, timer, name});
+    } else if (settings.auto_enroll && facts.kind == RequestKind::renew && facts.identity) {
+      all.push_back({facts.identity->not_after, Timer::renew, name});
+    }
+  };
+  switch (facts.phase) {
+    case Phase::idle:
+      if (const auto life = life_deadline(settings, facts, name)) all.push_back(*life);
+      break;
+    case Phase::fetching_next_ca:
+    case Phase::requesting:
+      if (facts.failing) add_try(Timer::connect_retry);
+      break;
+    case Phase::polling:
+      add_try(Timer::poll);
+      break;
+    case Phase::stopped:
+      break;
+  }
+  std::sort(all.begin(), all.end());
+  return all;
+}
+
+TrustpointStep step(const TrustpointSettings& settings, const TrustpointFacts& facts,
+                    const TrustpointEvent& event, Time now) {
+  const bool waiting = facts.phase == Phase::requesting || facts.phase == Phase::polling;
+  switch (event.kind) {
+    case TrustpointEventKind::deadline:
+      return on_deadline(settings, facts, now);
+    case TrustpointEventKind::restarted:
+      return on_restart(facts);
+    case TrustpointEventKind::enroll: {
+      if (!facts.ca || waiting) return {facts, {}};
+      const bool with_rollover = facts.rollover_ca && usable(facts.identity, now) &&
+                                 facts.identity->not_after >= facts.ca->not_after;
+      const RequestKind kind = with_rollover                 ? RequestKind::shadow
+                               : usable(facts.identity, now) ? RequestKind::renew
+                                                             : RequestKind::initial;
+      return {begun(facts, Phase::requesting, kind, now), {TrustpointAction::begin_request}};
+    }
+    case TrustpointEventKind::ca_accepted: {
+      TrustpointFacts next = at_rest(facts, Phase::idle);
+      next.ca = event.validity;
+      return {next, {}};
+    }
+    case TrustpointEventKind::next_ca_received: {
+      if (facts.phase != Phase::fetching_next_ca) return {facts, {}};
+      TrustpointFacts next = facts;
+      next.rollover_ca = event.validity;
+      if (settings.auto_enroll && usable(facts.identity, now)) {
+        return {begun(next, Phase::requesting, RequestKind::shadow, now),
+                {TrustpointAction::begin_request}};
+      }
+      return {at_rest(next, Phase::idle), {}};
+    }
+    case TrustpointEventKind::granted: {
+      if (!waiting) return {facts, {}};
+      TrustpointFacts next = at_rest(facts, Phase::idle);
+      if (facts.kind == RequestKind::shadow) {
+        next.rollover_identity = event.validity;
+        return {next, {TrustpointAction::store_rollover_identity}};
+      }
+      next.identity = event.validity;
+      return {next, {TrustpointAction::install_identity}};
+    }
+    case TrustpointEventKind::pending: {
+      if (facts.phase == Phase::requesting)
+        return {begun(facts, Phase::polling, facts.kind, now), {}};
+      if (facts.phase == Phase::polling && deadlines(settings, facts, "").empty()) {
+        return {at_rest(facts, Phase::stopped), {TrustpointAction::give_up}};
+      }
+      return {facts, {}};
+    }
+    case TrustpointEventKind::rejected:
+      if (!waiting) return {facts, {}};
+      return {at_rest(facts, Phase::stopped), {}};
+    case TrustpointEventKind::no_answer:
+      return on_no_answer(settings, facts);
+  }
+  return {facts, {}};
+}
+
+}  // namespace umbra::lifecycle

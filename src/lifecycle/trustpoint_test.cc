@@ -1,0 +1,290 @@
+#include "lifecycle/trustpoint.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+namespace umbra::lifecycle {
+namespace {
+
+using std::chrono::minutes;
+using testing::ElementsAre;
+using testing::IsEmpty;
+using Kind = TrustpointEventKind;
+using Action = TrustpointAction;
+
+const Time zero = *from_rfc3339("2015-10-09T12:14:16Z");
+Time day(int n) { return zero + Days{n}; }
+double day_of(Time at) { return static_cast<double>((at - zero).count()) / 86400; }
+const Validity guide_ca{day(0), day(730)};
+const TrustpointSettings spoke{
+    .auto_enroll = 80, .retry_count = 999, .retry_period = Seconds{60}, .pinned = false};
+
+TrustpointFacts enrolled(Validity identity, Validity ca = guide_ca) {
+  TrustpointFacts facts;
+  facts.ca = ca;
+  facts.identity = identity;
+  facts.can_get_next_ca = true;
+  return facts;
+}
+std::string armed(const TrustpointSettings& settings, const TrustpointFacts& facts) {
+  const auto all = deadlines(settings, facts, "tp");
+  return all.empty() ? "" : label(all.front()) + " " + to_rfc3339(all.front().at);
+}
+
+TEST(TrustpointTimers, RenewAtPercentOfTheIdentity) {
+  const Time start = *from_rfc3339("2022-01-16T03:01:26Z");
+  const auto facts = enrolled({start, start + Days{365}}, {start - Days{1}, start + Days{1094}});
+  EXPECT_EQ(armed(spoke, facts), "RENEW tp 2022-11-04T03:01:26Z");
+}
+
+TEST(TrustpointTimers, ShadowAtNinetyPercentOfTheCaWithoutAutoEnroll) {
+  TrustpointFacts facts;
+  const Time start = *from_rfc3339("2022-01-15T08:48:17Z");
+  facts.ca = {start, start + Days{1095}};
+  facts.can_get_next_ca = true;
+  EXPECT_EQ(armed({}, facts), "SHADOW tp 2024-09-26T20:48:17Z");
+  facts.ca = guide_ca;
+  EXPECT_EQ(armed({}, facts), "SHADOW tp 2017-07-27T12:14:16Z");
+  facts.can_get_next_ca = false;
+  EXPECT_EQ(armed({}, facts), "");
+}
+
+TEST(TrustpointTimers, ShadowIfTheIdentityEndsWithItsCaToTheSecond) {
+  EXPECT_EQ(armed(spoke, enrolled({day(365), day(730)})).substr(0, 6), "SHADOW");
+  EXPECT_EQ(armed(spoke, enrolled({day(365), day(730) - Seconds{1}})).substr(0, 5), "RENEW");
+  auto cannot_roll = enrolled({day(365), day(730)});
+  cannot_roll.can_get_next_ca = false;
+  EXPECT_EQ(armed(spoke, cannot_roll).substr(0, 5), "RENEW");
+}
+
+TEST(TrustpointTimers, TheGuidesWorkedExampleRowByRow) {
+  struct Row {
+    int enrolled;
+    std::vector<double> acts;  ///< RENEW days, then the SHADOW day
+  };
+  const std::vector<Row> rows = {{1, {293, 585, 701}}, {200, {492, 682.4}}, {365, {657}},
+                                 {400, {664}},         {600, {704}},        {700, {724}}};
+  for (const auto& row : rows) {
+    auto facts = enrolled(*issued_validity(day(row.enrolled), Days{365}, guide_ca));
+    for (std::size_t i = 0; i < row.acts.size(); ++i) {
+      const auto all = deadlines(spoke, facts, "tp");
+      ASSERT_EQ(all.size(), 1U);
+      EXPECT_NEAR(day_of(all[0].at), row.acts[i], 0.001) << "enrolled on day " << row.enrolled;
+      const bool last = i + 1 == row.acts.size();
+      EXPECT_EQ(all[0].timer, last ? Timer::shadow : Timer::renew);
+      facts.identity = issued_validity(all[0].at, Days{365}, guide_ca);
+      // With auto-rollover 90 the rollover CA exists from day 640; with 60 only from day 670.
+      if (last) {
+        EXPECT_GE(day_of(all[0].at), 640);
+        EXPECT_EQ(day_of(all[0].at) < 670, row.enrolled == 365 || row.enrolled == 400);
+      }
+    }
+  }
+}
+
+TEST(Trustpoint, EnrolsAtOnceWhenAuthenticatedAndRenewsInItsTime) {
+  TrustpointFacts facts;
+  auto done = step(spoke, facts, {Kind::ca_accepted, guide_ca}, zero);
+  done.next.can_get_next_ca = true;
+  done = step(spoke, done.next, {Kind::deadline, {}}, zero);
+  EXPECT_THAT(done.actions, ElementsAre(Action::begin_request));
+  EXPECT_EQ(done.next.kind, RequestKind::initial);
+  done = step(spoke, done.next, {Kind::granted, {day(0), day(365)}}, zero);
+  EXPECT_THAT(done.actions, ElementsAre(Action::install_identity));
+  EXPECT_THAT(step(spoke, done.next, {Kind::deadline, {}}, day(292) - Seconds{1}).actions,
+              IsEmpty());
+  done = step(spoke, done.next, {Kind::deadline, {}}, day(292));
+  EXPECT_THAT(done.actions, ElementsAre(Action::begin_request));
+  EXPECT_EQ(done.next.kind, RequestKind::renew);
+}
+
+TEST(Trustpoint, ShadowFetchesTheNextCaThenAsksItForAnIdentity) {
+  auto done = step(spoke, enrolled({day(365), day(730)}), {Kind::deadline, {}}, day(657));
+  EXPECT_THAT(done.actions, ElementsAre(Action::fetch_next_ca));
+  done = step(spoke, done.next, {Kind::next_ca_received, {day(730), day(1460)}}, day(657));
+  EXPECT_THAT(done.actions, ElementsAre(Action::begin_request));
+  EXPECT_EQ(done.next.kind, RequestKind::shadow);
+  done = step(spoke, done.next, {Kind::granted, {day(730), day(1095)}}, day(657));
+  EXPECT_THAT(done.actions, ElementsAre(Action::store_rollover_identity));
+  EXPECT_EQ(done.next.identity, (Validity{day(365), day(730)}));
+  const auto all = deadlines(spoke, done.next, "tp");
+  ASSERT_EQ(all.size(), 1U);
+  EXPECT_EQ(all[0], (Deadline{day(730), Timer::switch_over, "tp"}))
+      << "no timer of IOS's is armed until the switch";
+  done = step(spoke, done.next, {Kind::deadline, {}}, day(730));
+  EXPECT_THAT(done.actions, ElementsAre(Action::promote));
+  EXPECT_EQ(armed(spoke, done.next), "RENEW tp " + to_rfc3339(day(1022)));
+}
+
+TEST(Trustpoint, WithoutAutoEnrollShadowFetchesTheCaAlone) {
+  auto facts = enrolled({day(365), day(730)});
+  auto done = step({}, facts, {Kind::deadline, {}}, day(657));
+  EXPECT_THAT(done.actions, ElementsAre(Action::fetch_next_ca));
+  done = step({}, done.next, {Kind::next_ca_received, {day(730), day(1460)}}, day(657));
+  EXPECT_THAT(done.actions, IsEmpty());
+  done = step({}, done.next, {Kind::deadline, {}}, day(730));
+  EXPECT_THAT(done.actions, ElementsAre(Action::promote));
+  EXPECT_FALSE(done.next.identity) << "the dead identity goes with its CA";
+}
+
+TEST(Trustpoint, ARolloverCaWithoutIdentityAtTheSwitchEnrolsAnew) {
+  auto facts = enrolled({day(365), day(730)});
+  facts.rollover_ca = {day(730), day(1460)};
+  facts.phase = Phase::polling;
+  facts.kind = RequestKind::shadow;
+  facts.since = day(700);
+  facts.tries = 15;
+  auto done = step(spoke, facts, {Kind::deadline, {}}, day(730));
+  EXPECT_THAT(done.actions, ElementsAre(Action::promote));
+  done = step(spoke, done.next, {Kind::deadline, {}}, day(730));
+  EXPECT_THAT(done.actions, ElementsAre(Action::begin_request));
+  EXPECT_EQ(done.next.kind, RequestKind::initial);
+}
+
+std::vector<long> polls(const TrustpointSettings& settings, int limit) {
+  TrustpointFacts facts;
+  facts.ca = guide_ca;
+  facts.phase = Phase::requesting;
+  facts.since = zero;
+  facts = step(settings, facts, {Kind::pending, {}}, zero).next;
+  std::vector<long> at;
+  while (static_cast<int>(at.size()) < limit) {
+    const auto all = deadlines(settings, facts, "tp");
+    if (all.empty() || all[0].timer != Timer::poll) break;
+    const auto done = step(settings, facts, {Kind::deadline, {}}, all[0].at);
+    EXPECT_THAT(done.actions, ElementsAre(Action::send_poll));
+    at.push_back((all[0].at - zero) / minutes{1});
+    facts = done.next;
+  }
+  return at;
+}
+
+TEST(TrustpointPoll, DoublesFromTheConfiguredPeriod) {
+  EXPECT_THAT(polls(spoke, 5), ElementsAre(1, 2, 4, 8, 16));
+  EXPECT_THAT(polls({.auto_enroll = 80, .retry_count = 999, .retry_period = minutes{5}}, 4),
+              ElementsAre(5, 10, 20, 40));
+}
+
+TEST(TrustpointPoll, EndsWithItsCountAndWithTheCa) {
+  EXPECT_EQ(polls({.auto_enroll = 80, .retry_count = 3, .retry_period = minutes{1}}, 100).size(),
+            4U);
+  const auto all = polls(spoke, 100);
+  EXPECT_LT(all.size(), 25U);
+  EXPECT_EQ(all.back(), Days{730} / minutes{1} - 1) << "the last one a period before the CA's end";
+}
+
+TEST(TrustpointPoll, UsedUpCountsAreSaidOnce) {
+  TrustpointFacts facts;
+  facts.ca = guide_ca;
+  facts.phase = Phase::polling;
+  facts.since = zero;
+  facts.tries = 4;
+  const auto done = step({.auto_enroll = {}, .retry_count = 3}, facts, {Kind::pending, {}}, zero);
+  EXPECT_THAT(done.actions, ElementsAre(Action::give_up));
+  EXPECT_EQ(done.next.phase, Phase::stopped);
+}
+
+TEST(TrustpointPoll, AClockThatJumpsAheadPollsOnce) {
+  TrustpointFacts facts;
+  facts.ca = guide_ca;
+  facts.phase = Phase::polling;
+  facts.since = zero;
+  const auto done = step(spoke, facts, {Kind::deadline, {}}, zero + minutes{100});
+  EXPECT_THAT(done.actions, ElementsAre(Action::send_poll));
+  EXPECT_EQ(deadlines(spoke, done.next, "tp")[0].at, zero + minutes{128});
+}
+
+TEST(Trustpoint, ARejectStopsItUntilAnAdministratorActs) {
+  auto facts = enrolled({day(0), day(365)});
+  auto done = step(spoke, facts, {Kind::deadline, {}}, day(292));
+  done = step(spoke, done.next, {Kind::rejected, {}}, day(292));
+  EXPECT_EQ(done.next.phase, Phase::stopped);
+  EXPECT_THAT(deadlines(spoke, done.next, "tp"), IsEmpty());
+  EXPECT_EQ(done.next.identity, facts.identity) << "the old certificate stays in use";
+  done = step(spoke, done.next, {Kind::enroll, {}}, day(293));
+  EXPECT_THAT(done.actions, ElementsAre(Action::begin_request));
+  EXPECT_EQ(done.next.kind, RequestKind::renew);
+}
+
+TEST(TrustpointConnectRetry, RepeatsTheSameRequestAtDoublingIntervals) {
+  auto done = step(spoke, enrolled({day(0), day(365)}), {Kind::deadline, {}}, day(292));
+  for (const int minute : {1, 2, 4, 8}) {
+    done = step(spoke, done.next, {Kind::no_answer, {}}, day(292));
+    EXPECT_EQ(armed(spoke, done.next),
+              "CONNECT RETRY tp " + to_rfc3339(day(292) + minutes{minute}));
+    done = step(spoke, done.next, {Kind::deadline, {}}, day(292) + minutes{minute});
+    EXPECT_THAT(done.actions, ElementsAre(Action::send_request));
+  }
+}
+
+TEST(TrustpointConnectRetry, AnIdentityThatEndsMeanwhileIsEnrolledForAnew) {
+  auto facts = enrolled({day(0), day(365)});
+  facts.phase = Phase::requesting;
+  facts.kind = RequestKind::renew;
+  facts.since = day(292);
+  facts.tries = 20;
+  facts.failing = true;
+  EXPECT_EQ(armed(spoke, facts), "RENEW tp " + to_rfc3339(day(365)));
+  const auto done = step(spoke, facts, {Kind::deadline, {}}, day(365));
+  EXPECT_THAT(done.actions, ElementsAre(Action::begin_request));
+  EXPECT_EQ(done.next.kind, RequestKind::initial);
+}
+
+TEST(TrustpointConnectRetry, AsksForTheNextCaUntilThereIsOne) {
+  auto done = step(spoke, enrolled({day(365), day(730)}), {Kind::deadline, {}}, day(657));
+  for (const int minute : {1, 2, 4}) {
+    done = step(spoke, done.next, {Kind::no_answer, {}}, day(657));
+    done = step(spoke, done.next, {Kind::deadline, {}}, day(657) + minutes{minute});
+    EXPECT_THAT(done.actions, ElementsAre(Action::fetch_next_ca)) << "and no PKCSReq before";
+  }
+}
+
+TEST(Trustpoint, UnauthenticatedItFiresAgainAndAgainAndAsksForNothing) {
+  TrustpointFacts facts;
+  Time now = zero;
+  for (int i = 0; i < 30; ++i) {
+    const auto all = deadlines(spoke, facts, "tp");
+    ASSERT_EQ(all.size(), 1U);
+    EXPECT_EQ(all[0].timer, Timer::renew);
+    now = std::max(now, all[0].at);
+    const auto done = step(spoke, facts, {Kind::deadline, {}}, now);
+    EXPECT_THAT(done.actions, IsEmpty());
+    facts = done.next;
+    EXPECT_GT(deadlines(spoke, facts, "tp")[0].at, now);
+  }
+  auto pinned = spoke;
+  pinned.pinned = true;
+  EXPECT_THAT(step(pinned, {}, {Kind::deadline, {}}, zero).actions, ElementsAre(Action::fetch_ca));
+}
+
+TEST(Trustpoint, ARestartSendsWhatWasUnderWayOnceMore) {
+  auto facts = enrolled({day(0), day(365)});
+  EXPECT_THAT(step(spoke, facts, {Kind::restarted, {}}, day(1)).actions, IsEmpty());
+  facts.phase = Phase::requesting;
+  EXPECT_THAT(step(spoke, facts, {Kind::restarted, {}}, day(1)).actions,
+              ElementsAre(Action::send_request));
+  facts.phase = Phase::fetching_next_ca;
+  EXPECT_THAT(step(spoke, facts, {Kind::restarted, {}}, day(1)).actions,
+              ElementsAre(Action::fetch_next_ca));
+  facts.phase = Phase::polling;
+  EXPECT_THAT(step(spoke, facts, {Kind::restarted, {}}, day(1)).actions, IsEmpty());
+}
+
+TEST(Trustpoint, AnswersToNothingAreIgnored) {
+  const auto facts = enrolled({day(0), day(365)});
+  for (const auto kind :
+       {Kind::granted, Kind::pending, Kind::rejected, Kind::no_answer, Kind::next_ca_received}) {
+    const auto done = step(spoke, facts, {kind, {day(5), day(6)}}, day(1));
+    EXPECT_THAT(done.actions, IsEmpty());
+    EXPECT_EQ(done.next.identity, facts.identity);
+    EXPECT_EQ(done.next.phase, Phase::idle);
+  }
+}
+
+TEST(Trustpoint, AClockThatStepsBackDoesNothing) {
+  const auto facts = enrolled({day(292), day(657)});
+  EXPECT_THAT(step(spoke, facts, {Kind::deadline, {}}, day(100)).actions, IsEmpty());
+}
+
+}  // namespace
+}  // namespace umbra::lifecycle
