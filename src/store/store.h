@@ -54,8 +54,8 @@ struct IssuedCertificate {
   Time not_after;
   std::string transaction_id;
   /// SHA-256 over the PKCS #10 followed by the signer's certificate: the same transaction and the
-  /// same content get the same certificate. The signer counts as content, since a renewal that keeps
-  /// its key may repeat its PKCS #10 bit for bit.
+  /// same content get the same certificate. The signer counts as content, since a renewal that
+  /// keeps its key may repeat its PKCS #10 bit for bit.
   Bytes request_digest;
   Time issued_at;
   std::optional<Time> revoked_at;

@@ -1,0 +1,60 @@
+#pragma once
+
+#include <memory>
+#include <optional>
+#include <vector>
+
+#include "store/store.h"
+
+namespace soci {
+class session;
+}
+
+/// Rows of the tables to values and back. Everything here may throw what SOCI throws;
+/// sqlite_store.cc catches it.
+namespace umbra::store {
+
+/// Writes changes on one session; keeps the statements of the request road prepared.
+class RowWriter {
+ public:
+  explicit RowWriter(soci::session& sql);
+  ~RowWriter();
+  void apply(const Change& change);
+
+ private:
+  struct Prepared;
+  soci::session& sql_;
+  std::unique_ptr<Prepared> prepared_;
+};
+
+/// Reads on one session; keeps the statements of the request road prepared.
+class RowReader {
+ public:
+  explicit RowReader(soci::session& sql);
+  ~RowReader();
+  std::optional<ServerRow> server(const std::string& server);
+  std::vector<CaGeneration> generations(const std::string& server);
+  std::optional<IssuedCertificate> certificate(const std::string& server,
+                                               const x509::Serial& serial);
+  std::optional<IssuedCertificate> certificate_of(const std::string& server,
+                                                  const std::string& transaction_id,
+                                                  ByteView request_digest);
+  std::vector<IssuedCertificate> certificates(const std::string& server, const x509::Serial& after,
+                                              std::size_t limit);
+  std::vector<x509::RevokedEntry> revoked(const std::string& server, std::uint32_t generation,
+                                          Time unexpired_at);
+  std::vector<EnrollmentRequest> requests(const std::string& server);
+  std::optional<EnrollmentRequest> request(const std::string& server, std::uint64_t id);
+  std::optional<EnrollmentRequest> request_of(const std::string& server,
+                                              const std::string& transaction_id);
+  std::size_t pending_count(const std::string& server);
+  std::optional<CrlRow> crl(const std::string& server, std::uint32_t generation);
+  std::optional<TrustpointRow> trustpoint(const std::string& name);
+
+ private:
+  struct Prepared;
+  soci::session& sql_;
+  std::unique_ptr<Prepared> prepared_;
+};
+
+}  // namespace umbra::store

@@ -1,0 +1,89 @@
+#include "store/sqlite_schema.h"
+
+#include <fmt/format.h>
+#include <soci/soci.h>
+#include <soci/sqlite3/soci-sqlite3.h>
+
+namespace umbra::store {
+namespace {
+
+constexpr int schema_version = 1;
+
+// Times are seconds since 1970, 0 for none. Serial numbers are 40 hexadecimal digits, so that text
+// order is value order. Certificates, requests, CRLs and sealed keys are base64 of their DER.
+constexpr const char* schema[] = {
+    "CREATE TABLE server (name TEXT PRIMARY KEY, last_serial INTEGER NOT NULL, serial_lease "
+    "INTEGER NOT NULL,"
+    " next_request_id INTEGER NOT NULL, crl_number INTEGER NOT NULL, rollover_cancelled INTEGER "
+    "NOT NULL)",
+    "CREATE TABLE generation (server TEXT NOT NULL, number INTEGER NOT NULL, status INTEGER NOT "
+    "NULL,"
+    " certificate TEXT NOT NULL, sealed_key TEXT NOT NULL, created_at INTEGER NOT NULL, PRIMARY "
+    "KEY (server, number))",
+    // At most one active and one rollover CA, whatever anybody's program does.
+    "CREATE UNIQUE INDEX generation_one_active ON generation (server, status) WHERE status <> 3",
+    "CREATE TABLE certificate (server TEXT NOT NULL, serial TEXT NOT NULL, generation INTEGER NOT "
+    "NULL,"
+    " certificate TEXT NOT NULL, subject TEXT NOT NULL, not_before INTEGER NOT NULL, not_after "
+    "INTEGER NOT NULL,"
+    " transaction_id TEXT NOT NULL, request_digest TEXT NOT NULL, issued_at INTEGER NOT NULL,"
+    " revoked_at INTEGER NOT NULL, reason INTEGER NOT NULL, PRIMARY KEY (server, serial)) WITHOUT "
+    "ROWID",
+    "CREATE INDEX certificate_transaction ON certificate (server, transaction_id)",
+    "CREATE INDEX certificate_revoked ON certificate (server, generation, serial) WHERE revoked_at "
+    "<> 0",
+    "CREATE TABLE request (server TEXT NOT NULL, id INTEGER NOT NULL, class INTEGER NOT NULL, "
+    "state INTEGER NOT NULL,"
+    " transaction_id TEXT NOT NULL, request_digest TEXT NOT NULL, request TEXT NOT NULL, signer "
+    "TEXT NOT NULL,"
+    " generation INTEGER NOT NULL, renewal INTEGER NOT NULL, received_at INTEGER NOT NULL,"
+    " granted_serial TEXT NOT NULL, refusal_text TEXT NOT NULL, PRIMARY KEY (server, id))",
+    "CREATE INDEX request_transaction ON request (server, transaction_id)",
+    "CREATE INDEX request_pending ON request (server) WHERE state = 2",
+    "CREATE TABLE crl (server TEXT NOT NULL, generation INTEGER NOT NULL, number INTEGER NOT NULL,"
+    " this_update INTEGER NOT NULL, next_update INTEGER NOT NULL, crl TEXT NOT NULL, PRIMARY KEY "
+    "(server, generation))",
+    "CREATE TABLE trustpoint (name TEXT PRIMARY KEY, ca_certificate TEXT NOT NULL, ra_certificates "
+    "TEXT NOT NULL,"
+    " capabilities TEXT NOT NULL, capabilities_known INTEGER NOT NULL, identity TEXT NOT NULL, "
+    "sealed_key TEXT NOT NULL,"
+    " rollover_ca_certificate TEXT NOT NULL, rollover_identity TEXT NOT NULL, sealed_shadow_key "
+    "TEXT NOT NULL,"
+    " phase INTEGER NOT NULL, request_kind INTEGER NOT NULL, transaction_id TEXT NOT NULL, request "
+    "TEXT NOT NULL,"
+    " request_signer TEXT NOT NULL, since INTEGER NOT NULL, tries INTEGER NOT NULL, failing "
+    "INTEGER NOT NULL,"
+    " last_status TEXT NOT NULL)",
+};
+
+}  // namespace
+
+void open_session(soci::session& sql, const std::string& path) {
+  sql.open(soci::sqlite3, fmt::format("dbname=\"{}\" timeout=10", path));
+  sql.set_log_stream(nullptr);
+  for (const char* pragma :
+       {"PRAGMA journal_mode=WAL", "PRAGMA synchronous=FULL", "PRAGMA foreign_keys=ON",
+        "PRAGMA busy_timeout=10000", "PRAGMA cache_size=-4096"}) {
+    sql << pragma;
+  }
+}
+
+Result<void> prepare_schema(soci::session& sql, const std::string& path) {
+  int version = 0;
+  sql << "PRAGMA user_version", soci::into(version);
+  if (version == schema_version) return {};
+  if (version > schema_version) {
+    return fail(
+        Errc::storage,
+        fmt::format("{} was written by a newer version of Umbra (schema {}, this one knows {}); "
+                    "start that version, or restore a backup made before the upgrade",
+                    path, version, schema_version));
+  }
+  soci::transaction all(sql);
+  for (const char* statement : schema) sql << statement;
+  sql << fmt::format("PRAGMA user_version={}", schema_version);
+  all.commit();
+  return {};
+}
+
+}  // namespace umbra::store

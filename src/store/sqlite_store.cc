@@ -1,0 +1,241 @@
+#include <fcntl.h>
+#include <fmt/format.h>
+#include <soci/soci.h>
+#include <soci/sqlite3/soci-sqlite3.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <condition_variable>
+#include <cstring>
+#include <deque>
+#include <mutex>
+#include <thread>
+
+#include "store/sqlite_rows.h"
+#include "store/sqlite_schema.h"
+#include "store/store.h"
+
+namespace umbra::store {
+namespace {
+
+// More batches than this never share a commit: the first of them should not wait for the last.
+constexpr std::size_t group_max = 256;
+
+sqlite_api::sqlite3* native(soci::session& sql) {
+  return static_cast<soci::sqlite3_session_backend*>(sql.get_backend())->conn_;
+}
+
+/// BEGIN, COMMIT and savepoints, straight to SQLite: no parameters, no rows, and on every commit's
+/// way.
+void run(soci::session& sql, const char* statement) {
+  char* message = nullptr;
+  if (sqlite_api::sqlite3_exec(native(sql), statement, nullptr, nullptr, &message) != SQLITE_OK) {
+    const std::string text = message != nullptr ? message : "unknown";
+    sqlite_api::sqlite3_free(message);
+    throw soci::soci_error(text);
+  }
+}
+
+class SqliteStore final : public Store {
+ public:
+  explicit SqliteStore(std::string path) : path_(std::move(path)) {}
+
+  Result<void> open() {
+    const int file = ::open(path_.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+    if (file < 0) {
+      return fail(Errc::storage,
+                  fmt::format("cannot open {}: {}; the data directory must exist and be writable",
+                              path_, std::strerror(errno)));
+    }
+    ::close(file);
+    try {
+      open_session(sql_, path_);
+      UMBRA_CHECK(prepare_schema(sql_, path_));
+      writer_rows_ = std::make_unique<RowWriter>(sql_);
+    } catch (const std::exception& error) {
+      return fail(Errc::storage, fmt::format("{}: {}", path_, error.what()));
+    }
+    writer_ = std::thread([this] { write(); });
+    return {};
+  }
+
+  ~SqliteStore() override {
+    {
+      const std::lock_guard lock(mutex_);
+      stopping_ = true;
+      wake_.notify_all();
+    }
+    if (writer_.joinable()) writer_.join();
+    readers_.clear();
+    writer_rows_.reset();
+  }
+
+  using Store::commit;
+  void commit(Batch batch, Committed done) override {
+    const std::lock_guard lock(mutex_);
+    queue_.push_back({std::move(batch), std::move(done), {}});
+    wake_.notify_one();
+  }
+
+  Result<std::optional<ServerRow>> server(const std::string& server) override {
+    return read([&](RowReader& rows) { return rows.server(server); });
+  }
+  Result<std::vector<CaGeneration>> generations(const std::string& server) override {
+    return read([&](RowReader& rows) { return rows.generations(server); });
+  }
+  Result<std::optional<IssuedCertificate>> certificate(const std::string& server,
+                                                       const x509::Serial& serial) override {
+    return read([&](RowReader& rows) { return rows.certificate(server, serial); });
+  }
+  Result<std::optional<IssuedCertificate>> certificate_of(const std::string& server,
+                                                          const std::string& transaction_id,
+                                                          ByteView request_digest) override {
+    return read([&](RowReader& rows) {
+      return rows.certificate_of(server, transaction_id, request_digest);
+    });
+  }
+  Result<std::vector<IssuedCertificate>> certificates(const std::string& server,
+                                                      const x509::Serial& after,
+                                                      std::size_t limit) override {
+    return read([&](RowReader& rows) { return rows.certificates(server, after, limit); });
+  }
+  Result<std::vector<x509::RevokedEntry>> revoked(const std::string& server,
+                                                  std::uint32_t generation,
+                                                  Time unexpired_at) override {
+    return read([&](RowReader& rows) { return rows.revoked(server, generation, unexpired_at); });
+  }
+  Result<std::vector<EnrollmentRequest>> requests(const std::string& server) override {
+    return read([&](RowReader& rows) { return rows.requests(server); });
+  }
+  Result<std::optional<EnrollmentRequest>> request(const std::string& server,
+                                                   std::uint64_t id) override {
+    return read([&](RowReader& rows) { return rows.request(server, id); });
+  }
+  Result<std::optional<EnrollmentRequest>> request_of(const std::string& server,
+                                                      const std::string& transaction_id) override {
+    return read([&](RowReader& rows) { return rows.request_of(server, transaction_id); });
+  }
+  Result<std::size_t> pending_count(const std::string& server) override {
+    return read([&](RowReader& rows) { return rows.pending_count(server); });
+  }
+  Result<std::optional<CrlRow>> crl(const std::string& server, std::uint32_t generation) override {
+    return read([&](RowReader& rows) { return rows.crl(server, generation); });
+  }
+  Result<std::optional<TrustpointRow>> trustpoint(const std::string& name) override {
+    return read([&](RowReader& rows) { return rows.trustpoint(name); });
+  }
+
+ private:
+  struct Pending {
+    Batch batch;
+    Committed done;
+    Result<void> result;
+  };
+  struct Reader {
+    soci::session sql;
+    std::unique_ptr<RowReader> rows;
+  };
+
+  Error storage_error(const std::exception& error) const {
+    return {
+        Errc::storage,
+        fmt::format(
+            "{}: {}; nothing was changed, free space and access to the file are what to look at",
+            path_, error.what())};
+  }
+
+  template <class F>
+  auto read(F&& query) -> Result<decltype(query(std::declval<RowReader&>()))> {
+    std::unique_ptr<Reader> reader;
+    {
+      const std::lock_guard lock(readers_mutex_);
+      if (!readers_.empty()) {
+        reader = std::move(readers_.back());
+        readers_.pop_back();
+      }
+    }
+    try {
+      if (!reader) {
+        reader = std::make_unique<Reader>();
+        open_session(reader->sql, path_);
+        reader->rows = std::make_unique<RowReader>(reader->sql);
+      }
+      auto result = query(*reader->rows);
+      const std::lock_guard lock(readers_mutex_);
+      readers_.push_back(std::move(reader));
+      return result;
+    } catch (const std::exception& error) {
+      // The session is dropped with whatever state the failure left it in.
+      if (reader) reader->rows.reset();
+      return tl::unexpected(storage_error(error));
+    }
+  }
+
+  void write() {
+    for (;;) {
+      std::vector<Pending> group;
+      {
+        std::unique_lock lock(mutex_);
+        wake_.wait(lock, [this] { return stopping_ || !queue_.empty(); });
+        if (queue_.empty()) return;
+        while (!queue_.empty() && group.size() < group_max) {
+          group.push_back(std::move(queue_.front()));
+          queue_.pop_front();
+        }
+      }
+      write_group(group);
+      for (auto& pending : group) pending.done(std::move(pending.result));
+    }
+  }
+
+  /// One transaction for all, a savepoint for each: a batch that contradicts the store fails alone.
+  void write_group(std::vector<Pending>& group) {
+    try {
+      run(sql_, "BEGIN IMMEDIATE");
+      for (auto& pending : group) apply(pending);
+      run(sql_, "COMMIT");
+    } catch (const std::exception& error) {
+      try {
+        if (sqlite_api::sqlite3_get_autocommit(native(sql_)) == 0) run(sql_, "ROLLBACK");
+      } catch (const std::exception&) {
+        // Nothing more can be done here; the next BEGIN fails and says so to its callers.
+      }
+      for (auto& pending : group) pending.result = tl::unexpected(storage_error(error));
+    }
+  }
+
+  void apply(Pending& pending) {
+    run(sql_, "SAVEPOINT batch");
+    try {
+      for (const Change& change : pending.batch) writer_rows_->apply(change);
+    } catch (const std::exception& error) {
+      const bool conflict = (sqlite_api::sqlite3_errcode(native(sql_)) & 0xFF) == SQLITE_CONSTRAINT;
+      if (!conflict) throw;
+      pending.result = fail(Errc::conflict, error.what());
+      run(sql_, "ROLLBACK TO batch");
+    }
+    run(sql_, "RELEASE batch");
+  }
+
+  std::string path_;
+  soci::session sql_;
+  std::unique_ptr<RowWriter> writer_rows_;
+  std::thread writer_;
+  std::mutex mutex_;
+  std::condition_variable wake_;
+  std::deque<Pending> queue_;
+  bool stopping_ = false;
+  std::mutex readers_mutex_;
+  std::vector<std::unique_ptr<Reader>> readers_;
+};
+
+}  // namespace
+
+Result<std::unique_ptr<Store>> open_sqlite(const std::string& path) {
+  auto store = std::make_unique<SqliteStore>(path);
+  UMBRA_CHECK(store->open());
+  return store;
+}
+
+}  // namespace umbra::store

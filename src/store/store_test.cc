@@ -1,0 +1,227 @@
+#include "store/store.h"
+
+#include <gtest/gtest.h>
+#include <sqlite3.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <atomic>
+#include <filesystem>
+#include <thread>
+
+namespace umbra::store {
+namespace {
+
+const Time now = *from_rfc3339("2026-03-01T00:00:00Z");
+
+class StoreTest : public testing::Test {
+ protected:
+  StoreTest() {
+    std::string shape = (std::filesystem::temp_directory_path() / "umbra-store-XXXXXX").string();
+    directory = ::mkdtemp(shape.data());
+    path = directory + "/umbra.db";
+    open();
+  }
+  ~StoreTest() override {
+    store.reset();
+    std::filesystem::remove_all(directory);
+  }
+  void open() {
+    store.reset();
+    store = *open_sqlite(path);
+  }
+  static IssuedCertificate certificate(std::uint64_t serial, const std::string& transaction = "T",
+                                       std::uint32_t generation = 1) {
+    IssuedCertificate row;
+    row.server = "CA";
+    row.serial = x509::Serial(serial);
+    row.generation = generation;
+    row.certificate = Bytes{0x30, 0, 0xFF, 0x00, static_cast<std::uint8_t>(serial)};
+    row.subject = "cn=a'; DROP TABLE certificate; --";
+    row.not_before = now;
+    row.not_after = now + Days{365};
+    row.transaction_id = transaction;
+    row.request_digest = Bytes(32, static_cast<std::uint8_t>(serial));
+    row.issued_at = now;
+    return row;
+  }
+  static CaGeneration generation(std::uint32_t number, GenerationStatus status) {
+    return {"CA", number, status, Bytes{1, 2, 3}, Bytes{4, 5}, now};
+  }
+  std::string directory, path;
+  std::unique_ptr<Store> store;
+};
+
+TEST_F(StoreTest, EveryKindOfRowComesBackAsItWas) {
+  EXPECT_FALSE(*store->server("CA"));
+  EnrollmentRequest request;
+  request.server = "CA";
+  request.id = 7;
+  request.transaction_id = "T";
+  request.request = Bytes(3000, 0x30);
+  request.signer = Bytes{9};
+  request.received_at = now;
+  request.renewal = true;
+  request.granted_serial = x509::Serial(5);
+  request.state = RequestState::granted;
+  TrustpointRow trustpoint;
+  trustpoint.name = "Root-CA";
+  trustpoint.ca_certificate = Bytes{1};
+  trustpoint.capabilities = "Renewal\n";
+  trustpoint.capabilities_known = true;
+  trustpoint.sealed_key = Bytes{2, 0, 2};
+  trustpoint.phase = 4;
+  trustpoint.since = now;
+  trustpoint.tries = 3;
+  trustpoint.failing = true;
+  ASSERT_TRUE(store->commit(
+      {PutServer{{"CA", 5, 32, 8, 2, true}}, PutGeneration{generation(1, GenerationStatus::active)},
+       InsertCertificate{certificate(5)}, PutRequest{request},
+       PutCrl{{"CA", 1, 2, now, now + Seconds{60}, Bytes{7, 7}}}, PutTrustpoint{trustpoint}}));
+  open();
+  const auto server = **store->server("CA");
+  EXPECT_EQ(server.last_serial, 5U);
+  EXPECT_EQ(server.serial_lease, 32U);
+  EXPECT_EQ(server.next_request_id, 8U);
+  EXPECT_TRUE(server.rollover_cancelled);
+  ASSERT_EQ(store->generations("CA")->size(), 1U);
+  EXPECT_EQ(store->generations("CA")->front().sealed_key, (Bytes{4, 5}));
+  const auto got = **store->certificate("CA", x509::Serial(5));
+  EXPECT_EQ(got.certificate, certificate(5).certificate);
+  EXPECT_EQ(got.subject, certificate(5).subject);
+  EXPECT_EQ(got.not_after, now + Days{365});
+  EXPECT_FALSE(got.revoked_at);
+  EXPECT_TRUE(*store->certificate_of("CA", "T", certificate(5).request_digest));
+  EXPECT_FALSE(*store->certificate_of("CA", "T", Bytes(32, 1)));
+  const auto request_back = **store->request_of("CA", "T");
+  EXPECT_EQ(request_back.id, 7U);
+  EXPECT_EQ(request_back.request.size(), 3000U);
+  EXPECT_EQ(request_back.granted_serial, x509::Serial(5));
+  EXPECT_EQ((*store->request("CA", 7))->signer, Bytes{9});
+  EXPECT_EQ((*store->crl("CA", 1))->crl, (Bytes{7, 7}));
+  const auto tp = **store->trustpoint("Root-CA");
+  EXPECT_EQ(tp.sealed_key, (Bytes{2, 0, 2}));
+  EXPECT_EQ(tp.since, now);
+  EXPECT_TRUE(tp.failing && tp.capabilities_known);
+  EXPECT_TRUE(tp.identity.empty());
+}
+
+TEST_F(StoreTest, ASerialIsUsedOnceAndAConflictLeavesNothing) {
+  ASSERT_TRUE(store->commit({InsertCertificate{certificate(1)}}));
+  const auto twice = store->commit(
+      {PutServer{{"CA", 9, 9, 9, 9, false}}, InsertCertificate{certificate(1, "other")}});
+  ASSERT_FALSE(twice);
+  EXPECT_EQ(twice.error().code, Errc::conflict);
+  EXPECT_FALSE(*store->server("CA")) << "all of a batch or nothing";
+  EXPECT_TRUE(store->commit({InsertCertificate{certificate(2)}})) << "and the next batch goes on";
+}
+
+TEST_F(StoreTest, HoldsAtMostOneActiveAndOneRolloverCa) {
+  ASSERT_TRUE(store->commit({PutGeneration{generation(1, GenerationStatus::active)},
+                             PutGeneration{generation(2, GenerationStatus::rollover)}}));
+  EXPECT_EQ(store->commit({PutGeneration{generation(3, GenerationStatus::rollover)}}).error().code,
+            Errc::conflict);
+  EXPECT_EQ(store->commit({PutGeneration{generation(3, GenerationStatus::active)}}).error().code,
+            Errc::conflict);
+  EXPECT_TRUE(store->commit({PutGeneration{generation(1, GenerationStatus::retired)},
+                             PutGeneration{generation(2, GenerationStatus::active)}}));
+  EXPECT_TRUE(store->commit({PutGeneration{generation(3, GenerationStatus::rollover)}}));
+  EXPECT_TRUE(store->commit({DropGeneration{"CA", 3}}));
+  EXPECT_EQ(store->generations("CA")->size(), 2U);
+}
+
+TEST_F(StoreTest, GroupsCommitsOfManyThreadsAndReadsSeeThem) {
+  std::atomic<int> failed = 0;
+  std::vector<std::thread> threads;
+  for (unsigned t = 0; t < 8; ++t) {
+    threads.emplace_back([&, t] {
+      for (unsigned i = 0; i < 50; ++i) {
+        const std::uint64_t serial = 1 + t * 50 + i;
+        if (!store->commit({InsertCertificate{certificate(serial, "T" + std::to_string(serial))}}))
+          ++failed;
+        const auto seen = store->certificate("CA", x509::Serial(serial));
+        if (!seen || !*seen) ++failed;
+      }
+    });
+  }
+  for (auto& thread : threads) thread.join();
+  EXPECT_EQ(failed, 0);
+  const auto all = store->certificates("CA", x509::Serial(), 1000);
+  ASSERT_EQ(all->size(), 400U);
+  EXPECT_EQ(all->back().serial, x509::Serial(400));
+  EXPECT_EQ(store->certificates("CA", x509::Serial(390), 5)->front().serial, x509::Serial(391));
+}
+
+TEST_F(StoreTest, QueuedBatchesAreCommittedBeforeItCloses) {
+  std::atomic<int> done = 0;
+  for (std::uint64_t i = 1; i <= 600; ++i) {
+    store->commit({InsertCertificate{certificate(i)}},
+                  [&](Result<void> result) { done += result ? 1 : 0; });
+  }
+  open();
+  EXPECT_EQ(done, 600);
+  EXPECT_EQ(store->certificates("CA", x509::Serial(), 1000)->size(), 600U);
+}
+
+TEST_F(StoreTest, RevocationIsKeptPerGenerationUntilExpiry) {
+  ASSERT_TRUE(store->commit({InsertCertificate{certificate(1)}, InsertCertificate{certificate(2)},
+                             InsertCertificate{certificate(3, "T", 2)}}));
+  ASSERT_TRUE(store->commit(
+      {RevokeCertificate{"CA", x509::Serial(1), now, x509::RevocationReason::key_compromise},
+       RevokeCertificate{"CA", x509::Serial(3), now, x509::RevocationReason::none}}));
+  ASSERT_EQ(store->revoked("CA", 1, now)->size(), 1U);
+  EXPECT_EQ(store->revoked("CA", 1, now)->front().reason, x509::RevocationReason::key_compromise);
+  EXPECT_EQ(store->revoked("CA", 2, now)->size(), 1U);
+  EXPECT_TRUE(store->revoked("CA", 1, now + Days{366})->empty());
+}
+
+TEST_F(StoreTest, TheQueueIsNewestFirstAndCountsWhatIsPending) {
+  for (std::uint64_t id = 1; id <= 3; ++id) {
+    EnrollmentRequest request;
+    request.server = "CA";
+    request.id = id;
+    request.transaction_id = id == 3 ? "A" : "B";
+    request.state = id == 1 ? RequestState::rejected : RequestState::pending;
+    request.received_at = now;
+    ASSERT_TRUE(store->commit({PutRequest{request}}));
+  }
+  EXPECT_EQ(store->requests("CA")->front().id, 3U);
+  EXPECT_EQ((*store->request_of("CA", "B"))->id, 2U);
+  EXPECT_EQ(*store->pending_count("CA"), 2U);
+  ASSERT_TRUE(store->commit({DropRequest{"CA", 2}}));
+  EXPECT_EQ(*store->pending_count("CA"), 1U);
+}
+
+TEST_F(StoreTest, IsReadableByItsOwnerAlone) {
+  struct stat info {};
+  ASSERT_TRUE(store->commit({InsertCertificate{certificate(1)}}));
+  for (const char* suffix : {"", "-wal"}) {
+    ASSERT_EQ(::stat((path + suffix).c_str(), &info), 0);
+    EXPECT_EQ(info.st_mode & 0777U, 0600U) << suffix;
+  }
+}
+
+TEST_F(StoreTest, RefusesADatabaseOfANewerVersion) {
+  store.reset();
+  sqlite3* raw = nullptr;
+  ASSERT_EQ(sqlite3_open(path.c_str(), &raw), SQLITE_OK);
+  sqlite3_exec(raw, "PRAGMA user_version=99", nullptr, nullptr, nullptr);
+  sqlite3_close(raw);
+  const auto refused = open_sqlite(path);
+  ASSERT_FALSE(refused);
+  EXPECT_NE(refused.error().detail.find("newer version"), std::string::npos);
+  ASSERT_EQ(sqlite3_open(path.c_str(), &raw), SQLITE_OK);
+  sqlite3_exec(raw, "PRAGMA user_version=1", nullptr, nullptr, nullptr);
+  sqlite3_close(raw);
+  EXPECT_TRUE(open_sqlite(path));
+}
+
+TEST(Store, SaysWhereItCannotBeOpened) {
+  const auto refused = open_sqlite("/nonexistent/umbra.db");
+  ASSERT_FALSE(refused);
+  EXPECT_EQ(refused.error().code, Errc::storage);
+  EXPECT_NE(refused.error().detail.find("/nonexistent/umbra.db"), std::string::npos);
+}
+
+}  // namespace
+}  // namespace umbra::store
