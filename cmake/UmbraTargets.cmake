@@ -22,7 +22,9 @@ endif()
 
 function(umbra_uses target)
   foreach(used ${ARGN})
-    target_link_libraries(${target} PUBLIC umbra_${used})
+    if(TARGET umbra_${used})  # a folder of headers alone has none
+      target_link_libraries(${target} PUBLIC umbra_${used})
+    endif()
   endforeach()
 endfunction()
 

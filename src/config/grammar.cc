@@ -469,6 +469,12 @@ Outcome Grammar::match(std::string_view line, std::span<const Token> tokens, boo
     outcome.verdict = Verdict::matched;
     outcome.match.command = found->compiled->command;
     outcome.match.captures = found->captures;
+    for (const Thread& thread : threads) {
+      if (thread.captures.empty() || thread.captures.back().word->takes_the_rest()) continue;
+      for (const std::size_t index : thread.next()) {
+        outcome.expected.push_back(thread.compiled->words[index].get());
+      }
+    }
     return outcome;
   }
   outcome.verdict = Verdict::incomplete;

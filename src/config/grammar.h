@@ -111,11 +111,12 @@ enum class Verdict : std::uint8_t {
 
 struct Outcome {
   Verdict verdict = Verdict::unknown;
-  Match match;                        ///< if matched
-  std::size_t token = 0;              ///< index of the offending word; past the end if incomplete
-  std::vector<const Word*> expected;  ///< what could have stood there
-  std::string reason;                 ///< if wrong: why
-  const Command* opener = nullptr;    ///< a submode's command that the line was on its way to
+  Match match;            ///< if matched
+  std::size_t token = 0;  ///< index of the offending word; past the end if incomplete
+  std::vector<const Word*>
+      expected;                     ///< what could have stood there; if matched, what could follow
+  std::string reason;               ///< if wrong: why
+  const Command* opener = nullptr;  ///< a submode's command that the line was on its way to
 };
 
 /// The commands of one mode, compiled. Each syntax becomes a position automaton (Glushkov): its

@@ -1,0 +1,384 @@
+#include "console/exec.h"
+
+#include <algorithm>
+
+#include <fmt/format.h>
+
+#include "console/exec_table.h"
+
+namespace umbra::console {
+namespace {
+
+using config::Match;
+using config::Outcome;
+using config::Verdict;
+
+constexpr std::size_t line_max = 1024;
+
+ExecResult failed(std::string text) { return {false, std::move(text)}; }
+ExecResult failed(const Error& error) { return failed(fmt::format("% {}\n", error.detail)); }
+
+ExecResult unknown_server(std::string_view name) {
+  return failed(fmt::format("% There is no certificate server {}\n", name));
+}
+ExecResult unknown_trustpoint(std::string_view name) {
+  return failed(fmt::format("% There is no trustpoint {}\n", name));
+}
+
+/// As IOS answers what it cannot read, the line itself above the caret: no prompt stands there.
+ExecResult misread(std::string_view line, const std::vector<config::Token>& tokens,
+                   const Outcome& outcome) {
+  if (outcome.verdict == Verdict::ambiguous) {
+    return failed(fmt::format("% Ambiguous command:  \"{}\"\n", line));
+  }
+  if (outcome.verdict == Verdict::incomplete) return failed("% Incomplete command.\n");
+  const std::size_t at = outcome.token < tokens.size() ? tokens[outcome.token].offset : line.size();
+  return failed(fmt::format("{}\n{}^\n% Invalid input detected at '^' marker.\n", line,
+                            std::string(at, ' ')));
+}
+
+/// `?`: what may stand here, with one line of help each.
+ExecResult help(std::string_view line) {
+  line.remove_suffix(1);
+  std::vector<config::Token> tokens = config::tokenize(line);
+  std::string begun;
+  if (!line.empty() && line.back() != ' ' && !tokens.empty()) {
+    begun = tokens.back().text;
+    tokens.pop_back();
+  }
+  std::vector<const config::Word*> words;
+  bool complete = false;
+  if (tokens.empty()) {
+    for (const auto& compiled : exec_grammar().commands()) {
+      words.push_back(compiled.words.front().get());
+    }
+  } else {
+    const Outcome outcome = exec_grammar().match(line, tokens);
+    if (outcome.verdict != Verdict::matched && outcome.verdict != Verdict::incomplete) {
+      return misread(line, tokens, outcome);
+    }
+    words = outcome.expected;
+    complete = outcome.verdict == Verdict::matched;
+  }
+  std::vector<std::pair<std::string, std::string>> rows;
+  for (const config::Word* word : words) {
+    const bool keyword = word->kind == config::WordKind::keyword;
+    if (!begun.empty() && (!keyword || !word->text.starts_with(begun))) continue;
+    std::string name = word->text;
+    if (word->kind == config::WordKind::number)
+      name = fmt::format("<{}-{}>", word->low, word->high);
+    const auto same = [&](const auto& row) { return row.first == name; };
+    if (std::none_of(rows.begin(), rows.end(), same)) rows.emplace_back(name, word->help);
+  }
+  if (complete && begun.empty()) rows.emplace_back("<cr>", "");
+  if (rows.empty()) return failed("% Unrecognized command\n");
+  std::sort(rows.begin(), rows.end(), [](const auto& a, const auto& b) {
+    if ((a.first == "<cr>") != (b.first == "<cr>")) return b.first == "<cr>";
+    return a.first < b.first;
+  });
+  std::size_t width = 0;
+  for (const auto& row : rows) width = std::max(width, row.first.size());
+  std::string out;
+  for (const auto& [name, text] : rows) {
+    out += text.empty() ? fmt::format("  {}\n", name)
+                        : fmt::format("  {:<{}}  {}\n", name, width, text);
+  }
+  return {true, out};
+}
+
+std::optional<std::uint64_t> request_id(const Match& match) {
+  const auto number = match.number("ID");
+  return number ? std::optional<std::uint64_t>(static_cast<std::uint64_t>(*number)) : std::nullopt;
+}
+
+std::string digits_only(std::string text) {
+  std::erase_if(text, [](char c) { return c == ' ' || c == '\t'; });
+  for (char& c : text) {
+    if (c >= 'a' && c <= 'f') c = static_cast<char>(c - 32);
+  }
+  return text;
+}
+
+std::string attributes(const x509::Certificate& ca) {
+  return fmt::format(
+      "Certificate has the following attributes:\n"
+      "       Fingerprint MD5: {}\n      Fingerprint SHA1: {}\n    Fingerprint SHA256: {}\n",
+      fingerprint(ca, x509::Digest::md5), fingerprint(ca, x509::Digest::sha1),
+      fingerprint(ca, x509::Digest::sha256));
+}
+
+bool is_fingerprint_of(const x509::Certificate& ca, std::string_view digits) {
+  switch (digits.size()) {
+    case 32:
+      return to_hex(ca.fingerprint(x509::Digest::md5)) == digits;
+    case 40:
+      return to_hex(ca.fingerprint(x509::Digest::sha1)) == digits;
+    case 64:
+      return to_hex(ca.fingerprint(x509::Digest::sha256)) == digits;
+    default:
+      return false;
+  }
+}
+
+}  // namespace
+
+std::optional<std::string> choose_lines(std::string_view output, std::string_view filter) {
+  const std::vector<config::Token> words = config::tokenize(filter);
+  if (words.size() < 2) return std::nullopt;
+  const auto is = [&](std::string_view full) {
+    return words[0].text.size() >= 1 && full.starts_with(words[0].text);
+  };
+  const std::string_view wanted = filter.substr(words[1].offset);
+  const bool include = is("include");
+  const bool exclude = is("exclude");
+  const bool begin = is("begin");
+  const bool section = is("section");
+  if (!include && !exclude && !begin && !section) return std::nullopt;
+  std::string out;
+  bool on = false;
+  while (!output.empty()) {
+    const std::size_t end = std::min(output.find('\n'), output.size());
+    const std::string_view line = output.substr(0, end);
+    output.remove_prefix(std::min(end + 1, output.size()));
+    const bool found = line.find(wanted) != std::string_view::npos;
+    if (begin) {
+      on = on || found;
+    } else if (section) {
+      // A section is a line and what is indented below it.
+      if (!line.starts_with(' ')) on = found;
+    } else {
+      on = found == include;
+    }
+    if (on) out += std::string(line) + "\n";
+  }
+  return out;
+}
+
+const ServerControl* Exec::server(std::string_view name) const {
+  for (const ServerControl& one : environment_.servers) {
+    if (one.name == name) return &one;
+  }
+  return nullptr;
+}
+
+const TrustpointControl* Exec::trustpoint(std::string_view name) const {
+  for (const TrustpointControl& one : environment_.trustpoints) {
+    if (one.name == name) return &one;
+  }
+  return nullptr;
+}
+
+std::vector<server::Status> Exec::server_statuses() const {
+  std::vector<server::Status> all;
+  for (const ServerControl& one : environment_.servers) all.push_back(one.status());
+  return all;
+}
+
+std::vector<client::Status> Exec::trustpoint_statuses() const {
+  std::vector<client::Status> all;
+  for (const TrustpointControl& one : environment_.trustpoints) all.push_back(one.status());
+  return all;
+}
+
+void Exec::execute(std::string_view line, ExecDone done) {
+  while (line.ends_with('\n') || line.ends_with('\r')) line.remove_suffix(1);
+  const bool text = std::all_of(line.begin(), line.end(), [](char c) {
+    return static_cast<unsigned char>(c) >= 0x20 && static_cast<unsigned char>(c) < 0x7F;
+  });
+  if (line.size() > line_max || !text) {
+    done(failed("% A command is one line of ASCII, of at most 1024 characters\n"));
+    return;
+  }
+  if (line.ends_with('?')) {
+    done(help(line));
+    return;
+  }
+  // Only `show` has a filter; a `|` elsewhere may be part of a name.
+  std::string_view filter;
+  std::string_view command = line;
+  if (const auto bar = line.find(" | "); bar != std::string_view::npos) {
+    command = line.substr(0, bar);
+    filter = line.substr(bar + 3);
+  }
+  const std::vector<config::Token> tokens = config::tokenize(command);
+  if (tokens.empty() || tokens.front().text.starts_with('!')) {
+    done({});
+    return;
+  }
+  const Outcome outcome = exec_grammar().match(command, tokens);
+  if (outcome.verdict != Verdict::matched) {
+    done(misread(command, tokens, outcome));
+    return;
+  }
+  if (filter.empty()) {
+    run(outcome.match, done);
+    return;
+  }
+  if (!outcome.match.command->key.starts_with("show ") || !choose_lines("", filter)) {
+    done(failed(fmt::format("{}\n{}^\n% Invalid input detected at '^' marker.\n", line,
+                            std::string(command.size() + 1, ' '))));
+    return;
+  }
+  run(outcome.match, [done, filter = std::string(filter)](ExecResult result) {
+    if (result.ok) result.output = choose_lines(result.output, filter).value_or("");
+    done(std::move(result));
+  });
+}
+
+void Exec::run(const Match& match, const ExecDone& done) {
+  const std::string_view key = match.command->key;
+  if (key.starts_with("show ") || key == "crypto pki server NAME info requests") {
+    ExecResult result = show(match);
+    if (timestamps_ && result.ok) {
+      const Load load = environment_.load ? environment_.load() : Load{};
+      result.output = timestamp(load, environment_.clock, environment_.zone) + result.output;
+    }
+    done(std::move(result));
+  } else if (key.starts_with("crypto pki server NAME ")) {
+    done(server_command(match));
+  } else if (key == "crypto pki authenticate") {
+    authenticate(match, done);
+  } else if (key == "crypto pki enroll") {
+    done(enroll(match));
+  } else if (key == "write") {
+    save();
+    done({true, "Building configuration...\n[OK]\n"});
+  } else {
+    timestamps_ = key == "terminal exec prompt timestamp";
+    done({});
+  }
+}
+
+ExecResult Exec::show(const Match& match) const {
+  const std::string_view key = match.command->key;
+  const TimeZone& zone = environment_.zone;
+  const std::string name = match.text("NAME");
+  if (key == "show clock") {
+    return {true, clock_screen(environment_.clock, zone, match.has("detail"))};
+  }
+  if (key == "show version") {
+    return {true,
+            fmt::format("Umbra, certificate server and client, version {}\nSystem name is {}\n",
+                        environment_.version, environment_.hostname)};
+  }
+  if (key == "show running-config") {
+    return {true, running_config_screen(environment_.running_config, server_statuses(),
+                                        trustpoint_statuses())};
+  }
+  if (key == "show crypto pki server NAME requests" ||
+      key == "crypto pki server NAME info requests") {
+    const ServerControl* const found = server(name);
+    if (!found) return unknown_server(name);
+    auto requests = found->requests();
+    if (!requests) return failed(requests.error());
+    return {true, requests_screen(*std::move(requests))};
+  }
+  if (key == "show crypto pki server") {
+    if (name.empty()) return {true, server_screen(server_statuses(), zone)};
+    const ServerControl* const found = server(name);
+    if (!found) return unknown_server(name);
+    return {true, server_screen({found->status()}, zone)};
+  }
+  if (key == "show crypto pki timers") {
+    return {true, timers_screen(server_statuses(), trustpoint_statuses(), environment_.clock,
+                                match.has("detail"))};
+  }
+  if (key == "show crypto pki trustpoints") {
+    return {true, match.has("status")
+                      ? trustpoints_status_screen(server_statuses(), trustpoint_statuses())
+                      : trustpoints_screen(server_statuses(), trustpoint_statuses())};
+  }
+  if (!name.empty() && !server(name) && !trustpoint(name)) return unknown_trustpoint(name);
+  CertificatesOptions options;
+  options.trustpoint = name;
+  options.verbose = match.has("verbose");
+  options.saved = [this](const x509::Certificate& c) {
+    return saved_.contains(c.fingerprint(x509::Digest::sha256));
+  };
+  return {true, certificates_screen(server_statuses(), trustpoint_statuses(), zone, options)};
+}
+
+ExecResult Exec::server_command(const Match& match) const {
+  const std::string name = match.text("NAME");
+  const ServerControl* const found = server(name);
+  if (!found) return unknown_server(name);
+  const std::string_view key = match.command->key;
+  const auto id = request_id(match);
+  const Result<void> result = key.ends_with(" grant")    ? found->grant(id)
+                              : key.ends_with(" reject") ? found->reject(id)
+                              : key.ends_with(" remove") ? found->remove(id)
+                              : match.has("cancel")      ? found->rollover_cancel()
+                                                         : found->rollover();
+  if (!result) return failed(result.error());
+  return {};
+}
+
+void Exec::authenticate(const Match& match, const ExecDone& done) const {
+  const std::string name = match.text("NAME");
+  const TrustpointControl* const found = trustpoint(name);
+  if (!found) {
+    done(unknown_trustpoint(name));
+    return;
+  }
+  const std::string digits = digits_only(match.text("HEX"));
+  found->fetch_ca([done, name, digits, accept = found->accept_ca](Result<x509::Certificate> ca) {
+    if (!ca) {
+      done(
+          failed(fmt::format("% Error in receiving Certificate Authority certificate: status = "
+                             "FAIL, cert length = 0\n% {}\n",
+                             ca.error().detail)));
+      return;
+    }
+    const std::string shown = attributes(*ca);
+    if (digits.empty()) {
+      done({true, shown + fmt::format("\n% Nothing is accepted yet. Compare a fingerprint with the "
+                                      "one the CA's operator gives you; to accept:\n"
+                                      "  crypto pki authenticate {} fingerprint {}\n",
+                                      name, to_hex(ca->fingerprint(x509::Digest::sha256)))});
+      return;
+    }
+    if (!is_fingerprint_of(*ca, digits)) {
+      done(failed(shown + "\n% None of these is the fingerprint given: the certificate is not "
+                          "accepted.\n"));
+      return;
+    }
+    accept(*ca, [done, shown](const Result<void>& accepted) {
+      if (accepted) {
+        done({true, shown + "\nTrustpoint CA certificate accepted.\n"});
+      } else {
+        done(failed(shown + fmt::format("\n% {}\n", accepted.error().detail)));
+      }
+    });
+  });
+}
+
+ExecResult Exec::enroll(const Match& match) const {
+  const std::string name = match.text("NAME");
+  const TrustpointControl* const found = trustpoint(name);
+  if (!found) return unknown_trustpoint(name);
+  if (const auto sent = found->enroll(); !sent) return failed(sent.error());
+  return {true, fmt::format("%\n% Start certificate enrollment .. \n"
+                            "% Certificate request sent to Certificate Authority\n"
+                            "% The 'show crypto pki certificates {}' command will show the "
+                            "fingerprint.\n",
+                            name)};
+}
+
+void Exec::save() {
+  saved_.clear();
+  const auto keep = [&](const std::optional<x509::Certificate>& c) {
+    if (c) saved_.insert(c->fingerprint(x509::Digest::sha256));
+  };
+  for (const server::Status& s : server_statuses()) {
+    keep(s.ca);
+    keep(s.rollover);
+  }
+  for (const client::Status& t : trustpoint_statuses()) {
+    keep(t.ca);
+    keep(t.identity);
+    keep(t.rollover_ca);
+    keep(t.rollover_identity);
+  }
+}
+
+}  // namespace umbra::console

@@ -1,0 +1,109 @@
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <optional>
+#include <set>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/result.h"
+#include "base/time.h"
+#include "client/trustpoint.h"
+#include "config/grammar.h"
+#include "console/screens.h"
+#include "server/certificate_server.h"
+
+namespace umbra::console {
+
+/// What exec commands can do to one certificate server.
+struct ServerControl {
+  std::string name;
+  std::function<server::Status()> status;
+  std::function<Result<std::vector<server::RequestLine>>()> requests;
+  /// Nothing = all.
+  std::function<Result<void>(std::optional<std::uint64_t>)> grant;
+  std::function<Result<void>(std::optional<std::uint64_t>)> reject;
+  std::function<Result<void>(std::optional<std::uint64_t>)> remove;
+  std::function<Result<void>()> rollover;
+  std::function<Result<void>()> rollover_cancel;
+};
+/// In: a server that outlives the control.
+[[nodiscard]] inline ServerControl control(server::CertificateServer& s) {
+  return {s.name(),
+          [&s] { return s.status(); },
+          [&s] { return s.requests(); },
+          [&s](std::optional<std::uint64_t> id) { return s.grant(id); },
+          [&s](std::optional<std::uint64_t> id) { return s.reject(id); },
+          [&s](std::optional<std::uint64_t> id) { return s.remove(id); },
+          [&s] { return s.rollover(); },
+          [&s] { return s.rollover_cancel(); }};
+}
+
+/// What exec commands can do to one trustpoint.
+struct TrustpointControl {
+  std::string name;
+  std::function<client::Status()> status;
+  std::function<void(std::function<void(Result<x509::Certificate>)>)> fetch_ca;
+  std::function<void(const x509::Certificate&, std::function<void(Result<void>)>)> accept_ca;
+  std::function<Result<void>()> enroll;
+};
+[[nodiscard]] inline TrustpointControl control(const std::shared_ptr<client::Trustpoint>& t) {
+  return {
+      t->status().name, [t] { return t->status(); },
+      [t](std::function<void(Result<x509::Certificate>)> done) { t->fetch_ca(std::move(done)); },
+      [t](const x509::Certificate& ca, std::function<void(Result<void>)> done) {
+        t->accept_ca(ca, std::move(done));
+      },
+      [t] { return t->enroll(); }};
+}
+
+struct ExecEnvironment {
+  const Clock& clock;
+  TimeZone zone;
+  std::string version;  ///< such as 0.1.0
+  std::string hostname;
+  std::string running_config;  ///< of config::Parsed
+  std::vector<ServerControl> servers;
+  std::vector<TrustpointControl> trustpoints;
+  std::function<Load()> load;  ///< may be empty: then the timestamp shows zeros
+};
+
+/// What a command came to. `umbra exec` prints the output and exits with 0 if it is ok.
+struct ExecResult {
+  bool ok = true;
+  std::string output;  ///< whole lines, or empty
+};
+using ExecDone = std::function<void(ExecResult)>;
+
+/// The exec side of the console: one line in, text out. Not thread-safe: one line at a time, on one
+/// thread; `done` is called once, before `execute` returns or, where the network is asked, later
+/// and on the trustpoint's own thread.
+class Exec {
+ public:
+  explicit Exec(ExecEnvironment environment) : environment_(std::move(environment)) {}
+  void execute(std::string_view line, ExecDone done);
+
+ private:
+  void run(const config::Match& match, const ExecDone& done);
+  [[nodiscard]] ExecResult show(const config::Match& match) const;
+  [[nodiscard]] ExecResult server_command(const config::Match& match) const;
+  void authenticate(const config::Match& match, const ExecDone& done) const;
+  [[nodiscard]] ExecResult enroll(const config::Match& match) const;
+  void save();
+  [[nodiscard]] const ServerControl* server(std::string_view name) const;
+  [[nodiscard]] const TrustpointControl* trustpoint(std::string_view name) const;
+  [[nodiscard]] std::vector<server::Status> server_statuses() const;
+  [[nodiscard]] std::vector<client::Status> trustpoint_statuses() const;
+
+  ExecEnvironment environment_;
+  bool timestamps_ = false;
+  std::set<Bytes> saved_;  ///< SHA-256 of the certificates `write memory` saw
+};
+
+/// `| include TEXT` and its kin: the lines that are wanted. Nothing if `filter` is none of them.
+[[nodiscard]] std::optional<std::string> choose_lines(std::string_view output,
+                                                      std::string_view filter);
+
+}  // namespace umbra::console

@@ -1,0 +1,92 @@
+#include "console/exec_table.h"
+
+#include "config/reference.h"
+
+namespace umbra::console {
+namespace {
+
+using config::Command;
+using config::Mode;
+
+constexpr Command table[] = {
+    {Mode::exec, "show clock", "show clock [detail]",
+     "Shows something|The time|And where it comes from", ""},
+    {Mode::exec, "show version", "show version", "Shows something|The version of this program", ""},
+    {Mode::exec, "show running-config", "show running-config",
+     "Shows something|The configuration that is in force, with the certificates held", ""},
+    {Mode::exec, "show crypto pki server", "show crypto pki server [NAME:word]",
+     "Shows something|Encryption|Certificates|Certificate servers|This one", ""},
+    {Mode::exec, "show crypto pki server NAME requests",
+     "show crypto pki server NAME:word requests",
+     "Shows something|Encryption|Certificates|A certificate server|Its name|Its enrolment requests",
+     ""},
+    {Mode::exec, "show crypto pki timers", "show crypto pki timers [detail]",
+     "Shows something|Encryption|Certificates|What will happen when|With dates", ""},
+    {Mode::exec, "show crypto pki certificates",
+     "show crypto pki certificates [verbose] [NAME:word]",
+     "Shows something|Encryption|Certificates|All that are held|With keys and extensions|Of this "
+     "trustpoint",
+     ""},
+    {Mode::exec, "show crypto pki trustpoints", "show crypto pki trustpoints [status]",
+     "Shows something|Encryption|Certificates|Trustpoints|How far each has come", ""},
+    {Mode::exec, "crypto pki server NAME info requests",
+     "crypto pki server NAME:word info requests",
+     "Encryption|Certificates|A certificate server|Its name|Shows|Its enrolment requests", ""},
+    {Mode::exec, "crypto pki server NAME grant",
+     "crypto pki server NAME:word grant {all|ID:1-2147483647}",
+     "Encryption|Certificates|A certificate server|Its name|Issues what was asked for|Every "
+     "pending "
+     "request|This request",
+     ""},
+    {Mode::exec, "crypto pki server NAME reject",
+     "crypto pki server NAME:word reject {all|ID:1-2147483647}",
+     "Encryption|Certificates|A certificate server|Its name|Refuses; the client learns it at its "
+     "next poll|Every pending request|This request",
+     ""},
+    {Mode::exec, "crypto pki server NAME remove",
+     "crypto pki server NAME:word remove {all|ID:1-2147483647}",
+     "Encryption|Certificates|A certificate server|Its name|Forgets, whatever became of it|Every "
+     "request|This request",
+     ""},
+    {Mode::exec, "crypto pki server NAME rollover", "crypto pki server NAME:word rollover [cancel]",
+     "Encryption|Certificates|A certificate server|Its name|Makes the next CA certificate "
+     "now|Takes "
+     "it back: clients that have it must enrol again",
+     ""},
+    {Mode::exec, "crypto pki authenticate",
+     "crypto pki authenticate NAME:word [fingerprint HEX:hex-line]",
+     "Encryption|Certificates|Fetches the CA certificate and shows its fingerprints|The "
+     "trustpoint|Accepts it if this is one of them|32 (MD5), 40 (SHA-1) or 64 (SHA-256) digits",
+     ""},
+    {Mode::exec, "crypto pki enroll", "crypto pki enroll NAME:word",
+     "Encryption|Certificates|Asks for a certificate, or for the next one|The trustpoint", ""},
+    {Mode::exec, "terminal exec prompt timestamp", "terminal exec prompt timestamp",
+     "The terminal|Exec commands|The prompt|Load and clock above each screen", ""},
+    {Mode::exec, "terminal no exec prompt timestamp", "terminal no exec prompt timestamp",
+     "The terminal|Takes back|Exec commands|The prompt|Load and clock above each screen", ""},
+    {Mode::exec, "write", "write [memory]",
+     "Marks the certificates held as saved: they get a Storage line|The only place there is", ""},
+};
+
+}  // namespace
+
+std::span<const config::Command> exec_table() { return table; }
+
+const config::Grammar& exec_grammar() {
+  static const config::Grammar grammar(table, Mode::exec);
+  return grammar;
+}
+
+std::string exec_reference() {
+  std::string out =
+      "# Exec commands\n\n"
+      "Made from the command table; the tests compare the two. Type them after `umbra exec`.\n\n"
+      "Words may be shortened while they stay unique. `[ ]` may be left out, `{a|b}` is a choice. "
+      "`?` in place of a word\nlists what may stand there. Behind any `show` command, `| include "
+      "TEXT`, `| exclude TEXT`, `| begin TEXT` and\n`| section TEXT` choose lines.\n\n";
+  out += config::reference_of(table, Mode::exec);
+  while (out.ends_with("\n\n")) out.pop_back();
+  return out;
+}
+
+}  // namespace umbra::console

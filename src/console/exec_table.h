@@ -1,0 +1,15 @@
+#pragma once
+
+#include <span>
+
+#include "config/grammar.h"
+
+namespace umbra::console {
+
+/// Every exec command, once, as data: the same kind of table the configuration has.
+[[nodiscard]] std::span<const config::Command> exec_table();
+[[nodiscard]] const config::Grammar& exec_grammar();
+/// docs/exec.md.
+[[nodiscard]] std::string exec_reference();
+
+}  // namespace umbra::console

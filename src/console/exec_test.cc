@@ -1,0 +1,227 @@
+#include "console/exec.h"
+
+#include <fstream>
+#include <sstream>
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "console/exec_table.h"
+#include "console/test_lab.h"
+#include "golden.h"
+
+namespace umbra::console {
+namespace {
+
+using ::testing::ElementsAre;
+using ::testing::HasSubstr;
+using ::testing::StartsWith;
+
+/// One server and one trustpoint that note what is done to them.
+class ExecTest : public ::testing::Test {
+ protected:
+  ExecTest() : clock_(lab::at("2017-07-10T12:14:46Z"), 820), exec_(environment()) {}
+
+  ExecEnvironment environment() {
+    ExecEnvironment e{clock_, lab::cet, "0.1.0", "hub", "!\nhostname hub\n!\n", {}, {}, {}};
+    const auto note = [this](std::string what) {
+      return [this, what](std::optional<std::uint64_t> id) -> Result<void> {
+        done_.push_back(what + " " + (id ? std::to_string(*id) : "all"));
+        if (id == 99) return fail(Errc::not_found, "there is no request 99");
+        return {};
+      };
+    };
+    const auto simple = [this](std::string what) {
+      return [this, what]() -> Result<void> {
+        done_.push_back(what);
+        return {};
+      };
+    };
+    e.servers.push_back({"ROOTCA", [] { return lab::root_ca(); },
+                         [] { return Result<std::vector<server::RequestLine>>(lab::requests()); },
+                         note("grant"), note("reject"), note("remove"), simple("rollover"),
+                         [this]() -> Result<void> {
+                           done_.push_back("cancel");
+                           return fail(Errc::conflict, "there is no rollover certificate");
+                         }});
+    e.trustpoints.push_back(
+        {"Root-CA", [] { return lab::spoke(); },
+         [this](std::function<void(Result<x509::Certificate>)> done) {
+           if (unreachable_) {
+             done(fail(Errc::unreachable, "connection refused"));
+           } else {
+             done(lab::certificate("guide/ca-01.hex"));
+           }
+         },
+         [this](const x509::Certificate& ca, std::function<void(Result<void>)> done) {
+           done_.push_back("accept " + ca.serial().to_hex_octets());
+           done({});
+         },
+         simple("enroll")});
+    return e;
+  }
+
+  ExecResult run(std::string_view line) {
+    std::optional<ExecResult> result;
+    exec_.execute(line, [&](ExecResult r) { result = std::move(r); });
+    EXPECT_TRUE(result) << line;
+    return result.value_or(ExecResult{false, "no answer"});
+  }
+  std::string good(std::string_view line) {
+    const ExecResult result = run(line);
+    EXPECT_TRUE(result.ok) << result.output;
+    return result.output;
+  }
+  std::string bad(std::string_view line) {
+    const ExecResult result = run(line);
+    EXPECT_FALSE(result.ok) << line;
+    return result.output;
+  }
+
+  lab::FixedClock clock_;
+  bool unreachable_ = false;
+  std::vector<std::string> done_;
+  Exec exec_;
+};
+
+TEST_F(ExecTest, ShowsTheScreens) {
+  EXPECT_EQ(good("show crypto pki server"), server_screen({lab::root_ca()}, lab::cet));
+  EXPECT_EQ(good("sh cr pki serv ROOTCA"), server_screen({lab::root_ca()}, lab::cet));
+  EXPECT_EQ(good("show crypto pki server ROOTCA requests"), requests_screen(lab::requests()));
+  EXPECT_EQ(good("crypto pki server ROOTCA info requests"), requests_screen(lab::requests()));
+  EXPECT_EQ(good("show crypto pki timers detail"),
+            timers_screen({lab::root_ca()}, {lab::spoke()}, clock_, true));
+  EXPECT_EQ(good("show crypto pki trustpoints status"),
+            trustpoints_status_screen({lab::root_ca()}, {lab::spoke()}));
+  EXPECT_THAT(good("show crypto pki certificates Root-CA"), StartsWith("Certificate\n"));
+  EXPECT_THAT(good("show crypto pki certificates verbose"), HasSubstr("  Version: 3\n"));
+  EXPECT_THAT(good("show running-config"), HasSubstr("hostname hub\n"));
+  EXPECT_EQ(good("show clock"), "13:14:46.820 CET Mon Jul 10 2017\n");
+  EXPECT_THAT(good("show version"), HasSubstr("version 0.1.0"));
+}
+
+TEST_F(ExecTest, GrantsRejectsAndRemovesRequests) {
+  EXPECT_EQ(good("crypto pki server ROOTCA grant all"), "");
+  good("crypto pki server ROOTCA grant 12");
+  good("cry pki ser ROOTCA reject 3");
+  good("crypto pki server ROOTCA remove all");
+  EXPECT_EQ(bad("crypto pki server ROOTCA grant 99"), "% there is no request 99\n");
+  EXPECT_THAT(done_, ElementsAre("grant all", "grant 12", "reject 3", "remove all", "grant 99"));
+}
+
+TEST_F(ExecTest, MakesAndCancelsTheRollover) {
+  good("crypto pki server ROOTCA rollover");
+  EXPECT_EQ(bad("crypto pki server ROOTCA rollover cancel"),
+            "% there is no rollover certificate\n");
+  EXPECT_THAT(done_, ElementsAre("rollover", "cancel"));
+}
+
+TEST_F(ExecTest, AuthenticateShowsFingerprintsAndTheCommandThatAccepts) {
+  const std::string shown = good("crypto pki authenticate Root-CA");
+  EXPECT_THAT(shown, StartsWith("Certificate has the following attributes:\n"
+                                "       Fingerprint MD5: CC748544 A0AB7832 935D8CD0 214A152E \n"
+                                "      Fingerprint SHA1: "));
+  EXPECT_THAT(done_, ElementsAre());
+  const auto at = shown.find("  crypto pki authenticate Root-CA fingerprint ");
+  ASSERT_NE(at, std::string::npos);
+  const std::string command = shown.substr(at + 2, shown.size() - at - 3);
+  EXPECT_THAT(good(command), HasSubstr("\nTrustpoint CA certificate accepted.\n"));
+  EXPECT_THAT(done_, ElementsAre("accept 01"));
+}
+
+TEST_F(ExecTest, AuthenticateTakesAFingerprintWithBlanksAndRefusesAWrongOne) {
+  good("crypto pki authenticate Root-CA fingerprint cc748544 a0ab7832 935d8cd0 214a152e");
+  EXPECT_THAT(bad("crypto pki authenticate Root-CA fingerprint CC748544A0AB7832935D8CD0214A152F"),
+              HasSubstr("not accepted"));
+  EXPECT_THAT(bad("crypto pki authenticate Root-CA fingerprint CC74"), HasSubstr("not accepted"));
+  EXPECT_THAT(done_, ElementsAre("accept 01"));
+}
+
+TEST_F(ExecTest, AuthenticateSaysWhenTheServerIsNotReached) {
+  unreachable_ = true;
+  EXPECT_EQ(bad("crypto pki authenticate Root-CA"),
+            "% Error in receiving Certificate Authority certificate: status = FAIL, cert length = "
+            "0\n% connection refused\n");
+}
+
+TEST_F(ExecTest, Enrolls) {
+  EXPECT_THAT(good("crypto pki enroll Root-CA"),
+              HasSubstr("% Certificate request sent to Certificate Authority\n"));
+  EXPECT_THAT(done_, ElementsAre("enroll"));
+}
+
+TEST_F(ExecTest, NamesWhatIsNotThere) {
+  EXPECT_EQ(bad("show crypto pki server NONE"), "% There is no certificate server NONE\n");
+  EXPECT_EQ(bad("crypto pki server NONE grant all"), "% There is no certificate server NONE\n");
+  EXPECT_EQ(bad("crypto pki enroll NONE"), "% There is no trustpoint NONE\n");
+  EXPECT_EQ(bad("show crypto pki certificates NONE"), "% There is no trustpoint NONE\n");
+}
+
+TEST_F(ExecTest, AnswersMistakesAsIosDoes) {
+  EXPECT_EQ(bad("show crypto pkx server"),
+            "show crypto pkx server\n            ^\n% Invalid input detected at '^' marker.\n");
+  EXPECT_EQ(bad("show crypto pki"), "% Incomplete command.\n");
+  EXPECT_EQ(bad("show crypto pki t"), "% Ambiguous command:  \"show crypto pki t\"\n");
+  EXPECT_EQ(bad("crypto pki server ROOTCA grant 0"),
+            "crypto pki server ROOTCA grant 0\n                               ^\n"
+            "% Invalid input detected at '^' marker.\n");
+  EXPECT_THAT(bad("show clock extra"), HasSubstr("Invalid input"));
+  EXPECT_THAT(bad("show \xD0\xB0"), HasSubstr("ASCII"));
+  EXPECT_THAT(bad(std::string(2000, 'x')), HasSubstr("1024"));
+  EXPECT_EQ(good(""), "");
+  EXPECT_EQ(good("! a comment"), "");
+}
+
+TEST_F(ExecTest, TimestampsScreensWhenAsked) {
+  good("terminal exec prompt timestamp");
+  EXPECT_EQ(good("show clock"),
+            "Load for five secs: 0%/0%; one minute: 0%; five minutes: 0%\n"
+            "Time source is NTP, 13:14:46.820 CET Mon Jul 10 2017\n\n"
+            "13:14:46.820 CET Mon Jul 10 2017\n");
+  good("terminal no exec prompt timestamp");
+  EXPECT_EQ(good("show clock"), "13:14:46.820 CET Mon Jul 10 2017\n");
+}
+
+TEST_F(ExecTest, CertificatesHaveAStorageLineOnceTheyAreSaved) {
+  EXPECT_EQ(good("show crypto pki certificates ROOTCA"),
+            vectors::text("screens/guide-certificates-initial.txt"));
+  EXPECT_EQ(good("write memory"), "Building configuration...\n[OK]\n");
+  EXPECT_THAT(good("show crypto pki certificates ROOTCA"),
+              HasSubstr("  Storage: nvram:RootCA#1CA.cer\n"));
+}
+
+TEST_F(ExecTest, FiltersLines) {
+  EXPECT_EQ(good("show crypto pki server | include State"), "    State: enabled\n");
+  EXPECT_EQ(good("show crypto pki trustpoints | section Trustpoint Root-CA"),
+            trustpoints_screen({}, {lab::spoke()}));
+  EXPECT_THAT(good("show running-config | begin hostname"), StartsWith("hostname hub\n"));
+  EXPECT_EQ(good("show crypto pki timers | ex |"), "PKI Timers\n\nCS Timers\n");
+  EXPECT_THAT(bad("show clock | count x"), HasSubstr("Invalid input"));
+  EXPECT_THAT(bad("crypto pki enroll Root-CA | include x"), HasSubstr("Invalid input"));
+  EXPECT_THAT(done_, ElementsAre());
+}
+
+TEST_F(ExecTest, TellsWhatMayStandHere) {
+  EXPECT_EQ(good("show ?"),
+            "  clock           The time\n"
+            "  crypto          Encryption\n"
+            "  running-config  The configuration that is in force, with the certificates held\n"
+            "  version         The version of this program\n");
+  EXPECT_EQ(good("show crypto pki t?"),
+            "  timers       What will happen when\n  trustpoints  Trustpoints\n");
+  EXPECT_EQ(good("show clock ?"), "  detail  And where it comes from\n  <cr>\n");
+  EXPECT_EQ(bad("show x?"), "% Unrecognized command\n");
+  EXPECT_THAT(good("?"), HasSubstr("  show "));
+}
+
+TEST(ExecTable, IsTheCommandReference) {
+  const std::string path = std::string(UMBRA_SOURCE_DIR) + "/docs/exec.md";
+  if (std::getenv("UPDATE_GOLDEN")) std::ofstream(path) << exec_reference();
+  std::ifstream in(path);
+  std::stringstream text;
+  text << in.rdbuf();
+  EXPECT_EQ(text.str(), exec_reference()) << "UPDATE_GOLDEN=1 rewrites docs/exec.md";
+}
+
+}  // namespace
+}  // namespace umbra::console

@@ -1,0 +1,170 @@
+#include "console/screens.h"
+
+#include <algorithm>
+
+#include <fmt/format.h>
+
+namespace umbra::console {
+namespace {
+
+std::string source_line(const Clock& clock, const TimeZone& zone) {
+  const std::string now = to_ios_clock(clock.now(), zone);
+  return clock.authoritative() ? fmt::format("Time source is {}, {}\n", clock.source(), now)
+                               : fmt::format("No time source, *{}\n", now);
+}
+
+std::string_view level_text(std::string_view level) {
+  if (level == "complete") return "Complete - all issued certs written as <serialnum>.cer";
+  if (level == "names") return "Names - subject name data written as <serialnum>.cnm";
+  return "Minimum - no cert data written to storage";
+}
+
+/// `90 days`, `0 days 0 hours 20 minutes`, from the figures as typed.
+std::string overlap_text(std::string_view typed) {
+  static constexpr std::string_view units[] = {"days", "hours", "minutes"};
+  std::string out;
+  for (const std::string_view unit : units) {
+    if (typed.empty()) break;
+    const std::size_t end = std::min(typed.find(' '), typed.size());
+    if (!out.empty()) out += ' ';
+    out += fmt::format("{} {}", typed.substr(0, end), unit);
+    typed.remove_prefix(std::min(end + 1, typed.size()));
+  }
+  return out;
+}
+
+void add_server(std::string& out, const server::Status& s, const TimeZone& zone) {
+  const auto line = [&](std::string_view text) { out += fmt::format("    {}\n", text); };
+  out += fmt::format("Certificate Server {}:\n", s.name);
+  line("Status: " + s.status);
+  line("State: " + s.state);
+  if (!s.clock_authoritative) line("Clock is not authoritative: no timer is armed");
+  if (!s.shut) line("Server's configuration is locked  (enter \"shut\" to unlock it)");
+  line("Issuer name: " + s.issuer_name);
+  line("CA cert fingerprint: " +
+       (s.ca ? fingerprint(*s.ca, x509::Digest::md5) : std::string("-Not found-")));
+  line("Granting mode is: " + s.granting);
+  line(fmt::format("Last certificate issued serial number (hex): {:X}", s.last_serial));
+  if (s.ca) line("CA certificate expiration timer: " + to_ios_time(s.ca->not_after(), zone));
+  if (s.crl_next_update) line("CRL NextUpdate timer: " + to_ios_time(*s.crl_next_update, zone));
+  line("Current primary storage dir: " + s.database_url);
+  line(fmt::format("Database Level: {}", level_text(s.database_level)));
+  if (s.rollover) {
+    line("Rollover status: available for rollover");
+    line("Rollover CA certificate fingerprint: " + fingerprint(*s.rollover, x509::Digest::md5));
+    line("Rollover CA certificate expiration time: " + to_ios_time(s.rollover->not_after(), zone));
+  }
+  if (!s.auto_rollover_text.empty()) {
+    line("Auto-Rollover configured, overlap period " + overlap_text(s.auto_rollover_text));
+    if (s.autorollover_at && !s.rollover) {
+      line("Autorollover timer: " + to_ios_time(*s.autorollover_at, zone));
+    }
+  }
+}
+
+/// Soonest first, under a heading and the soonest one's time.
+void add_timers(std::string& out, std::string_view heading,
+                std::vector<lifecycle::Deadline> deadlines, Instant now, bool detail) {
+  if (deadlines.empty()) return;
+  std::stable_sort(deadlines.begin(), deadlines.end());
+  if (!out.empty() && !detail) out += '\n';
+  out += fmt::format("{}\n", heading);
+  const auto time = [&](Time at) {
+    const std::string span = to_ios_span(Instant(at) - now);
+    return detail ? fmt::format("{}  ({})", span, to_rfc3339(at)) : span;
+  };
+  out += fmt::format("|{}\n", time(deadlines.front().at));
+  for (const lifecycle::Deadline& one : deadlines) {
+    out += fmt::format("  |{}{}{}\n", time(one.at), detail ? " " : "  ", lifecycle::label(one));
+  }
+}
+
+}  // namespace
+
+std::string fingerprint(const x509::Certificate& certificate, x509::Digest digest) {
+  return to_hex_groups(certificate.fingerprint(digest));
+}
+
+std::string printable(std::string_view text) {
+  std::string out;
+  for (const char c : text) {
+    const auto octet = static_cast<unsigned char>(c);
+    if (octet < 0x20 || octet == 0x7F) {
+      out += fmt::format("\\x{:02X}", octet);
+    } else {
+      out += c;
+    }
+  }
+  return out;
+}
+
+std::string timestamp(const Load& load, const Clock& clock, const TimeZone& zone) {
+  return fmt::format("Load for five secs: {}%/{}%; one minute: {}%; five minutes: {}%\n",
+                     load.five_seconds, load.interrupts, load.one_minute, load.five_minutes) +
+         source_line(clock, zone) + "\n";
+}
+
+std::string clock_screen(const Clock& clock, const TimeZone& zone, bool detail) {
+  std::string out = clock.authoritative() ? "" : "*";
+  out += to_ios_clock(clock.now(), zone) + "\n";
+  if (detail) {
+    out += clock.authoritative() ? fmt::format("Time source is {}\n", clock.source())
+                                 : "No time source\n";
+  }
+  return out;
+}
+
+std::string server_screen(const std::vector<server::Status>& servers, const TimeZone& zone) {
+  std::string out;
+  for (const server::Status& server : servers) {
+    if (!out.empty()) out += '\n';
+    add_server(out, server, zone);
+  }
+  return out;
+}
+
+std::string requests_screen(std::vector<server::RequestLine> requests) {
+  struct Table {
+    int request_class;
+    std::string_view title;
+  };
+  static constexpr Table tables[] = {{1, "Subordinate CA certificate requests:"},
+                                     {2, "RA certificate requests:"},
+                                     {3, "Router certificates requests:"}};
+  std::sort(requests.begin(), requests.end(),
+            [](const auto& a, const auto& b) { return a.id > b.id; });
+  std::string out = "Enrollment Request Database:\n";
+  for (const Table& table : tables) {
+    out += fmt::format("\n{}\n", table.title);
+    out += "ReqID  State      Fingerprint                      SubjectName\n";
+    out += std::string(62, '-') + "\n";
+    for (const server::RequestLine& one : requests) {
+      if (one.request_class != table.request_class) continue;
+      out += fmt::format("{:<7}{:<11}{:<33}{}\n", one.id, one.state, one.fingerprint,
+                         printable(one.subject));
+    }
+  }
+  return out;
+}
+
+std::string timers_screen(const std::vector<server::Status>& servers,
+                          const std::vector<client::Status>& trustpoints, const Clock& clock,
+                          bool detail) {
+  if (!clock.authoritative()) return "% Clock is not authoritative: no timer is armed\n";
+  std::vector<lifecycle::Deadline> pki;
+  std::vector<lifecycle::Deadline> cs;
+  const auto sort_in = [&](const std::vector<lifecycle::Deadline>& deadlines) {
+    for (const lifecycle::Deadline& one : deadlines) {
+      (lifecycle::is_cs_timer(one.timer) ? cs : pki).push_back(one);
+    }
+  };
+  for (const client::Status& trustpoint : trustpoints) sort_in(trustpoint.deadlines);
+  for (const server::Status& server : servers) sort_in(server.deadlines);
+  std::string out;
+  const Instant now = clock.now();
+  add_timers(out, "PKI Timers", std::move(pki), now, detail);
+  add_timers(out, "CS Timers", std::move(cs), now, detail);
+  return out;
+}
+
+}  // namespace umbra::console

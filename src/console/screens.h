@@ -1,0 +1,74 @@
+#pragma once
+
+#include <functional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/time.h"
+#include "client/status.h"
+#include "config/chain.h"
+#include "server/status.h"
+
+/// The `show` screens: pure functions of what servers and trustpoints say of themselves. The layout
+/// is IOS's to the blank: other programs read these screens. Every screen ends with a newline, or
+/// is empty.
+namespace umbra::console {
+
+/// Figures of the line `Load for five secs: ...`, in percent.
+struct Load {
+  int five_seconds = 0;
+  int interrupts = 0;
+  int one_minute = 0;
+  int five_minutes = 0;
+};
+/// What `terminal exec prompt timestamp` puts above each screen, with the empty line behind it.
+[[nodiscard]] std::string timestamp(const Load& load, const Clock& clock, const TimeZone& zone);
+/// `show clock`: an asterisk in front of a time that is not authoritative.
+[[nodiscard]] std::string clock_screen(const Clock& clock, const TimeZone& zone, bool detail);
+
+/// `show crypto pki server`, several separated by an empty line.
+[[nodiscard]] std::string server_screen(const std::vector<server::Status>& servers,
+                                        const TimeZone& zone);
+/// `show crypto pki server NAME requests`: newest first in each of the three tables.
+[[nodiscard]] std::string requests_screen(std::vector<server::RequestLine> requests);
+/// `show crypto pki timers [detail]`.
+[[nodiscard]] std::string timers_screen(const std::vector<server::Status>& servers,
+                                        const std::vector<client::Status>& trustpoints,
+                                        const Clock& clock, bool detail);
+
+struct CertificatesOptions {
+  std::string trustpoint;  ///< this one only; empty = all
+  bool verbose = false;
+  /// Whether the configuration was saved since the certificate came: then it has a `Storage:` line.
+  std::function<bool(const x509::Certificate&)> saved;
+};
+/// `show crypto pki certificates [verbose] [NAME]`.
+[[nodiscard]] std::string certificates_screen(const std::vector<server::Status>& servers,
+                                              const std::vector<client::Status>& trustpoints,
+                                              const TimeZone& zone,
+                                              const CertificatesOptions& options);
+
+/// `show crypto pki trustpoints`.
+[[nodiscard]] std::string trustpoints_screen(const std::vector<server::Status>& servers,
+                                             const std::vector<client::Status>& trustpoints);
+/// `show crypto pki trustpoints status`.
+[[nodiscard]] std::string trustpoints_status_screen(const std::vector<server::Status>& servers,
+                                                    const std::vector<client::Status>& trustpoints);
+
+/// `show running-config`: the configuration with the certificates that are held right now.
+[[nodiscard]] std::string running_config_screen(std::string_view running_config,
+                                                const std::vector<server::Status>& servers,
+                                                const std::vector<client::Status>& trustpoints);
+/// The section `crypto pki certificate chain NAME` of what is held: rollover above active, identity
+/// above CA.
+[[nodiscard]] config::Chain chain_of(const server::Status& server);
+[[nodiscard]] config::Chain chain_of(const client::Status& trustpoint);
+
+/// Text that a peer chose, with control characters as \xNN: it must not forge a line of a screen.
+[[nodiscard]] std::string printable(std::string_view text);
+
+/// CC748544 A0AB7832 935D8CD0 214A152E and a blank.
+[[nodiscard]] std::string fingerprint(const x509::Certificate& certificate, x509::Digest digest);
+
+}  // namespace umbra::console
