@@ -1,0 +1,138 @@
+#include "ca/authority.h"
+
+#include <algorithm>
+
+#include "x509/der.h"
+
+namespace umbra::ca {
+namespace {
+
+constexpr std::string_view oid_key_usage = "2.5.29.15";
+constexpr std::string_view oid_subject_alt_name = "2.5.29.17";
+constexpr std::uint8_t usage_device = 0xA0;        // digitalSignature, keyEncipherment
+constexpr std::uint8_t usage_never = 0x04 | 0x02;  // keyCertSign, cRLSign
+constexpr std::size_t alt_name_octets_max = 4096;
+
+x509::KeyUsage device_usage(const x509::Request& request) {
+  x509::KeyUsage usage{usage_device, false};
+  for (const x509::Extension& extension : request.extensions()) {
+    if (extension.oid != oid_key_usage) continue;
+    const auto bits =
+        x509::der::parse_one(extension.value, x509::der::tag::bit_string, "a KeyUsage");
+    if (!bits || bits->content.size() < 2) continue;
+    usage = {static_cast<std::uint8_t>(bits->content[1] & ~usage_never), extension.critical};
+    if (usage.bits == 0) usage.bits = usage_device;
+  }
+  return usage;
+}
+
+/// GeneralNames that are names: dNSName, iPAddress, rfc822Name, uniformResourceIdentifier,
+/// otherName, directoryName.
+std::optional<x509::Extension> device_alt_name(const x509::Request& request) {
+  for (const x509::Extension& extension : request.extensions()) {
+    if (extension.oid != oid_subject_alt_name || extension.value.size() > alt_name_octets_max)
+      continue;
+    const auto names =
+        x509::der::parse_one(extension.value, x509::der::tag::sequence, "GeneralNames");
+    if (!names || names->content.empty()) continue;
+    bool good = true;
+    for (x509::der::Reader each(names->content); good && !each.empty();) {
+      const auto name = each.next();
+      good =
+          name && (name->tag & 0xC0) == 0x80 && (name->tag & 0x1F) <= 8 && !name->content.empty();
+    }
+    if (good) return x509::Extension{std::string(oid_subject_alt_name), false, extension.value};
+  }
+  return std::nullopt;
+}
+
+/// What must hold of every certificate before anybody sees it.
+Result<void> lint(const Authority& authority, const x509::Certificate& certificate) {
+  if (certificate.not_before() > certificate.not_after())
+    return fail(Errc::conflict, "a certificate that ends before it begins");
+  if (certificate.not_after() > authority.certificate.not_after() ||
+      certificate.not_before() < authority.certificate.not_before()) {
+    return fail(Errc::conflict, "a certificate that reaches beyond its CA's validity");
+  }
+  if (certificate.is_ca()) return fail(Errc::conflict, "a device's certificate that could issue");
+  if (!(certificate.issuer() == authority.certificate.subject()))
+    return fail(Errc::conflict, "another issuer than the CA");
+  if (certificate.serial() == authority.certificate.serial())
+    return fail(Errc::conflict, "the CA's own serial number");
+  if (certificate.public_key() == authority.certificate.public_key())
+    return fail(Errc::conflict, "the CA's own key");
+  return {};
+}
+
+}  // namespace
+
+Result<x509::Certificate> make_root(const x509::Name& name, const x509::Serial& serial,
+                                    const lifecycle::Validity& validity,
+                                    const x509::PrivateKey& key, x509::Digest digest) {
+  const Bytes id = key.public_key().key_identifier();
+  return x509::sign_certificate(
+      {.serial = serial,
+       .issuer = name,
+       .subject = name,
+       .not_before = validity.not_before,
+       .not_after = validity.not_after,
+       .spki = to_bytes(key.public_key().spki()),
+       .extensions = {x509::basic_constraints_ca(), x509::key_usage({0x86, true}),
+                      x509::authority_key_id(id), x509::subject_key_id(id)}},
+      key, digest);
+}
+
+Result<x509::Certificate> issue(const Authority& authority, const x509::Request& request,
+                                const x509::Serial& serial, const lifecycle::Validity& validity,
+                                const Profile& profile) {
+  if (!authority.key) return fail(Errc::unsupported, "the CA's key is missing");
+  std::vector<x509::Extension> extensions;
+  if (!profile.cdp_url.empty()) extensions.push_back(x509::crl_distribution_point(profile.cdp_url));
+  extensions.push_back(x509::key_usage(device_usage(request)));
+  if (auto alt_name = device_alt_name(request)) extensions.push_back(*std::move(alt_name));
+  extensions.push_back(x509::authority_key_id(authority.certificate.subject_key_id().value_or(
+      authority.certificate.public_key().key_identifier())));
+  extensions.push_back(x509::subject_key_id(request.public_key().key_identifier()));
+  UMBRA_TRY(auto certificate, x509::sign_certificate({.serial = serial,
+                                                      .issuer = authority.certificate.subject(),
+                                                      .subject = request.subject(),
+                                                      .not_before = validity.not_before,
+                                                      .not_after = validity.not_after,
+                                                      .spki = to_bytes(request.public_key().spki()),
+                                                      .extensions = std::move(extensions)},
+                                                     *authority.key, profile.digest));
+  UMBRA_CHECK(lint(authority, certificate));
+  return certificate;
+}
+
+Result<Bytes> make_crl(const Authority& authority, const CrlFacts& facts,
+                       const std::vector<x509::RevokedEntry>& revoked, x509::Digest digest) {
+  if (!authority.key) return fail(Errc::unsupported, "the CA's key is missing");
+  return x509::sign_crl({.issuer = authority.certificate.subject(),
+                         .issuer_key_id = authority.certificate.public_key().key_identifier(),
+                         .number = facts.number,
+                         .this_update = facts.this_update,
+                         .next_update = facts.next_update,
+                         .revoked = revoked},
+                        *authority.key, digest);
+}
+
+store::IssuedCertificate row_of(const std::string& server, std::uint32_t generation,
+                                const x509::Certificate& certificate,
+                                const std::string& transaction_id, const Bytes& request_digest,
+                                Time now) {
+  store::IssuedCertificate row;
+  row.server = server;
+  row.serial = certificate.serial();
+  row.generation = generation;
+  row.certificate = to_bytes(certificate.der());
+  row.subject = certificate.subject().joined();
+  row.not_before = certificate.not_before();
+  row.not_after = certificate.not_after();
+  row.transaction_id = transaction_id;
+  row.request_digest = request_digest;
+  row.issued_at = now;
+  return row;
+}
+
+}  // namespace umbra::ca

@@ -1,0 +1,96 @@
+#include "ca/authority.h"
+
+#include <gtest/gtest.h>
+
+namespace umbra::ca {
+namespace {
+
+const Time start = *from_rfc3339("2015-10-09T12:14:16Z");
+const lifecycle::Validity validity{start, start + Days{730}};
+const x509::PrivateKey& ca_key() {
+  static const auto key = *x509::PrivateKey::generate_rsa(2048);
+  return key;
+}
+const x509::PrivateKey& device_key() {
+  static const auto key = *x509::PrivateKey::generate_rsa(2048);
+  return key;
+}
+Authority authority() {
+  const auto name = *x509::Name::from_ios("CN=RootCA,OU=TAC,O=Cisco");
+  return {1, *make_root(name, x509::Serial(1), validity, ca_key(), x509::Digest::sha256), ca_key()};
+}
+x509::Request request(std::vector<x509::Extension> extensions) {
+  return *x509::sign_request(
+      {*x509::Name::from_ios("CN=spoke-1,OU=CVO"), {}, std::move(extensions)}, device_key(),
+      x509::Digest::sha256);
+}
+std::vector<std::string> oids(const x509::Certificate& certificate) {
+  std::vector<std::string> all;
+  for (const auto& extension : certificate.extensions()) all.push_back(extension.oid);
+  return all;
+}
+
+TEST(Root, HasIossProfileInIossOrder) {
+  const auto ca = authority().certificate;
+  EXPECT_EQ(oids(ca),
+            (std::vector<std::string>{"2.5.29.19", "2.5.29.15", "2.5.29.35", "2.5.29.14"}));
+  EXPECT_TRUE(ca.extensions()[0].critical);
+  EXPECT_TRUE(ca.extensions()[1].critical);
+  EXPECT_EQ(ca.key_usage()->bits, 0x86);
+  EXPECT_EQ(ca.authority_key_id(), ca.subject_key_id());
+  EXPECT_TRUE(ca.verify_signed_by(ca_key().public_key()));
+  EXPECT_TRUE(ca.crl_urls().empty());
+}
+
+TEST(Root, OfTheGuidesNameAndKeySizeIsAsLongAsTheGuides) {
+  const auto key = *x509::PrivateKey::generate_rsa(1024);
+  const auto ca = *make_root(*x509::Name::from_ios("CN=RootCA,OU=TAC,O=Cisco"), x509::Serial(1),
+                             validity, key, x509::Digest::md5);
+  EXPECT_EQ(ca.der().size(), 571U);
+}
+
+TEST(Issue, HasIossProfileWithTheDistributionPointFirst) {
+  const auto plain = *issue(authority(), request({x509::key_usage({0xA0, false})}), x509::Serial(2),
+                            {start, start + Days{365}}, {});
+  EXPECT_EQ(oids(plain), (std::vector<std::string>{"2.5.29.15", "2.5.29.35", "2.5.29.14"}));
+  EXPECT_FALSE(plain.key_usage()->critical);
+  const auto full =
+      *issue(authority(),
+             request({x509::key_usage({0xA0, true}), x509::subject_alt_dns("spoke-1.cisco.com")}),
+             x509::Serial(3), {start, start + Days{365}},
+             {.digest = x509::Digest::sha512, .cdp_url = "http://ca/ROOTCA.crl"});
+  EXPECT_EQ(oids(full), (std::vector<std::string>{"2.5.29.31", "2.5.29.15", "2.5.29.17",
+                                                  "2.5.29.35", "2.5.29.14"}));
+  EXPECT_TRUE(full.key_usage()->critical);
+  EXPECT_EQ(full.signature_algorithm()->digest, x509::Digest::sha512);
+  EXPECT_EQ(full.authority_key_id(), authority().certificate.subject_key_id());
+  EXPECT_TRUE(full.verify_signed_by(ca_key().public_key()));
+}
+
+TEST(Issue, NoRequestBecomesACaOrSignsCrls) {
+  const auto certificate =
+      *issue(authority(), request({x509::basic_constraints_ca(), x509::key_usage({0xFE, true})}),
+             x509::Serial(2), {start, start + Days{365}}, {});
+  EXPECT_FALSE(certificate.is_ca());
+  EXPECT_EQ(certificate.key_usage()->bits, 0xF8);
+  const auto only = *issue(authority(), request({x509::key_usage({0x06, true})}), x509::Serial(2),
+                           {start, start + Days{365}}, {});
+  EXPECT_EQ(only.key_usage()->bits, 0xA0);
+}
+
+TEST(Issue, NothingReachesBeyondTheCaOrCarriesItsKeyOrSerial) {
+  EXPECT_FALSE(issue(authority(), request({}), x509::Serial(2), {start, start + Days{731}}, {}));
+  EXPECT_FALSE(
+      issue(authority(), request({}), x509::Serial(2), {start - Seconds{1}, start + Days{1}}, {}));
+  EXPECT_FALSE(issue(authority(), request({}), x509::Serial(1), {start, start + Days{1}}, {}));
+  const auto own =
+      *x509::sign_request({*x509::Name::from_ios("CN=x"), {}, {}}, ca_key(), x509::Digest::sha256);
+  EXPECT_FALSE(issue(authority(), own, x509::Serial(2), {start, start + Days{1}}, {}));
+  auto keyless = authority();
+  keyless.key.reset();
+  EXPECT_EQ(issue(keyless, request({}), x509::Serial(2), {start, start + Days{1}}, {}).error().code,
+            Errc::unsupported);
+}
+
+}  // namespace
+}  // namespace umbra::ca

@@ -1,0 +1,51 @@
+#pragma once
+
+#include <condition_variable>
+#include <functional>
+#include <mutex>
+
+#include "store/store.h"
+
+namespace umbra::ca {
+
+/// The counters of one certificate server: serial numbers, request numbers, CRL numbers.
+/// Thread-safe.
+///
+/// A serial is used once, whatever happens: serials are leased from the store in blocks before the
+/// first of a block is signed. A process that dies leaves its lease behind, and its successor
+/// begins after it; one that closes in order gives the rest back. So one commit per certificate is
+/// enough, and no signature exists whose number was not on the disk as taken before.
+class Ledger {
+ public:
+  /// Reads the counters. Errors: storage.
+  [[nodiscard]] static Result<std::unique_ptr<Ledger>> open(store::Store& store,
+                                                            const std::string& server);
+
+  /// The next serial. Waits for the store when a lease is used up. Errors: storage.
+  [[nodiscard]] Result<x509::Serial> take_serial();
+  /// A copy of the counters.
+  [[nodiscard]] store::ServerRow row() const;
+  /// Changes the counters and commits them with the rest of the batch. What is committed later was
+  /// changed later, so the stored counters never go back. `done` as in Store::commit.
+  void commit(store::Batch batch, const std::function<void(store::ServerRow&)>& change,
+              store::Committed done);
+  [[nodiscard]] Result<void> commit(store::Batch batch,
+                                    const std::function<void(store::ServerRow&)>& change);
+  /// Gives the unused rest of the lease back. Nothing may be taken afterwards.
+  [[nodiscard]] Result<void> close();
+
+ private:
+  Ledger(store::Store& store, store::ServerRow row);
+  void lease();
+
+  store::Store& store_;
+  mutable std::mutex mutex_;
+  std::condition_variable leased_;
+  store::ServerRow row_;
+  std::uint64_t next_;
+  std::uint64_t leased_end_;
+  bool leasing_ = false;
+  std::optional<Error> lease_error_;
+};
+
+}  // namespace umbra::ca

@@ -1,0 +1,74 @@
+#include "policy/decide.h"
+
+namespace umbra::policy {
+namespace {
+
+using scep::FailInfo;
+using scep::Refusal;
+
+constexpr int rsa_bits_max = 8192;
+
+Decision refuse(FailInfo info, std::string text) { return Refusal{info, std::move(text)}; }
+
+/// What no grant mode lets through. Nothing = no objection.
+std::optional<Refusal> objection(const RequestFacts& facts, const Rules& rules) {
+  if (facts.asks_for_ca)
+    return Refusal{FailInfo::bad_request,
+                   "the request asks for a CA certificate; this server issues none"};
+  if (facts.subject_empty) return Refusal{FailInfo::bad_request, "the request has no subject name"};
+  if (facts.key_is_a_ca_key)
+    return Refusal{FailInfo::bad_request, "the requested key is the CA's own"};
+  if (facts.key_algorithm == x509::KeyAlgorithm::rsa &&
+      (facts.key_bits < rules.rsa_bits_min || facts.key_bits > rsa_bits_max)) {
+    return Refusal{FailInfo::bad_alg, "an RSA key of " + std::to_string(facts.key_bits) +
+                                          " bits is refused here; at least " +
+                                          std::to_string(rules.rsa_bits_min) + " are asked for"};
+  }
+  switch (facts.signer) {
+    case Signer::stranger:
+    case Signer::ours:
+      return std::nullopt;
+    case Signer::not_yet_valid:
+      return Refusal{FailInfo::bad_time,
+                     "the request is signed by a certificate that is not valid yet"};
+    case Signer::expired:
+      return Refusal{FailInfo::bad_time,
+                     "the request is signed by a certificate that has ended; enrol anew with a "
+                     "self-signed one"};
+    case Signer::revoked:
+      return Refusal{FailInfo::bad_request,
+                     "the request is signed by a certificate that is revoked"};
+  }
+  return std::nullopt;
+}
+
+bool challenge_matches(const std::optional<std::string>& given, const std::string& wanted) {
+  // Compared even if absent, so that presence cannot be told from the time taken.
+  return equal_constant_time(as_bytes(given.value_or("")), as_bytes(wanted)) && given.has_value();
+}
+
+}  // namespace
+
+bool is_renewal(const RequestFacts& facts) { return facts.signer != Signer::stranger; }
+
+Decision decide(const RequestFacts& facts, const Rules& rules) {
+  if (rules.grant == GrantMode::none)
+    return refuse(FailInfo::bad_request, "this server grants no requests");
+  if (auto refusal = objection(facts, rules)) return *std::move(refusal);
+  if (is_renewal(facts)) {
+    if (!facts.subject_matches_signer) {
+      return refuse(FailInfo::bad_request,
+                    "a renewal keeps the subject of the certificate that signs it");
+    }
+  } else if (facts.type == scep::MessageType::renewal_req) {
+    return refuse(FailInfo::bad_request,
+                  "a RenewalReq is signed by a certificate of this CA; enrol with PKCSReq");
+  } else if (rules.challenge && rules.grant == GrantMode::automatic &&
+             !challenge_matches(facts.challenge, *rules.challenge)) {
+    return refuse(FailInfo::bad_request, facts.challenge ? "the challenge password is wrong"
+                                                         : "a challenge password is required");
+  }
+  return rules.grant == GrantMode::automatic ? Decision(Grant{}) : Decision(Pend{});
+}
+
+}  // namespace umbra::policy

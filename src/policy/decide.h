@@ -1,0 +1,50 @@
+#pragma once
+
+#include <optional>
+#include <string>
+#include <variant>
+
+#include "scep/message.h"
+
+/// Grant, pend or reject: a pure answer on facts. No clock, no store, no OpenSSL.
+namespace umbra::policy {
+
+enum class GrantMode { manual, automatic, none };
+
+struct Rules {
+  GrantMode grant = GrantMode::manual;
+  std::optional<std::string> challenge;  ///< what first enrolments must carry under `grant auto`
+  int rsa_bits_min = 2048;               ///< 1024 with `allow legacy rsa-1024`
+};
+
+/// What the store knows of the certificate that signed a request.
+enum class Signer {
+  stranger,       ///< self-signed, or issued by somebody else: a first enrolment
+  ours,           ///< issued here, byte for byte, valid now and not revoked
+  not_yet_valid,  ///< a shadow certificate before its day
+  expired,
+  revoked,
+};
+
+struct RequestFacts {
+  scep::MessageType type = scep::MessageType::pkcs_req;
+  Signer signer = Signer::stranger;
+  bool subject_matches_signer = false;  ///< equal names, RFC 5280 7.1
+  bool subject_empty = false;
+  bool asks_for_ca = false;  ///< CA:TRUE or keyCertSign
+  x509::KeyAlgorithm key_algorithm = x509::KeyAlgorithm::rsa;
+  int key_bits = 2048;
+  bool key_is_a_ca_key = false;  ///< the requested key is one of this server's own
+  std::optional<std::string> challenge;
+};
+
+struct Grant {};
+struct Pend {};
+using Decision = std::variant<Grant, Pend, scep::Refusal>;
+
+/// A renewal: signed by a certificate of ours, whichever of the two message types says so (IOS
+/// knows only PKCSReq).
+[[nodiscard]] bool is_renewal(const RequestFacts& facts);
+[[nodiscard]] Decision decide(const RequestFacts& facts, const Rules& rules);
+
+}  // namespace umbra::policy

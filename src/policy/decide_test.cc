@@ -1,0 +1,103 @@
+#include "policy/decide.h"
+
+#include <gtest/gtest.h>
+
+namespace umbra::policy {
+namespace {
+
+using scep::FailInfo;
+using scep::MessageType;
+
+const Rules automatic{.grant = GrantMode::automatic, .challenge = {}, .rsa_bits_min = 2048};
+const Rules manual{.grant = GrantMode::manual, .challenge = {}, .rsa_bits_min = 2048};
+const Rules with_challenge{
+    .grant = GrantMode::automatic, .challenge = "secret", .rsa_bits_min = 2048};
+
+RequestFacts first() { return {}; }
+RequestFacts renewal() {
+  RequestFacts facts;
+  facts.type = MessageType::renewal_req;
+  facts.signer = Signer::ours;
+  facts.subject_matches_signer = true;
+  return facts;
+}
+std::string outcome(const RequestFacts& facts, const Rules& rules) {
+  const auto decision = decide(facts, rules);
+  if (std::holds_alternative<Grant>(decision)) return "grant";
+  if (std::holds_alternative<Pend>(decision)) return "pend";
+  return std::string(to_string(std::get<scep::Refusal>(decision).info));
+}
+
+TEST(Policy, TheGrantModeDecidesOrdinaryRequests) {
+  EXPECT_EQ(outcome(first(), automatic), "grant");
+  EXPECT_EQ(outcome(first(), manual), "pend");
+  EXPECT_EQ(outcome(first(), {.grant = GrantMode::none, .challenge = {}}), "badRequest");
+  EXPECT_EQ(outcome(renewal(), automatic), "grant");
+  EXPECT_EQ(outcome(renewal(), manual), "pend");
+}
+
+TEST(Policy, AChallengeGuardsFirstEnrolmentsAndNotRenewals) {
+  auto facts = first();
+  EXPECT_EQ(outcome(facts, with_challenge), "badRequest");
+  for (const char* wrong : {"", "Secret", "secret ", "secre"}) {
+    facts.challenge = wrong;
+    EXPECT_EQ(outcome(facts, with_challenge), "badRequest") << wrong;
+  }
+  facts.challenge = "secret";
+  EXPECT_EQ(outcome(facts, with_challenge), "grant");
+  EXPECT_EQ(outcome(renewal(), with_challenge), "grant");
+}
+
+TEST(Policy, AnEmptyConfiguredChallengeIsNotMetByAbsence) {
+  EXPECT_EQ(outcome(first(), {.grant = GrantMode::automatic, .challenge = ""}), "badRequest");
+}
+
+TEST(Policy, ARenewalIsJudgedByItsSigner) {
+  auto facts = renewal();
+  facts.type = MessageType::pkcs_req;  // as IOS and certmonger renew
+  EXPECT_EQ(outcome(facts, automatic), "grant");
+  facts.signer = Signer::revoked;
+  EXPECT_EQ(outcome(facts, automatic), "badRequest");
+  EXPECT_EQ(outcome(facts, manual), "badRequest");
+  facts.signer = Signer::expired;
+  EXPECT_EQ(outcome(facts, automatic), "badTime");
+  facts.signer = Signer::not_yet_valid;
+  EXPECT_EQ(outcome(facts, automatic), "badTime");
+  facts = renewal();
+  facts.subject_matches_signer = false;
+  EXPECT_EQ(outcome(facts, automatic), "badRequest");
+  facts = renewal();
+  facts.signer = Signer::stranger;
+  EXPECT_EQ(outcome(facts, automatic), "badRequest") << "a RenewalReq by a stranger is no renewal";
+}
+
+TEST(Policy, WhatIsWeakOrDangerousIsRefusedInEveryMode) {
+  for (const auto& rules : {automatic, manual}) {
+    auto facts = first();
+    facts.key_bits = 1024;
+    EXPECT_EQ(outcome(facts, rules), "badAlg");
+    facts = first();
+    facts.asks_for_ca = true;
+    EXPECT_EQ(outcome(facts, rules), "badRequest");
+    facts = first();
+    facts.key_is_a_ca_key = true;
+    EXPECT_EQ(outcome(facts, rules), "badRequest");
+    facts = first();
+    facts.subject_empty = true;
+    EXPECT_EQ(outcome(facts, rules), "badRequest");
+  }
+  auto facts = first();
+  facts.key_bits = 1024;
+  EXPECT_EQ(outcome(facts, {.grant = GrantMode::automatic, .challenge = {}, .rsa_bits_min = 1024}),
+            "grant");
+  facts.key_bits = 768;
+  EXPECT_EQ(outcome(facts, {.grant = GrantMode::automatic, .challenge = {}, .rsa_bits_min = 1024}),
+            "badAlg");
+  facts = first();
+  facts.key_algorithm = x509::KeyAlgorithm::ec;
+  facts.key_bits = 256;
+  EXPECT_EQ(outcome(facts, automatic), "grant");
+}
+
+}  // namespace
+}  // namespace umbra::policy
