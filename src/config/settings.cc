@@ -1,11 +1,9 @@
 #include "config/settings.h"
 
-#include <algorithm>
-#include <array>
-
 #include <fmt/format.h>
 
 #include "config/config.h"
+#include "x509/name.h"
 
 namespace umbra::config {
 
@@ -39,90 +37,10 @@ void Setting::fault(std::string_view argument, std::string what, std::string hin
   if (!complaint_) complaint_ = {std::string(argument), std::move(what), std::move(hint)};
 }
 
-namespace {
-
-bool same_letters(std::string_view a, std::string_view b) {
-  const auto lower = [](char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c + 32) : c; };
-  return std::equal(a.begin(), a.end(), b.begin(), b.end(),
-                    [&](char x, char y) { return lower(x) == lower(y); });
-}
-
-bool is_attribute_type(std::string_view type) {
-  static constexpr std::array<std::string_view, 24> known = {"cn",
-                                                             "ou",
-                                                             "o",
-                                                             "l",
-                                                             "st",
-                                                             "c",
-                                                             "e",
-                                                             "email",
-                                                             "emailAddress",
-                                                             "dc",
-                                                             "serialNumber",
-                                                             "hostname",
-                                                             "ip",
-                                                             "ipaddress",
-                                                             "unstructuredName",
-                                                             "unstructuredAddress",
-                                                             "sn",
-                                                             "gn",
-                                                             "givenName",
-                                                             "surname",
-                                                             "t",
-                                                             "title",
-                                                             "dnQualifier",
-                                                             "dnq"};
-  if (std::any_of(known.begin(), known.end(),
-                  [&](std::string_view one) { return same_letters(one, type); })) {
-    return true;
-  }
-  const bool dotted = type.find('.') != std::string_view::npos && type.front() != '.' &&
-                      type.back() != '.' && type.find("..") == std::string_view::npos;
-  return dotted && std::all_of(type.begin(), type.end(),
-                               [](char c) { return c == '.' || (c >= '0' && c <= '9'); });
-}
-
-std::string_view trim(std::string_view text) {
-  const auto start = text.find_first_not_of(' ');
-  if (start == std::string_view::npos) return {};
-  return text.substr(start, text.find_last_not_of(' ') - start + 1);
-}
-
-std::optional<std::string> why_no_pair(std::string_view pair) {
-  const auto equals = pair.find('=');
-  if (equals == std::string_view::npos) {
-    return fmt::format("\"{}\" is not a pair TYPE=value", pair);
-  }
-  const std::string_view type = trim(pair.substr(0, equals));
-  if (type.empty() || !is_attribute_type(type)) {
-    return fmt::format("\"{}\" is no attribute type", type);
-  }
-  const std::string_view value = trim(pair.substr(equals + 1));
-  if (value.empty() || value == "\"\"") return fmt::format("{} has no value", type);
-  return std::nullopt;
-}
-
-}  // namespace
-
 std::optional<std::string> why_no_name(std::string_view text) {
-  if (text.size() > 1024) return "a name of over 1024 octets";
-  bool quoted = false;
-  std::size_t start = 0;
-  for (std::size_t i = 0; i <= text.size(); ++i) {
-    const bool end = i == text.size();
-    if (!end && text[i] == '\\') {
-      if (i + 1 == text.size()) return "a backslash with nothing behind it";
-      ++i;
-    } else if (!end && text[i] == '"') {
-      quoted = !quoted;
-    } else if (end || (!quoted && (text[i] == ',' || text[i] == '+'))) {
-      if (end && quoted) return "a double quote that is not closed";
-      const std::string_view pair = trim(text.substr(start, i - start));
-      if (pair.empty()) return "an empty part between commas";
-      if (auto why = why_no_pair(pair)) return why;
-      start = i + 1;
-    }
-  }
+  const auto name = x509::Name::from_ios(text);
+  if (!name) return name.error().detail;
+  if (name->empty()) return "it is empty";
   return std::nullopt;
 }
 

@@ -64,8 +64,8 @@ class Setting {
 /// True if the capture is the `0` or `7` in front of a secret.
 [[nodiscard]] bool is_secret_type(const Match& match, std::size_t index);
 
-/// Why `text` cannot be the distinguished name of an `issuer-name` or `subject-name`: TYPE=value
-/// pairs between commas, a backslash or double quotes protecting a comma. Nothing if it can.
+/// Why `text` cannot be the distinguished name of an `issuer-name` or `subject-name`; nothing if it
+/// can.
 [[nodiscard]] std::optional<std::string> why_no_name(std::string_view text);
 
 /// What each command of the table sets.
