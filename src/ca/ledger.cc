@@ -57,6 +57,11 @@ Result<x509::Serial> Ledger::take_serial() {
   return x509::Serial(next_++);
 }
 
+std::uint64_t Ledger::take_request_id() {
+  const std::lock_guard lock(mutex_);
+  return row_.next_request_id++;
+}
+
 store::ServerRow Ledger::row() const {
   const std::lock_guard lock(mutex_);
   return row_;

@@ -23,6 +23,8 @@ class Ledger {
 
   /// The next serial. Waits for the store when a lease is used up. Errors: storage.
   [[nodiscard]] Result<x509::Serial> take_serial();
+  /// The next ReqID; stored with the next commit.
+  [[nodiscard]] std::uint64_t take_request_id();
   /// A copy of the counters.
   [[nodiscard]] store::ServerRow row() const;
   /// Changes the counters and commits them with the rest of the batch. What is committed later was

@@ -53,9 +53,9 @@ struct IssuedCertificate {
   Time not_before;
   Time not_after;
   std::string transaction_id;
-  /// SHA-256 over the PKCS #10 followed by the signer's certificate: the same transaction and the
-  /// same content get the same certificate. The signer counts as content, since a renewal that
-  /// keeps its key may repeat its PKCS #10 bit for bit.
+  /// SHA-256 of what was asked: the PKCS #10, the CA generation it was enveloped for, and for a
+  /// renewal the certificate that signs it (a renewal that keeps its key may repeat its PKCS #10
+  /// bit for bit). The same transaction and the same content get the same certificate.
   Bytes request_digest;
   Time issued_at;
   std::optional<Time> revoked_at;

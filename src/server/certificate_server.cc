@@ -1,0 +1,304 @@
+#include "server/certificate_server.h"
+
+#include <fmt/format.h>
+
+#include "server/conversation.h"
+#include "server/impl.h"
+
+namespace umbra::server {
+namespace {
+
+HttpReply text_reply(unsigned status, const std::string& text) {
+  return {status, "text/plain", to_bytes(as_bytes(text + "\n"))};
+}
+
+lifecycle::CaSettings ca_settings(const config::Server& server) {
+  return {.lifetime_ca = server.lifetime_ca_certificate,
+          .lifetime_crl = server.lifetime_crl,
+          .overlap = server.auto_rollover};
+}
+
+std::string granting(config::Grant grant) {
+  switch (grant) {
+    case config::Grant::manual:
+      return "manual";
+    case config::Grant::automatic:
+      return "auto";
+    case config::Grant::none:
+      return "none";
+  }
+  return "";
+}
+
+std::string level(config::DatabaseLevel database_level) {
+  switch (database_level) {
+    case config::DatabaseLevel::minimum:
+      return "minimum";
+    case config::DatabaseLevel::names:
+      return "names";
+    case config::DatabaseLevel::complete:
+      return "complete";
+  }
+  return "";
+}
+
+const scep::Capabilities& announced() {
+  static const scep::Capabilities all{.get_next_ca_cert = true,
+                                      .post_pki_operation = true,
+                                      .renewal = true,
+                                      .sha1 = true,
+                                      .sha256 = true,
+                                      .sha384 = true,
+                                      .sha512 = true,
+                                      .aes = true,
+                                      .des3 = true,
+                                      .scep_standard = true};
+  return all;
+}
+
+}  // namespace
+
+CertificateServer::Impl::Impl(const config::Server& server, bool http, Environment where)
+    : configuration(server),
+      http_enabled(http),
+      environment(std::move(where)),
+      settings(ca_settings(server)) {}
+
+GenerationsPtr CertificateServer::Impl::generations() const {
+  const std::lock_guard lock(state_mutex);
+  return current;
+}
+
+void CertificateServer::Impl::set_generations(GenerationsPtr next) {
+  const std::lock_guard lock(state_mutex);
+  current = std::move(next);
+}
+
+scep::Legacy CertificateServer::Impl::legacy() const {
+  return {.des = configuration.allow_des,
+          .md5 = configuration.allow_md5,
+          .sha1 = configuration.allow_sha1};
+}
+
+x509::Digest CertificateServer::Impl::digest() const {
+  switch (configuration.hash) {
+    case config::HashName::md5:
+      return x509::Digest::md5;
+    case config::HashName::sha1:
+      return x509::Digest::sha1;
+    case config::HashName::sha256:
+      return x509::Digest::sha256;
+    case config::HashName::sha384:
+      return x509::Digest::sha384;
+    case config::HashName::sha512:
+      return x509::Digest::sha512;
+  }
+  return x509::Digest::sha256;
+}
+
+void CertificateServer::Impl::handle(const HttpRequest& request, HttpDone done) {
+  const std::size_t mark = std::min(request.target.find('?'), request.target.size());
+  const std::string_view path = std::string_view(request.target).substr(0, mark);
+  const std::string_view query =
+      std::string_view(request.target).substr(std::min(mark + 1, request.target.size()));
+  const auto all = generations();
+  if (!serving || !all->active)
+    return done(text_reply(503, "the certificate server is not enabled"));
+  const Time now = to_time(environment.clock.now());
+
+  if (path == "/crl/" + configuration.name + ".crl") {
+    const auto row = environment.store.crl(configuration.name, all->active->generation);
+    if (!row || !*row) return done(text_reply(404, "no CRL"));
+    return done({200, "application/pkix-crl", (*row)->crl});
+  }
+  const auto operation = scep::parse_query(query);
+  if (!operation) return done(text_reply(400, operation.error().detail));
+  switch (operation->operation) {
+    case scep::Operation::get_ca_caps: {
+      scep::Capabilities capabilities = announced();
+      capabilities.sha1 = configuration.allow_sha1;
+      return done({200, "text/plain", to_bytes(as_bytes(scep::to_text(capabilities)))});
+    }
+    case scep::Operation::get_ca_cert:
+      return done({200, std::string(scep::type_ca_cert), to_bytes(all->active->certificate.der())});
+    case scep::Operation::get_next_ca_cert:
+      return done(get_next_ca_cert(*all, now));
+    case scep::Operation::pki_operation: {
+      if (request.method == "POST") return pki_operation(request.body, false, std::move(done));
+      const auto message = scep::parse_get_message(operation->message);
+      if (!message) return done(text_reply(400, "message= is not base64"));
+      return pki_operation(*message, true, std::move(done));
+    }
+  }
+}
+
+HttpReply CertificateServer::Impl::get_next_ca_cert(const Generations& all, Time now) const {
+  if (!all.rollover || !all.active->key)
+    return text_reply(404, "there is no next CA certificate yet");
+  auto body = scep::next_ca_cert({all.rollover->certificate},
+                                 {all.active->certificate, *all.active->key}, now);
+  if (!body) return text_reply(500, "the next CA certificate could not be signed");
+  return {200, std::string(scep::type_next_ca_cert), *std::move(body)};
+}
+
+void CertificateServer::Impl::pki_operation(ByteView message, bool by_get, HttpDone done) {
+  auto opened = scep::open_envelope(message, legacy());
+  if (!opened) {
+    debug("a message that cannot be answered: " + opened.error().detail);
+    return done(
+        text_reply(400, "not a SCEP message that can be answered: " + opened.error().detail));
+  }
+  debug(fmt::format("received a SCEP request, scep msg type - {}, trans id - {}",
+                    static_cast<int>(opened->envelope.type), opened->envelope.transaction_id));
+  auto conversation = std::make_shared<Conversation>(Conversation{
+      .envelope = opened->envelope,
+      .cipher = scep::Cipher::aes128_cbc,
+      .request = std::nullopt,
+      .digest = {},
+      .no_content = by_get ? scep::NoContent::empty_octet_string : scep::NoContent::absent,
+      .generations = generations(),
+      .now = to_time(environment.clock.now()),
+      .done = std::move(done)});
+  if (opened->refused) return refuse(*conversation, *opened->refused);
+  auto request = scep::open_request(std::move(opened->envelope),
+                                    conversation->generations->recipients, legacy());
+  if (!request) return refuse(*conversation, request.error());
+  conversation->cipher = request->cipher;
+  conversation->generation = conversation->generations->recipient_generations[request->recipient];
+  conversation->signed_by_us = conversation->envelope.signer.issuer() ==
+                                   conversation->generations->active->certificate.subject() &&
+                               !conversation->envelope.signer.self_issued();
+  switch (conversation->envelope.type) {
+    case scep::MessageType::pkcs_req:
+    case scep::MessageType::renewal_req: {
+      conversation->request = std::get<x509::Request>(request->body);
+      Bytes content = to_bytes(conversation->request->der());
+      // A first enrolment is its PKCS #10; clients make a new self-signed certificate for every
+      // try. A renewal that keeps its key repeats the PKCS #10 of the last one, and differs in its
+      // signer alone.
+      if (conversation->signed_by_us) {
+        const ByteView signer = conversation->envelope.signer.der();
+        content.insert(content.end(), signer.begin(), signer.end());
+      }
+      // The same content to another CA is another request: its answer is another certificate.
+      const std::string generation = std::to_string(conversation->generation);
+      content.insert(content.end(), generation.begin(), generation.end());
+      conversation->digest = x509::hash(x509::Digest::sha256, content);
+      return enroll(std::move(conversation));
+    }
+    case scep::MessageType::cert_poll:
+      return reply(*conversation, poll(*conversation));
+    case scep::MessageType::get_cert:
+      return reply(*conversation, get_cert(std::get<scep::IssuerAndSerial>(request->body)));
+    case scep::MessageType::get_crl:
+      return reply(*conversation, get_crl(std::get<scep::IssuerAndSerial>(request->body),
+                                          *conversation->generations));
+    case scep::MessageType::cert_rep:
+      return refuse(*conversation, {scep::FailInfo::bad_request, "a CertRep is no request"});
+  }
+}
+
+scep::Answer CertificateServer::Impl::get_cert(const scep::IssuerAndSerial& wanted) const {
+  const auto found = environment.store.certificate(configuration.name, wanted.serial);
+  if (found && *found) {
+    auto certificate = x509::Certificate::from_der((*found)->certificate);
+    if (certificate && certificate->issuer() == wanted.issuer)
+      return scep::Granted{{*std::move(certificate)}};
+  }
+  return scep::Refusal{scep::FailInfo::bad_cert_id,
+                       "no certificate with this issuer and serial number was issued here"};
+}
+
+scep::Answer CertificateServer::Impl::get_crl(const scep::IssuerAndSerial& wanted,
+                                              const Generations& all) const {
+  // The certificate's own generation has the CRL; a CA certificate's serial means that CA.
+  std::uint32_t generation = all.active->generation;
+  if (!(wanted.issuer == all.active->certificate.subject())) {
+    return scep::Refusal{scep::FailInfo::bad_cert_id, "this server has no CRL of that issuer"};
+  }
+  const auto certificate = environment.store.certificate(configuration.name, wanted.serial);
+  if (certificate && *certificate) generation = (*certificate)->generation;
+  const auto row = environment.store.crl(configuration.name, generation);
+  if (!row || !*row) return scep::Refusal{scep::FailInfo::bad_cert_id, "this CA has no CRL yet"};
+  return scep::CrlFound{(*row)->crl};
+}
+
+CertificateServer::CertificateServer(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
+CertificateServer::~CertificateServer() = default;
+
+Result<std::unique_ptr<CertificateServer>> CertificateServer::open(
+    const config::Server& configuration, bool http_enabled, Environment environment) {
+  UMBRA_CHECK(x509::Name::from_ios(configuration.issuer_name));
+  auto impl = std::make_unique<Impl>(configuration, http_enabled, std::move(environment));
+  UMBRA_TRY(impl->ledger, ca::Ledger::open(impl->environment.store, configuration.name));
+  UMBRA_CHECK(impl->reload());
+  UMBRA_CHECK(impl->load_queue());
+  return std::unique_ptr<CertificateServer>(new CertificateServer(std::move(impl)));
+}
+
+void CertificateServer::handle(const HttpRequest& request, HttpDone done) {
+  impl_->handle(request, std::move(done));
+}
+
+bool CertificateServer::owns(const x509::Name& issuer, const x509::Serial& serial) const {
+  for (const auto& recipient : impl_->generations()->recipients) {
+    if (recipient.certificate.serial() == serial && recipient.certificate.issuer() == issuer)
+      return true;
+  }
+  return false;
+}
+
+const std::string& CertificateServer::name() const { return impl_->configuration.name; }
+Result<void> CertificateServer::run_due() {
+  const std::lock_guard one_at_a_time(impl_->life_mutex);
+  return impl_->run_due();
+}
+
+std::vector<lifecycle::Deadline> CertificateServer::deadlines() const {
+  const auto all = impl_->generations();
+  if (impl_->configuration.shutdown || !impl_->environment.clock.authoritative()) return {};
+  if (!all->active) {
+    // Not enabled for the first time yet: that is due now.
+    return {{Time{}, lifecycle::Timer::cs_crl_update, ""}};
+  }
+  const lifecycle::CaFacts facts = impl_->facts(*all);
+  const std::lock_guard lock(impl_->state_mutex);
+  if (impl_->expired || !all->active->key) return {};
+  auto list = lifecycle::deadlines(impl_->settings, facts);
+  for (const auto& [id, received] : impl_->pending) {
+    list.push_back({received + impl_->configuration.lifetime_enrollment_request,
+                    lifecycle::Timer::er_expire, std::to_string(id)});
+  }
+  std::sort(list.begin(), list.end());
+  return list;
+}
+
+Status CertificateServer::status() const {
+  const auto all = impl_->generations();
+  const config::Server& configuration = impl_->configuration;
+  Status status;
+  status.name = configuration.name;
+  status.shut = configuration.shutdown;
+  status.issuer_name = configuration.issuer_name;
+  status.granting = granting(configuration.grant);
+  status.last_serial = impl_->ledger->row().last_serial;
+  status.database_url = configuration.database_url;
+  status.database_level = level(configuration.database_level);
+  status.auto_rollover_text = configuration.auto_rollover_text;
+  status.clock_authoritative = impl_->environment.clock.authoritative();
+  if (all->active) {
+    status.ca = all->active->certificate;
+    status.autorollover_at = lifecycle::shadow_generation_at(impl_->settings, impl_->facts(*all));
+  }
+  if (all->rollover) status.rollover = all->rollover->certificate;
+  status.deadlines = deadlines();
+  const std::lock_guard lock(impl_->state_mutex);
+  status.status = impl_->status;
+  status.state = impl_->state;
+  status.crl_next_update = impl_->crl_next_update;
+  return status;
+}
+
+Result<void> CertificateServer::close() { return impl_->ledger->close(); }
+
+}  // namespace umbra::server

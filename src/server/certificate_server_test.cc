@@ -1,0 +1,647 @@
+#include "server/certificate_server.h"
+
+#include <gtest/gtest.h>
+#include <unistd.h>
+
+#include <atomic>
+#include <filesystem>
+#include <future>
+#include <map>
+#include <thread>
+
+#include "scep/ca_messages.h"
+#include "scep/message.h"
+
+namespace umbra::server {
+namespace {
+
+using scep::FailInfo;
+using scep::MessageType;
+using scep::PkiStatus;
+using std::chrono::hours;
+
+const Time zero = *from_rfc3339("2015-10-09T12:14:16Z");
+Time day(int n) { return zero + Days{n}; }
+
+class TestClock final : public Clock {
+ public:
+  [[nodiscard]] Instant now() const override { return Instant{std::chrono::milliseconds{ms}}; }
+  [[nodiscard]] bool authoritative() const override { return good; }
+  [[nodiscard]] std::string source() const override { return "NTP"; }
+  [[nodiscard]] std::chrono::nanoseconds real_time_until(Instant) const override { return {}; }
+  void set(Time at) { ms = Instant{at}.time_since_epoch().count(); }
+  std::atomic<Instant::rep> ms = Instant{zero}.time_since_epoch().count();
+  std::atomic<bool> good = true;
+};
+class TestRandom final : public Random {
+ public:
+  void fill(std::span<std::uint8_t> out) override { x509::random_octets(out); }
+};
+class TestLog final : public Log {
+ public:
+  void event(const LogEvent& event) override { keep(to_string(event)); }
+  void debug(std::string_view category, std::string_view text) override {
+    keep(std::string(category) + ": " + std::string(text));
+  }
+  [[nodiscard]] bool has(const std::string& text) {
+    const std::lock_guard lock(mutex);
+    return std::any_of(lines.begin(), lines.end(),
+                       [&](const auto& line) { return line.find(text) != std::string::npos; });
+  }
+  std::mutex mutex;
+  std::vector<std::string> lines;
+
+ private:
+  void keep(std::string line) {
+    const std::lock_guard lock(mutex);
+    lines.push_back(std::move(line));
+  }
+};
+class TestFiles final : public FileSink {
+ public:
+  Result<std::string> write(const std::string& name, ByteView content) override {
+    if (full) return fail(Errc::storage, "no space left on device");
+    files[name] = to_bytes(content);
+    return "nvram:" + name;
+  }
+  std::map<std::string, Bytes> files;
+  bool full = false;
+};
+
+/// A device: a key, and the certificate that signs for it.
+struct Device {
+  explicit Device(const std::string& subject, const x509::PrivateKey& with = shared_key())
+      : name(*x509::Name::from_ios(subject)),
+        key(with),
+        signer(*x509::self_signed_signer(name, zero - Days{1}, key, x509::Digest::sha256)) {}
+  static const x509::PrivateKey& shared_key() {
+    static const auto made = *x509::PrivateKey::generate_rsa(2048);
+    return made;
+  }
+  [[nodiscard]] std::string transaction() const {
+    return scep::transaction_id(key.public_key()) + name.joined();
+  }
+  x509::Name name;
+  x509::PrivateKey key;
+  x509::Certificate signer;
+  std::optional<std::string> challenge;
+};
+
+class ServerTest : public testing::Test {
+ protected:
+  ServerTest() {
+    std::string shape = (std::filesystem::temp_directory_path() / "umbra-server-XXXXXX").string();
+    directory = ::mkdtemp(shape.data());
+    configuration.name = "ROOTCA";
+    configuration.issuer_name = "CN=RootCA,OU=TAC,O=Cisco";
+    configuration.grant = config::Grant::automatic;
+    configuration.lifetime_ca_certificate = Days{730};
+    configuration.auto_rollover = Days{90};
+    configuration.archive_password = "archive pass";
+    configuration.shutdown = false;
+  }
+  ~ServerTest() override {
+    server.reset();
+    store.reset();
+    std::filesystem::remove_all(directory);
+  }
+  void start(bool http = true) {
+    server.reset();
+    store.reset();
+    store = *store::open_sqlite(directory + "/umbra.db");
+    server =
+        *CertificateServer::open(configuration, http, {*store, clock, random, log, files, "pass"});
+    ASSERT_TRUE(server->run_due());
+  }
+  void go_to(Time at) {
+    clock.set(at);
+    ASSERT_TRUE(server->run_due());
+  }
+  HttpReply http(const HttpRequest& request) {
+    std::promise<HttpReply> promise;
+    auto reply = promise.get_future();
+    server->handle(request, [&](HttpReply r) { promise.set_value(std::move(r)); });
+    return reply.get();
+  }
+  HttpReply get(const std::string& query) {
+    return http({"GET", "/cgi-bin/pkiclient.exe?" + query, {}});
+  }
+  x509::Certificate ca() { return *server->status().ca; }
+
+  struct Asked {
+    scep::CertRep reply;
+    unsigned http_status = 0;
+  };
+  Asked send(const Device& device, MessageType type, ByteView body,
+             const x509::Certificate& recipient, bool by_get = false) {
+    const scep::RequestContext context{.type = type,
+                                       .transaction_id = device.transaction(),
+                                       .sender_nonce = scep::make_nonce(random),
+                                       .recipient = recipient,
+                                       .signer = device.signer,
+                                       .cipher = scep::Cipher::aes256_cbc,
+                                       .digest = x509::Digest::sha256};
+    const Bytes message = *scep::request(body, context, device.key, random);
+    const std::string url = scep::pki_operation_get_url("/cgi-bin/pkiclient.exe", message);
+    const HttpReply reply =
+        by_get ? http({"GET", url, {}}) : http({"POST", "/scep?operation=PKIOperation", message});
+    if (reply.status != 200) return {{}, reply.status};
+    EXPECT_EQ(reply.content_type, scep::type_pki_message);
+    std::vector<x509::Certificate> signers = {ca(), recipient};
+    auto opened = scep::open_cert_rep(
+        reply.body, {context.transaction_id, context.sender_nonce, signers, device.signer},
+        device.key, {});
+    EXPECT_TRUE(opened) << opened.error().detail;
+    return {opened.value_or(scep::CertRep{}), 200};
+  }
+  x509::Request csr(const Device& device, std::vector<x509::Extension> extensions = {}) {
+    return *x509::sign_request({device.name, device.challenge, std::move(extensions)}, device.key,
+                               x509::Digest::sha256);
+  }
+  Asked enroll(const Device& device, MessageType type = MessageType::pkcs_req,
+               bool by_get = false) {
+    return send(device, type, csr(device).der(), ca(), by_get);
+  }
+  Asked poll(const Device& device) {
+    return send(device, MessageType::cert_poll,
+                scep::to_der(scep::IssuerAndSubject{ca().subject(), device.name}), ca());
+  }
+  static x509::Certificate granted(const Asked& asked) {
+    EXPECT_EQ(asked.reply.status, PkiStatus::success) << asked.reply.fail_info_text;
+    EXPECT_EQ(asked.reply.certificates.size(), 1U);
+    return asked.reply.certificates.at(0);
+  }
+  static std::string refused(const Asked& asked) {
+    EXPECT_EQ(asked.http_status, 200U);
+    return asked.reply.fail_info ? std::string(to_string(*asked.reply.fail_info)) : "not refused";
+  }
+
+  std::string directory;
+  config::Server configuration;
+  TestClock clock;
+  TestRandom random;
+  TestLog log;
+  TestFiles files;
+  std::unique_ptr<store::Store> store;
+  std::unique_ptr<CertificateServer> server;
+};
+
+TEST_F(ServerTest, TheFirstEnableMakesTheCaItsArchiveItsCrlAndItsTimers) {
+  start();
+  EXPECT_EQ(ca().serial(), x509::Serial(1));
+  EXPECT_EQ(ca().not_before(), day(0));
+  EXPECT_EQ(ca().not_after(), day(730));
+  EXPECT_EQ(ca().subject().joined(), "cn=RootCA,ou=TAC,o=Cisco");
+  EXPECT_TRUE(files.files.contains("ROOTCA.p12"));
+  EXPECT_EQ(server->status().status, "enabled");
+  EXPECT_TRUE(log.has("%PKI-6-CS_ENABLED: Certificate server now enabled."));
+  EXPECT_TRUE(
+      log.has("%PKI-6-CS_GRANT_AUTO: All enrollment requests will be automatically granted."));
+  const auto timers = server->deadlines();
+  ASSERT_EQ(timers.size(), 3U);
+  EXPECT_EQ(timers[0].at, zero + hours{6});
+  EXPECT_EQ(timers[1].at, day(640));
+  EXPECT_EQ(timers[2].at, day(730));
+}
+
+TEST_F(ServerTest, WithoutHttpTheCaExistsAndTheCheckFails) {
+  start(false);
+  EXPECT_EQ(server->status().status, "disabled, HTTP Server is disabled");
+  EXPECT_EQ(server->status().state, "check failed");
+  EXPECT_TRUE(server->status().ca);
+  EXPECT_FALSE(log.has("CS_ENABLED"));
+}
+
+TEST_F(ServerTest, WithoutAnAuthoritativeClockNothingIsMadeAndNothingArmed) {
+  clock.good = false;
+  start();
+  EXPECT_FALSE(server->status().ca);
+  EXPECT_TRUE(server->deadlines().empty());
+  EXPECT_TRUE(log.has("%PKI-2-NON_AUTHORITATIVE_CLOCK"));
+  EXPECT_EQ(get("operation=GetCACert").status, 503U);
+  clock.good = true;
+  ASSERT_TRUE(server->run_due());
+  EXPECT_TRUE(server->status().ca);
+  EXPECT_EQ(server->deadlines().size(), 3U);
+}
+
+TEST_F(ServerTest, AnArchiveThatCannotBeWrittenStopsTheEnableAndLosesNothing) {
+  files.full = true;
+  store = *store::open_sqlite(directory + "/umbra.db");
+  server =
+      *CertificateServer::open(configuration, true, {*store, clock, random, log, files, "pass"});
+  EXPECT_EQ(server->run_due().error().code, Errc::storage);
+  EXPECT_FALSE(server->status().ca);
+  files.full = false;
+  EXPECT_TRUE(server->run_due());
+  EXPECT_TRUE(server->status().ca);
+}
+
+TEST_F(ServerTest, EveryOperationHasItsContentType) {
+  start();
+  EXPECT_EQ(as_text(get("operation=GetCACaps").body),
+            "GetNextCACert\nRenewal\nSHA-1\nSHA-256\nSHA-384\nSHA-"
+            "512\nAES\nDES3\nPOSTPKIOperation\nSCEPStandard\n");
+  for (const char* message :
+       {"", "&message=0", "&message=*", "&message=CAIdentifier", "&message=ROOTCA"}) {
+    const auto reply = get(std::string("operation=GetCACert") + message);
+    EXPECT_EQ(reply.content_type, scep::type_ca_cert);
+    EXPECT_EQ(scep::parse_ca_cert(reply.body)->front(), ca());
+  }
+  EXPECT_EQ(get("operation=GetNextCACert").status, 404U);
+  EXPECT_EQ(get("operation=GetCAChain").status, 400U);
+  EXPECT_EQ(get("operation=PKIOperation&message=AAAA").status, 400U);
+  EXPECT_EQ(http({"POST", "/scep?operation=PKIOperation", Bytes(10, 0x30)}).status, 400U);
+}
+
+TEST_F(ServerTest, IssuesByPostAndGetAndNothingOutlivesTheCa) {
+  start();
+  const auto first = granted(enroll(Device("CN=a")));
+  EXPECT_EQ(first.serial(), x509::Serial(2));
+  EXPECT_EQ(first.not_after(), day(365));
+  EXPECT_TRUE(first.verify_signed_by(ca().public_key()));
+  go_to(day(585));
+  const auto second = granted(enroll(Device("CN=b"), MessageType::pkcs_req, true));
+  EXPECT_EQ(second.serial(), x509::Serial(3));
+  EXPECT_EQ(second.not_after(), day(730));
+  EXPECT_EQ(server->status().last_serial, 3U);
+  const auto row = store->certificate("ROOTCA", x509::Serial(3));
+  EXPECT_EQ((*row)->certificate, to_bytes(second.der())) << "what left the server is in the store";
+}
+
+TEST_F(ServerTest, TheSameRequestGetsTheSameCertificate) {
+  start();
+  Device device("CN=a");
+  const auto first = granted(enroll(device));
+  EXPECT_EQ(granted(enroll(device)), first);
+  // A client that makes a new self-signed certificate for every try asks for the same thing.
+  device.signer = *x509::self_signed_signer(device.name, zero, device.key, x509::Digest::sha256);
+  EXPECT_EQ(granted(enroll(device)), first);
+  start();
+  EXPECT_EQ(granted(enroll(device)), first) << "after a restart too";
+}
+
+TEST_F(ServerTest, TheSameRequestManyTimesAtOnceGetsOneCertificate) {
+  start();
+  const Device device("CN=a");
+  const Bytes body = to_bytes(csr(device).der());
+  const scep::RequestContext context{.type = MessageType::pkcs_req,
+                                     .transaction_id = "T",
+                                     .sender_nonce = Bytes(16, 1),
+                                     .recipient = ca(),
+                                     .signer = device.signer,
+                                     .cipher = scep::Cipher::aes128_cbc,
+                                     .digest = x509::Digest::sha256};
+  const Bytes message = *scep::request(body, context, device.key, random);
+  std::vector<std::thread> threads;
+  for (int i = 0; i < 6; ++i) {
+    threads.emplace_back([&] {
+      EXPECT_EQ(http({"POST", "/scep?operation=PKIOperation", message}).status, 200U);
+    });
+  }
+  for (auto& thread : threads) thread.join();
+  EXPECT_EQ(store->certificates("ROOTCA", x509::Serial(1), 100)->size(), 1U);
+}
+
+TEST_F(ServerTest, ParallelRequestsAreAllServedWithSerialsOfTheirOwn) {
+  start();
+  std::vector<Bytes> messages;
+  for (int i = 0; i < 24; ++i) {
+    const Device device("CN=d" + std::to_string(i));
+    const scep::RequestContext context{.type = MessageType::pkcs_req,
+                                       .transaction_id = "T" + std::to_string(i),
+                                       .sender_nonce = Bytes(16, 1),
+                                       .recipient = ca(),
+                                       .signer = device.signer,
+                                       .cipher = scep::Cipher::aes128_cbc,
+                                       .digest = x509::Digest::sha256};
+    messages.push_back(*scep::request(csr(device).der(), context, device.key, random));
+  }
+  std::atomic<std::size_t> next = 0;
+  std::vector<std::thread> threads;
+  for (int t = 0; t < 4; ++t) {
+    threads.emplace_back([&] {
+      for (std::size_t i = next++; i < messages.size(); i = next++) {
+        EXPECT_EQ(http({"POST", "/scep?operation=PKIOperation", messages[i]}).status, 200U);
+        static_cast<void>(server->status());
+        static_cast<void>(server->deadlines());
+      }
+    });
+  }
+  for (auto& thread : threads) thread.join();
+  EXPECT_EQ(store->certificates("ROOTCA", x509::Serial(1), 100)->size(), 24U);
+}
+
+TEST_F(ServerTest, ARenewalThatKeepsItsKeyAndItsTransactionGetsANewCertificate) {
+  start();
+  Device device("CN=a");
+  const auto first = granted(enroll(device));
+  device.signer = first;
+  go_to(day(292));
+  const auto second = granted(enroll(device));
+  EXPECT_NE(second, first);
+  EXPECT_EQ(second.not_before(), day(292));
+  EXPECT_EQ(granted(enroll(device)), second) << "repeated, it gets the same one";
+  device.signer = second;
+  go_to(day(500));
+  EXPECT_EQ(granted(enroll(device, MessageType::renewal_req)).not_before(), day(500));
+}
+
+TEST_F(ServerTest, AChallengeGuardsFirstEnrolmentsOnly) {
+  configuration.challenge_password = "secret";
+  start();
+  Device device("CN=a");
+  EXPECT_EQ(refused(enroll(device)), "badRequest");
+  device.challenge = "Secret";
+  EXPECT_EQ(refused(enroll(device)), "badRequest");
+  EXPECT_FALSE(log.has("Secret")) << "no password is ever logged";
+  device.challenge = "secret";
+  device.signer = granted(enroll(device));
+  device.challenge.reset();
+  granted(enroll(device, MessageType::renewal_req));
+}
+
+TEST_F(ServerTest, RefusesWithTheRightFailInfo) {
+  start();
+  const Device weak("CN=weak", *x509::PrivateKey::generate_rsa(1024));
+  EXPECT_EQ(refused(enroll(weak)), "badAlg");
+  EXPECT_EQ(refused(send(Device("CN=ca"), MessageType::pkcs_req,
+                         csr(Device("CN=ca"), {x509::basic_constraints_ca()}).der(), ca())),
+            "badRequest");
+  EXPECT_EQ(refused(enroll(Device("CN=x"), MessageType::renewal_req)), "badRequest");
+  const auto other_name =
+      *x509::sign_certificate({.serial = x509::Serial(99),
+                               .issuer = ca().subject(),
+                               .subject = ca().subject(),
+                               .not_before = day(0),
+                               .not_after = day(1),
+                               .spki = to_bytes(Device::shared_key().public_key().spki()),
+                               .extensions = {}},
+                              Device::shared_key(), x509::Digest::sha256);
+  EXPECT_EQ(
+      refused(send(Device("CN=x"), MessageType::pkcs_req, csr(Device("CN=x")).der(), other_name)),
+      "badRequest");
+  EXPECT_EQ(refused(send(Device("CN=x"), MessageType::pkcs_req, Bytes{0x30, 0}, ca())),
+            "badMessageCheck");
+  EXPECT_EQ(
+      refused(send(Device("CN=x"), MessageType::get_cert,
+                   scep::to_der(scep::IssuerAndSerial{ca().subject(), x509::Serial(77)}), ca())),
+      "badCertId");
+  EXPECT_EQ(refused(poll(Device("CN=never"))), "badCertId");
+  EXPECT_EQ(store->certificates("ROOTCA", x509::Serial(1), 10)->size(), 0U);
+}
+
+TEST_F(ServerTest, ACertificateThatOnlyLooksLikeOursIsAStrangers) {
+  configuration.challenge_password = "secret";
+  start();
+  Device device("CN=a");
+  // Right issuer name, a serial that exists, signed by the device itself.
+  device.signer = *x509::sign_certificate({.serial = x509::Serial(1),
+                                           .issuer = ca().subject(),
+                                           .subject = device.name,
+                                           .not_before = day(0),
+                                           .not_after = day(365),
+                                           .spki = to_bytes(device.key.public_key().spki()),
+                                           .extensions = {}},
+                                          device.key, x509::Digest::sha256);
+  EXPECT_EQ(refused(enroll(device)), "badRequest");
+  EXPECT_EQ(refused(enroll(device, MessageType::renewal_req)), "badRequest");
+}
+
+TEST_F(ServerTest, ARevokedOrEndedSignerRenewsNothing) {
+  start();
+  Device device("CN=a");
+  device.signer = granted(enroll(device));
+  ASSERT_TRUE(store->commit({store::RevokeCertificate{"ROOTCA", device.signer.serial(), day(1),
+                                                      x509::RevocationReason::none}}));
+  EXPECT_EQ(refused(enroll(device, MessageType::renewal_req)), "badRequest");
+  Device other("CN=b");
+  other.signer = granted(enroll(other));
+  go_to(day(366));
+  EXPECT_EQ(refused(enroll(other, MessageType::renewal_req)), "badTime");
+}
+
+TEST_F(ServerTest, ManualGrantingPendsListsGrantsAndRejects) {
+  configuration.grant = config::Grant::manual;
+  start();
+  const Device a("CN=a");
+  const Device b("CN=b");
+  EXPECT_EQ(enroll(a).reply.status, PkiStatus::pending);
+  EXPECT_EQ(enroll(a).reply.status, PkiStatus::pending);
+  EXPECT_EQ(enroll(b, MessageType::pkcs_req, true).reply.status, PkiStatus::pending);
+  auto lines = *server->requests();
+  ASSERT_EQ(lines.size(), 2U) << "a repeated request is not queued twice";
+  EXPECT_EQ(lines[0].id, 2U);
+  EXPECT_EQ(lines[1].subject, "cn=a");
+  EXPECT_EQ(lines[1].fingerprint, to_hex(csr(a).fingerprint(x509::Digest::md5)));
+  EXPECT_EQ(poll(a).reply.status, PkiStatus::pending);
+  const auto timers = server->deadlines();
+  EXPECT_EQ(label(timers[1]), "ER EXPIRE 1");
+  EXPECT_EQ(timers[1].at, day(7));
+  go_to(day(1));
+  start();  // the queue survives
+  ASSERT_TRUE(server->grant(1));
+  ASSERT_TRUE(server->reject(2));
+  EXPECT_EQ(server->grant(1).error().code, Errc::conflict);
+  EXPECT_EQ(server->grant(9).error().code, Errc::not_found);
+  const auto certificate = granted(poll(a));
+  EXPECT_EQ(certificate.not_before(), day(1)) << "valid from the grant";
+  EXPECT_EQ(granted(enroll(a)), certificate) << "a repeated PKCSReq is a poll";
+  EXPECT_EQ(refused(poll(b)), "badRequest");
+  EXPECT_EQ(refused(enroll(b)), "badRequest");
+  Device thief("CN=a", *x509::PrivateKey::generate_rsa(2048));
+  EXPECT_EQ(refused(poll(thief)), "badCertId");
+}
+
+TEST_F(ServerTest, NobodyPollsForAnothersRequest) {
+  configuration.grant = config::Grant::manual;
+  start();
+  const Device a("CN=a");
+  EXPECT_EQ(enroll(a).reply.status, PkiStatus::pending);
+  const auto key = *x509::PrivateKey::generate_rsa(2048);
+  const auto signer = *x509::self_signed_signer(a.name, zero, key, x509::Digest::sha256);
+  const scep::RequestContext context{.type = MessageType::cert_poll,
+                                     .transaction_id = a.transaction(),
+                                     .sender_nonce = Bytes(16, 1),
+                                     .recipient = ca(),
+                                     .signer = signer,
+                                     .cipher = scep::Cipher::aes128_cbc,
+                                     .digest = x509::Digest::sha256};
+  const auto reply =
+      http({"POST", "/scep?operation=PKIOperation",
+            *scep::request(scep::to_der(scep::IssuerAndSubject{ca().subject(), a.name}), context,
+                           key, random)});
+  EXPECT_EQ(scep::open_cert_rep(
+                reply.body, {context.transaction_id, context.sender_nonce, {ca()}, signer}, key, {})
+                ->fail_info,
+            FailInfo::bad_request);
+}
+
+TEST_F(ServerTest, QueuedRequestsExpire) {
+  configuration.grant = config::Grant::manual;
+  start();
+  EXPECT_EQ(enroll(Device("CN=a")).reply.status, PkiStatus::pending);
+  go_to(day(7) - Seconds{1});
+  EXPECT_EQ(server->requests()->size(), 1U);
+  go_to(day(7));
+  EXPECT_TRUE(server->requests()->empty());
+  EXPECT_EQ(refused(poll(Device("CN=a"))), "badCertId");
+}
+
+TEST_F(ServerTest, GrantNoneRejectsEverything) {
+  configuration.grant = config::Grant::none;
+  start();
+  EXPECT_EQ(refused(enroll(Device("CN=a"))), "badRequest");
+}
+
+TEST_F(ServerTest, TheRolloverIsMadeOnItsSecondAnnouncedAndSwitchedToOnItsSecond) {
+  start();
+  const auto old = ca();
+  Device device("CN=a");
+  go_to(day(400));
+  device.signer = granted(enroll(device));
+  go_to(day(640) - Seconds{1});
+  EXPECT_FALSE(server->status().rollover);
+  EXPECT_TRUE(server->status().autorollover_at);
+  go_to(day(640));
+  const auto next = *server->status().rollover;
+  EXPECT_FALSE(server->status().autorollover_at);
+  EXPECT_EQ(next.not_before(), day(730));
+  EXPECT_EQ(next.not_after(), day(1460));
+  EXPECT_EQ(next.serial(), x509::Serial(3));
+  EXPECT_TRUE(equal(next.subject().der(), old.subject().der()));
+  EXPECT_FALSE(next.public_key() == old.public_key());
+  EXPECT_TRUE(files.files.contains("ROOTCA_00001.p12"));
+  for (const char* line :
+       {"CRYPTO_CS: shadow generation timer fired.",
+        "CRYPTO_CS: key 'ROOTCA#' does not exist; generated automatically",
+        "CRYPTO_CS: shadow CA successfully created.", "CRYPTO_CS: exporting shadow CA key and cert",
+        "CRYPTO_CS: file opened: nvram:ROOTCA_00001.p12"}) {
+    EXPECT_TRUE(log.has(line)) << line;
+  }
+  const auto announced = get("operation=GetNextCACert");
+  EXPECT_EQ(announced.content_type, scep::type_next_ca_cert);
+  EXPECT_EQ(scep::parse_next_ca_cert(announced.body, {old})->front(), next);
+
+  go_to(day(650));
+  const auto normal = granted(enroll(Device("CN=late")));
+  EXPECT_TRUE(normal.verify_signed_by(old.public_key()));
+  EXPECT_EQ(normal.not_before(), day(650));
+  EXPECT_EQ(normal.not_after(), day(730));
+  const auto shadow = granted(send(device, MessageType::pkcs_req, csr(device).der(), next));
+  EXPECT_TRUE(shadow.verify_signed_by(next.public_key()));
+  EXPECT_EQ(shadow.not_before(), day(730));
+  EXPECT_EQ(shadow.not_after(), day(1095));
+  EXPECT_EQ(granted(send(device, MessageType::pkcs_req, csr(device).der(), next)), shadow);
+
+  go_to(day(730) - Seconds{1});
+  EXPECT_EQ(ca(), old);
+  go_to(day(730));
+  EXPECT_EQ(ca(), next);
+  EXPECT_FALSE(server->status().rollover);
+  EXPECT_EQ(server->status().status, "enabled");
+  const auto timers = server->deadlines();
+  EXPECT_EQ(timers[1].at, day(1370));
+  EXPECT_EQ(timers[2].at, day(1460));
+  EXPECT_EQ(x509::parse_crl((*store->crl("ROOTCA", 2))->crl)->this_update, day(730));
+  EXPECT_TRUE(*store->crl("ROOTCA", 1)) << "the old CA's CRL stays available";
+  device.signer = shadow;
+  EXPECT_EQ(granted(enroll(device, MessageType::renewal_req)).not_before(), day(730));
+  // One that missed everything: enveloped for the CA that has ended, signed by its certificate.
+  Device late("CN=late");
+  EXPECT_EQ(refused(send(late, MessageType::pkcs_req, csr(Device("CN=late2")).der(), old)),
+            "badRequest");
+}
+
+TEST_F(ServerTest, ARolloverByHandAndItsCancelling) {
+  configuration.auto_rollover.reset();
+  start();
+  go_to(day(100));
+  ASSERT_TRUE(server->rollover());
+  EXPECT_EQ(server->status().rollover->not_before(), day(730));
+  EXPECT_EQ(server->rollover().error().code, Errc::conflict);
+  const auto cancelled = *server->status().rollover;
+  ASSERT_TRUE(server->rollover_cancel());
+  EXPECT_FALSE(server->status().rollover);
+  EXPECT_EQ(get("operation=GetNextCACert").status, 404U);
+  EXPECT_EQ(
+      refused(send(Device("CN=x"), MessageType::pkcs_req, csr(Device("CN=x")).der(), cancelled)),
+      "badRequest");
+  EXPECT_EQ(server->rollover_cancel().error().code, Errc::conflict);
+}
+
+TEST_F(ServerTest, ACancelledAutoRolloverStaysCancelledUntilMadeByHand) {
+  start();
+  go_to(day(650));
+  ASSERT_TRUE(server->rollover_cancel());
+  go_to(day(651));
+  start();
+  EXPECT_FALSE(server->status().rollover);
+  ASSERT_TRUE(server->rollover());
+  go_to(day(730));
+  EXPECT_EQ(ca().not_before(), day(730));
+}
+
+TEST_F(ServerTest, WithoutARolloverTheServerIsDisabledAtItsEnd) {
+  configuration.auto_rollover.reset();
+  start();
+  go_to(day(730));
+  EXPECT_EQ(server->status().status, "disabled, CA certificate has expired");
+  EXPECT_EQ(server->status().state, "check failed");
+  EXPECT_EQ(get("operation=GetCACert").status, 503U);
+  EXPECT_TRUE(server->deadlines().empty());
+}
+
+TEST_F(ServerTest, DownAcrossTheSwitchItHasSwitchedBeforeTheFirstAnswer) {
+  start();
+  go_to(day(700));
+  const auto next = *server->status().rollover;
+  clock.set(day(800));
+  start();
+  EXPECT_EQ(scep::parse_ca_cert(get("operation=GetCACert").body)->front(), next);
+}
+
+TEST_F(ServerTest, DownForYearsItCatchesUpStepByStep) {
+  start();
+  go_to(day(600));
+  clock.set(day(2000));  // two generations and two switches were missed
+  start();
+  EXPECT_EQ(ca().not_before(), day(1460));
+  EXPECT_EQ(ca().not_after(), day(2190));
+}
+
+TEST_F(ServerTest, AfterACrashNoSerialIsUsedTwice) {
+  start();
+  const auto before = granted(enroll(Device("CN=a"))).serial();
+  start();  // nothing was closed: the rest of the lease is skipped
+  const auto after = granted(enroll(Device("CN=b"))).serial();
+  EXPECT_GT(after, before);
+  ASSERT_TRUE(server->close());
+  start();
+  EXPECT_EQ(*granted(enroll(Device("CN=c"))).serial().to_uint64(), *after.to_uint64() + 1)
+      << "closed in order, no gap";
+}
+
+TEST_F(ServerTest, RefusesAPassphraseThatDoesNotOpenItsKeys) {
+  start();
+  server.reset();
+  const auto opened =
+      CertificateServer::open(configuration, true, {*store, clock, random, log, files, "another"});
+  ASSERT_FALSE(opened);
+  EXPECT_EQ(opened.error().code, Errc::crypto);
+}
+
+TEST_F(ServerTest, DeliversItsCrlByScepAndPlainHttp) {
+  start();
+  const auto reply = send(Device("CN=a"), MessageType::get_crl,
+                          scep::to_der(scep::IssuerAndSerial{ca().issuer(), ca().serial()}), ca());
+  ASSERT_EQ(reply.reply.crls.size(), 1U);
+  const auto plain = http({"GET", "/crl/ROOTCA.crl", {}});
+  EXPECT_EQ(plain.content_type, "application/pkix-crl");
+  EXPECT_EQ(plain.body, reply.reply.crls.front());
+  go_to(zero + hours{6});
+  EXPECT_NE(http({"GET", "/crl/ROOTCA.crl", {}}).body, plain.body) << "made anew at CS CRL UPDATE";
+}
+
+}  // namespace
+}  // namespace umbra::server

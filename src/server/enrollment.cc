@@ -1,0 +1,310 @@
+#include <fmt/format.h>
+
+#include "server/conversation.h"
+#include "server/impl.h"
+
+namespace umbra::server {
+namespace {
+
+constexpr std::size_t pending_max = 10000;
+
+HttpReply unavailable() {
+  return {503, "text/plain",
+          to_bytes(as_bytes("the request could not be stored; nothing was issued, try again\n"))};
+}
+
+/// An Error where a decision was expected: what the peer is told. The inner detail goes to the log
+/// alone.
+scep::Refusal cannot() {
+  return {scep::FailInfo::bad_request, "the certificate could not be issued; see the server's log"};
+}
+
+}  // namespace
+
+void CertificateServer::Impl::reply(const Conversation& conversation,
+                                    const scep::Answer& answer) const {
+  const Generations& all = *conversation.generations;
+  // The next CA's requests are answered by the active one, whom every client can already trust; a
+  // CA that has ended answers for itself, since its clients know no other.
+  const ca::Authority* signer = &*all.active;
+  for (const auto& one : all.retired) {
+    if (one.generation == conversation.generation) signer = &one;
+  }
+  if (!signer->key) return conversation.done(unavailable());
+  const scep::ReplyContext context{.request = conversation.envelope,
+                                   .cipher = conversation.cipher,
+                                   .no_content = conversation.no_content,
+                                   .now = conversation.now};
+  auto body =
+      scep::cert_rep(answer, context, {signer->certificate, *signer->key}, environment.random);
+  if (!body && body.error().code == Errc::unsupported) {
+    body = scep::cert_rep(
+        scep::Refusal{
+            scep::FailInfo::bad_alg,
+            "the answer cannot be enveloped for the request's signer; it needs an RSA key"},
+        context, {signer->certificate, *signer->key}, environment.random);
+  }
+  if (!body) {
+    log(Severity::error, "CS_REPLY", "an answer could not be made: " + body.error().detail);
+    return conversation.done(unavailable());
+  }
+  conversation.done({200, std::string(scep::type_pki_message), *std::move(body)});
+}
+
+void CertificateServer::Impl::refuse(const Conversation& conversation,
+                                     scep::Refusal refusal) const {
+  const std::string subject = conversation.request
+                                  ? conversation.request->subject().joined()
+                                  : conversation.envelope.signer.subject().joined();
+  log(Severity::notice, "CS_REFUSED",
+      fmt::format("{} from \"{}\", transaction {}: {} ({})",
+                  scep::to_string(conversation.envelope.type), subject,
+                  conversation.envelope.transaction_id, scep::to_string(refusal.info),
+                  refusal.text));
+  reply(conversation, std::move(refusal));
+}
+
+/// Two requests of one transaction are decided one after the other, so that the second finds what
+/// the first was given.
+void CertificateServer::Impl::enroll(std::shared_ptr<const Conversation> conversation) {
+  {
+    std::unique_lock lock(transactions_mutex);
+    transaction_done.wait(
+        lock, [&] { return !transactions.contains(conversation->envelope.transaction_id); });
+    transactions.insert(conversation->envelope.transaction_id);
+  }
+  auto released = std::make_shared<Conversation>(*conversation);
+  // The reply ends the transaction, whichever way it leaves.
+  released->done = [this, conversation](HttpReply reply) {
+    {
+      const std::lock_guard lock(transactions_mutex);
+      transactions.erase(conversation->envelope.transaction_id);
+    }
+    transaction_done.notify_all();
+    conversation->done(std::move(reply));
+  };
+  enroll_once(released);
+}
+
+void CertificateServer::Impl::enroll_once(const std::shared_ptr<const Conversation>& conversation) {
+  if (const auto known = answer_from_store(*conversation)) return reply(*conversation, *known);
+  const ca::Authority* const authority = conversation->generations->find(conversation->generation);
+  const bool retired =
+      authority != nullptr && authority != &*conversation->generations->active &&
+      !(conversation->generations->rollover && authority == &*conversation->generations->rollover);
+  if (authority == nullptr || retired) {
+    return refuse(
+        *conversation,
+        {scep::FailInfo::bad_request,
+         "the CA certificate this was enveloped for has ended; fetch the new one with GetCACert"});
+  }
+  const auto facts = facts_of(*conversation);
+  if (!facts) {
+    log(Severity::error, "CS_STORAGE", "a request could not be judged: " + facts.error().detail);
+    return conversation->done(unavailable());
+  }
+  const policy::GrantMode mode =
+      configuration.grant == config::Grant::automatic ? policy::GrantMode::automatic
+      : configuration.grant == config::Grant::none    ? policy::GrantMode::none
+                                                      : policy::GrantMode::manual;
+  const auto decision =
+      policy::decide(*facts, {.grant = mode,
+                              .challenge = configuration.challenge_password,
+                              .rsa_bits_min = configuration.allow_rsa_1024 ? 1024 : 2048});
+  if (const auto* refusal = std::get_if<scep::Refusal>(&decision))
+    return refuse(*conversation, *refusal);
+  if (std::holds_alternative<policy::Pend>(decision)) return pend(conversation, *facts);
+  grant_now(conversation, *authority);
+}
+
+/// A request that was decided before: the same certificate, or the same state. Nothing = this one
+/// is new.
+std::optional<scep::Answer> CertificateServer::Impl::answer_from_store(
+    const Conversation& conversation) const {
+  const auto issued = environment.store.certificate_of(
+      configuration.name, conversation.envelope.transaction_id, conversation.digest);
+  if (issued && *issued && !(*issued)->revoked_at) {
+    auto certificate = x509::Certificate::from_der((*issued)->certificate);
+    if (certificate && certificate->not_after() > conversation.now)
+      return scep::Granted{{*std::move(certificate)}};
+  }
+  const auto entry =
+      environment.store.request_of(configuration.name, conversation.envelope.transaction_id);
+  if (!entry || !*entry || (*entry)->request_digest != conversation.digest) return std::nullopt;
+  switch ((*entry)->state) {
+    case store::RequestState::pending:
+      return scep::Pending{};
+    case store::RequestState::rejected:
+      return scep::Refusal{scep::FailInfo::bad_request, (*entry)->refusal_text};
+    case store::RequestState::granted:
+      return std::nullopt;
+  }
+  return std::nullopt;
+}
+
+Result<policy::RequestFacts> CertificateServer::Impl::facts_of(
+    const Conversation& conversation) const {
+  const x509::Request& request = *conversation.request;
+  const x509::Certificate& signer = conversation.envelope.signer;
+  policy::RequestFacts facts;
+  facts.type = conversation.envelope.type;
+  facts.subject_matches_signer = request.subject() == signer.subject();
+  facts.subject_empty = request.subject().empty();
+  facts.asks_for_ca = request.asks_for_ca();
+  facts.key_algorithm = request.public_key().algorithm();
+  facts.key_bits = request.public_key().bits();
+  facts.challenge = request.challenge_password();
+  for (const auto& recipient : conversation.generations->recipients) {
+    if (recipient.certificate.public_key() == request.public_key()) facts.key_is_a_ca_key = true;
+  }
+  if (!conversation.signed_by_us) return facts;
+  UMBRA_TRY(const auto row, environment.store.certificate(configuration.name, signer.serial()));
+  // Issued here means: in our database, octet for octet. A name and a serial prove nothing.
+  if (!row || !equal(row->certificate, signer.der())) return facts;
+  if (row->revoked_at) {
+    facts.signer = policy::Signer::revoked;
+  } else if (conversation.now < signer.not_before()) {
+    facts.signer = policy::Signer::not_yet_valid;
+  } else if (conversation.now >= signer.not_after()) {
+    facts.signer = policy::Signer::expired;
+  } else {
+    facts.signer = policy::Signer::ours;
+  }
+  return facts;
+}
+
+Result<lifecycle::Validity> CertificateServer::Impl::validity_from(const ca::Authority& authority,
+                                                                   const Generations& all,
+                                                                   Time now) const {
+  const lifecycle::Validity ca{authority.certificate.not_before(),
+                               authority.certificate.not_after()};
+  if (all.rollover && authority.generation == all.rollover->generation) {
+    return lifecycle::shadow_validity(configuration.lifetime_certificate, ca);
+  }
+  const auto validity = lifecycle::issued_validity(now, configuration.lifetime_certificate, ca);
+  if (!validity) return fail(Errc::conflict, "the CA certificate is not valid now");
+  return *validity;
+}
+
+void CertificateServer::Impl::grant_now(const std::shared_ptr<const Conversation>& conversation,
+                                        const ca::Authority& authority) {
+  const auto issue = [&]() -> Result<x509::Certificate> {
+    UMBRA_TRY(const auto validity,
+              validity_from(authority, *conversation->generations, conversation->now));
+    UMBRA_TRY(const auto serial, ledger->take_serial());
+    return ca::issue(authority, *conversation->request, serial, validity,
+                     {digest(), configuration.cdp_url});
+  };
+  const auto certificate = issue();
+  if (!certificate) {
+    log(Severity::error, "CS_ISSUE",
+        "a certificate could not be issued: " + certificate.error().detail);
+    if (certificate.error().code == Errc::storage) return conversation->done(unavailable());
+    return refuse(*conversation, cannot());
+  }
+  // The answer is made before the commit, so that nothing is left to do after it but to send: no
+  // thread waits for the disk, and what leaves is what was stored.
+  auto prepared = std::make_shared<HttpReply>();
+  Conversation draft = *conversation;
+  draft.done = [prepared](HttpReply reply) { *prepared = std::move(reply); };
+  reply(draft, scep::Granted{{*certificate}});
+  const std::uint64_t serial = certificate->serial().to_uint64().value_or(0);
+  store::Batch batch = {store::InsertCertificate{
+      ca::row_of(configuration.name, authority.generation, *certificate,
+                 conversation->envelope.transaction_id, conversation->digest, conversation->now)}};
+  ledger->commit(
+      std::move(batch),
+      [serial](store::ServerRow& row) { row.last_serial = std::max(row.last_serial, serial); },
+      [this, conversation, prepared, serial](Result<void> committed) {
+        if (!committed) {
+          log(Severity::critical, "CS_CRIT_STORAGE",
+              "a certificate was not stored and is withheld: " + committed.error().detail);
+          return conversation->done(unavailable());
+        }
+        debug(fmt::format("request granted, serial {:X}, trans id - {}", serial,
+                          conversation->envelope.transaction_id));
+        conversation->done(std::move(*prepared));
+      });
+}
+
+void CertificateServer::Impl::pend(const std::shared_ptr<const Conversation>& conversation,
+                                   const policy::RequestFacts& facts) {
+  std::size_t waiting = 0;
+  {
+    const std::lock_guard lock(state_mutex);
+    waiting = pending.size();
+  }
+  if (waiting >= pending_max) {
+    return refuse(*conversation, {scep::FailInfo::bad_request,
+                                  "too many requests wait for an administrator already"});
+  }
+  store::EnrollmentRequest entry;
+  entry.server = configuration.name;
+  entry.id = ledger->take_request_id();
+  entry.transaction_id = conversation->envelope.transaction_id;
+  entry.request_digest = conversation->digest;
+  entry.request = to_bytes(conversation->request->der());
+  entry.signer = to_bytes(conversation->envelope.signer.der());
+  entry.generation = conversation->generation;
+  entry.renewal = policy::is_renewal(facts);
+  entry.received_at = conversation->now;
+  store::Batch batch = {store::PutRequest{entry}};
+  // A new content under the id of an entry that still waits replaces it.
+  std::uint64_t replaced = 0;
+  const auto old = environment.store.request_of(configuration.name, entry.transaction_id);
+  if (old && *old && (*old)->state == store::RequestState::pending) {
+    replaced = (*old)->id;
+    batch.emplace_back(store::DropRequest{configuration.name, replaced});
+  }
+  ledger->commit(
+      std::move(batch), [](store::ServerRow&) {},
+      [this, conversation, replaced, id = entry.id,
+       received = entry.received_at](Result<void> committed) {
+        if (!committed) {
+          log(Severity::error, "CS_STORAGE",
+              "a request was not stored: " + committed.error().detail);
+          return conversation->done(unavailable());
+        }
+        {
+          const std::lock_guard lock(state_mutex);
+          pending.erase(replaced);
+          pending.emplace(id, received);
+        }
+        debug(fmt::format("reqID={} pending, trans id - {}", id,
+                          conversation->envelope.transaction_id));
+        reply(*conversation, scep::Pending{});
+      });
+}
+
+scep::Answer CertificateServer::Impl::poll(const Conversation& conversation) const {
+  const auto entry =
+      environment.store.request_of(configuration.name, conversation.envelope.transaction_id);
+  if (!entry || !*entry)
+    return scep::Refusal{scep::FailInfo::bad_cert_id, "no request of this transaction waits here"};
+  const auto request = x509::Request::from_der((*entry)->request);
+  const auto signer = x509::Certificate::from_der((*entry)->signer);
+  const x509::PublicKey& asking = conversation.envelope.signer.public_key();
+  if (!request || !signer || !(asking == signer->public_key() || asking == request->public_key())) {
+    return scep::Refusal{scep::FailInfo::bad_request,
+                         "the request of this transaction was signed by another key"};
+  }
+  switch ((*entry)->state) {
+    case store::RequestState::pending:
+      return scep::Pending{};
+    case store::RequestState::rejected:
+      return scep::Refusal{scep::FailInfo::bad_request, (*entry)->refusal_text};
+    case store::RequestState::granted: {
+      const auto row = environment.store.certificate(
+          configuration.name, (*entry)->granted_serial.value_or(x509::Serial()));
+      if (row && *row) {
+        auto certificate = x509::Certificate::from_der((*row)->certificate);
+        if (certificate) return scep::Granted{{*std::move(certificate)}};
+      }
+      return scep::Refusal{scep::FailInfo::bad_cert_id,
+                           "the certificate of this transaction is not here"};
+    }
+  }
+  return scep::Refusal{scep::FailInfo::bad_cert_id, ""};
+}
+
+}  // namespace umbra::server

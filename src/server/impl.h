@@ -1,0 +1,120 @@
+#pragma once
+
+#include <atomic>
+#include <condition_variable>
+#include <map>
+#include <mutex>
+#include <set>
+
+#include "ca/authority.h"
+#include "ca/ledger.h"
+#include "lifecycle/ca.h"
+#include "policy/decide.h"
+#include "scep/ca_messages.h"
+#include "server/certificate_server.h"
+
+/// The inside of CertificateServer, shared by its .cc files.
+namespace umbra::server {
+
+/// The CA certificates and keys at one moment. Immutable: a request keeps the one it began with.
+struct Generations {
+  std::optional<ca::Authority> active;
+  std::optional<ca::Authority> rollover;
+  std::vector<ca::Authority> retired;
+  /// Whoever a request may be enveloped for, and which generation that is, index by index.
+  std::vector<scep::Recipient> recipients;
+  std::vector<std::uint32_t> recipient_generations;
+
+  [[nodiscard]] const ca::Authority* find(std::uint32_t generation) const;
+  [[nodiscard]] std::uint32_t next_number() const;
+};
+using GenerationsPtr = std::shared_ptr<const Generations>;
+
+/// From the store's rows. Errors: crypto (wrong passphrase, key and certificate differ), malformed.
+[[nodiscard]] Result<GenerationsPtr> load_generations(const std::vector<store::CaGeneration>& rows,
+                                                      const std::string& passphrase);
+
+struct CertificateServer::Impl {
+  Impl(const config::Server& server, bool http, Environment environment);
+
+  // certificate_server.cc: what is asked
+  void handle(const HttpRequest& request, HttpDone done);
+  [[nodiscard]] HttpReply get_next_ca_cert(const Generations& generations, Time now) const;
+  void pki_operation(ByteView message, bool by_get, HttpDone done);
+  [[nodiscard]] scep::Answer get_cert(const scep::IssuerAndSerial& wanted) const;
+  [[nodiscard]] scep::Answer get_crl(const scep::IssuerAndSerial& wanted,
+                                     const Generations& generations) const;
+  [[nodiscard]] GenerationsPtr generations() const;
+  void set_generations(GenerationsPtr next);
+
+  // enrollment.cc: a request for a certificate, and polls for it
+  struct Conversation;
+  void enroll(std::shared_ptr<const Conversation> conversation);
+  void enroll_once(const std::shared_ptr<const Conversation>& conversation);
+  void grant_now(const std::shared_ptr<const Conversation>& conversation,
+                 const ca::Authority& authority);
+  void pend(const std::shared_ptr<const Conversation>& conversation,
+            const policy::RequestFacts& facts);
+  [[nodiscard]] scep::Answer poll(const Conversation& conversation) const;
+  [[nodiscard]] std::optional<scep::Answer> answer_from_store(
+      const Conversation& conversation) const;
+  [[nodiscard]] Result<policy::RequestFacts> facts_of(const Conversation& conversation) const;
+  [[nodiscard]] Result<lifecycle::Validity> validity_from(const ca::Authority& authority,
+                                                          const Generations& all, Time now) const;
+  void reply(const Conversation& conversation, const scep::Answer& answer) const;
+  void refuse(const Conversation& conversation, scep::Refusal refusal) const;
+
+  // queue.cc: what waits for an administrator
+  [[nodiscard]] Result<void> grant_entry(const store::EnrollmentRequest& entry);
+  [[nodiscard]] Result<void> for_each_pending(
+      std::optional<std::uint64_t> id,
+      const std::function<Result<void>(const store::EnrollmentRequest&)>& act);
+  [[nodiscard]] Result<void> expire_queue(Time now);
+  [[nodiscard]] Result<void> load_queue();
+
+  // renewal_of_ca.cc: the CA's own life
+  [[nodiscard]] Result<void> run_due();
+  [[nodiscard]] Result<void> first_enable(Time now);
+  [[nodiscard]] Result<void> generate_rollover(Time now);
+  [[nodiscard]] Result<void> switch_over(Time now);
+  [[nodiscard]] Result<void> publish_crl(Time now);
+  [[nodiscard]] Result<void> cancel_rollover();
+  [[nodiscard]] Result<std::string> archive(const ca::Authority& authority, std::uint32_t number);
+  [[nodiscard]] Result<void> reload();
+  [[nodiscard]] lifecycle::CaFacts facts(const Generations& all) const;
+  void set_state(std::string status, std::string state);
+
+  [[nodiscard]] scep::Legacy legacy() const;
+  [[nodiscard]] x509::Digest digest() const;
+  void log(Severity severity, std::string_view mnemonic, std::string text) const {
+    environment.log.event({severity, mnemonic, std::move(text)});
+  }
+  void debug(const std::string& text) const { environment.log.debug("CRYPTO_CS", text); }
+
+  const config::Server configuration;
+  const bool http_enabled;
+  const Environment environment;
+  const lifecycle::CaSettings settings;
+  std::unique_ptr<ca::Ledger> ledger;
+
+  /// Deadlines and exec commands, one at a time. Never taken by a request.
+  std::mutex life_mutex;
+
+  mutable std::mutex state_mutex;  ///< guards what follows; held for copies alone
+  GenerationsPtr current = std::make_shared<const Generations>();
+  std::string status = "disabled";
+  std::string state = "disabled";
+  std::optional<Time> crl_next_update;
+  std::map<std::uint64_t, Time> pending;  ///< received at, by request number
+  bool expired = false;
+
+  std::mutex transactions_mutex;
+  std::condition_variable transaction_done;
+  std::set<std::string> transactions;  ///< being decided or committed
+
+  std::atomic<bool> serving = false;
+  bool warned_clock = false;
+  bool warned_archive = false;
+};
+
+}  // namespace umbra::server

@@ -1,0 +1,142 @@
+#include <fmt/format.h>
+
+#include "server/impl.h"
+
+namespace umbra::server {
+
+Result<void> CertificateServer::Impl::load_queue() {
+  UMBRA_TRY(const auto all, environment.store.requests(configuration.name));
+  const std::lock_guard lock(state_mutex);
+  pending.clear();
+  for (const auto& entry : all) {
+    if (entry.state == store::RequestState::pending) pending.emplace(entry.id, entry.received_at);
+  }
+  return {};
+}
+
+Result<void> CertificateServer::Impl::for_each_pending(
+    std::optional<std::uint64_t> id,
+    const std::function<Result<void>(const store::EnrollmentRequest&)>& act) {
+  if (id) {
+    UMBRA_TRY(const auto entry, environment.store.request(configuration.name, *id));
+    if (!entry) return fail(Errc::not_found, fmt::format("no request {}", *id));
+    if (entry->state != store::RequestState::pending)
+      return fail(Errc::conflict, fmt::format("request {} is not pending", *id));
+    return act(*entry);
+  }
+  UMBRA_TRY(const auto all, environment.store.requests(configuration.name));
+  // Oldest first: serial numbers follow the order of arrival.
+  for (auto entry = all.rbegin(); entry != all.rend(); ++entry) {
+    if (entry->state == store::RequestState::pending) UMBRA_CHECK(act(*entry));
+  }
+  return {};
+}
+
+/// The certificate is made now: it is valid from the grant, not from the request.
+Result<void> CertificateServer::Impl::grant_entry(const store::EnrollmentRequest& entry) {
+  const auto all = generations();
+  const ca::Authority* const authority = all->find(entry.generation);
+  const bool current_one =
+      authority != nullptr && ((all->active && authority == &*all->active) ||
+                               (all->rollover && authority == &*all->rollover));
+  if (!current_one)
+    return fail(Errc::conflict,
+                fmt::format("request {} was made to a CA that has ended", entry.id));
+  const Time now = to_time(environment.clock.now());
+  UMBRA_TRY(const auto request, x509::Request::from_der(entry.request));
+  UMBRA_TRY(const auto validity, validity_from(*authority, *all, now));
+  UMBRA_TRY(const auto serial, ledger->take_serial());
+  UMBRA_TRY(const auto certificate,
+            ca::issue(*authority, request, serial, validity, {digest(), configuration.cdp_url}));
+  store::EnrollmentRequest granted = entry;
+  granted.state = store::RequestState::granted;
+  granted.granted_serial = certificate.serial();
+  const std::uint64_t number = certificate.serial().to_uint64().value_or(0);
+  UMBRA_CHECK(ledger->commit(
+      {store::InsertCertificate{ca::row_of(configuration.name, authority->generation, certificate,
+                                           entry.transaction_id, entry.request_digest, now)},
+       store::PutRequest{granted}},
+      [number](store::ServerRow& row) { row.last_serial = std::max(row.last_serial, number); }));
+  {
+    const std::lock_guard lock(state_mutex);
+    pending.erase(entry.id);
+  }
+  debug(fmt::format("reqID={} granted, fingerprint={}", entry.id,
+                    to_hex(request.fingerprint(x509::Digest::md5))));
+  return {};
+}
+
+Result<void> CertificateServer::Impl::expire_queue(Time now) {
+  UMBRA_TRY(const auto all, environment.store.requests(configuration.name));
+  for (const auto& entry : all) {
+    if (entry.received_at + configuration.lifetime_enrollment_request > now) continue;
+    UMBRA_CHECK(environment.store.commit({store::DropRequest{configuration.name, entry.id}}));
+    const std::lock_guard lock(state_mutex);
+    if (pending.erase(entry.id) != 0) debug(fmt::format("reqID={} expired", entry.id));
+  }
+  return {};
+}
+
+Result<std::vector<RequestLine>> CertificateServer::requests() const {
+  UMBRA_TRY(const auto all, impl_->environment.store.requests(impl_->configuration.name));
+  std::vector<RequestLine> lines;
+  for (const auto& entry : all) {
+    RequestLine line;
+    line.id = entry.id;
+    line.request_class = static_cast<int>(entry.request_class);
+    switch (entry.state) {
+      case store::RequestState::pending:
+        line.state = "pending";
+        break;
+      case store::RequestState::granted:
+        line.state = "granted";
+        break;
+      case store::RequestState::rejected:
+        line.state = "rejected";
+        break;
+    }
+    line.fingerprint = to_hex(x509::hash(x509::Digest::md5, entry.request));
+    if (const auto request = x509::Request::from_der(entry.request))
+      line.subject = request->subject().joined();
+    lines.push_back(std::move(line));
+  }
+  return lines;
+}
+
+Result<void> CertificateServer::grant(std::optional<std::uint64_t> id) {
+  const std::lock_guard one_at_a_time(impl_->life_mutex);
+  if (!impl_->serving) return fail(Errc::conflict, "the certificate server is not enabled");
+  return impl_->for_each_pending(id,
+                                 [this](const auto& entry) { return impl_->grant_entry(entry); });
+}
+
+Result<void> CertificateServer::reject(std::optional<std::uint64_t> id) {
+  const std::lock_guard one_at_a_time(impl_->life_mutex);
+  return impl_->for_each_pending(id, [this](const store::EnrollmentRequest& entry) -> Result<void> {
+    store::EnrollmentRequest rejected = entry;
+    rejected.state = store::RequestState::rejected;
+    rejected.refusal_text = "the request was rejected by the administrator";
+    UMBRA_CHECK(impl_->environment.store.commit({store::PutRequest{rejected}}));
+    const std::lock_guard lock(impl_->state_mutex);
+    impl_->pending.erase(entry.id);
+    impl_->debug(fmt::format("reqID={} rejected", entry.id));
+    return {};
+  });
+}
+
+Result<void> CertificateServer::remove(std::optional<std::uint64_t> id) {
+  const std::lock_guard one_at_a_time(impl_->life_mutex);
+  UMBRA_TRY(const auto all, impl_->environment.store.requests(impl_->configuration.name));
+  bool found = false;
+  for (const auto& entry : all) {
+    if (id && entry.id != *id) continue;
+    found = true;
+    UMBRA_CHECK(impl_->environment.store.commit({store::DropRequest{entry.server, entry.id}}));
+    const std::lock_guard lock(impl_->state_mutex);
+    impl_->pending.erase(entry.id);
+  }
+  if (id && !found) return fail(Errc::not_found, fmt::format("no request {}", *id));
+  return {};
+}
+
+}  // namespace umbra::server

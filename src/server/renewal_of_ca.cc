@@ -1,0 +1,301 @@
+#include <fmt/format.h>
+
+#include "server/impl.h"
+#include "x509/pkcs12.h"
+
+namespace umbra::server {
+
+lifecycle::CaFacts CertificateServer::Impl::facts(const Generations& all) const {
+  lifecycle::CaFacts facts;
+  facts.active = {all.active->certificate.not_before(), all.active->certificate.not_after()};
+  if (all.rollover)
+    facts.rollover = lifecycle::Validity{all.rollover->certificate.not_before(),
+                                         all.rollover->certificate.not_after()};
+  facts.rollover_cancelled = ledger->row().rollover_cancelled;
+  const std::lock_guard lock(state_mutex);
+  facts.crl_next_update = crl_next_update;
+  return facts;
+}
+
+void CertificateServer::Impl::set_state(std::string new_status, std::string new_state) {
+  const std::lock_guard lock(state_mutex);
+  status = std::move(new_status);
+  state = std::move(new_state);
+}
+
+Result<void> CertificateServer::Impl::reload() {
+  UMBRA_TRY(const auto rows, environment.store.generations(configuration.name));
+  UMBRA_TRY(auto all, load_generations(rows, environment.key_passphrase));
+  std::optional<Time> next_update;
+  if (all->active) {
+    UMBRA_TRY(const auto crl, environment.store.crl(configuration.name, all->active->generation));
+    if (crl) next_update = crl->next_update;
+  }
+  const std::lock_guard lock(state_mutex);
+  current = std::move(all);
+  crl_next_update = next_update;
+  return {};
+}
+
+Result<void> CertificateServer::Impl::run_due() {
+  if (configuration.shutdown) {
+    set_state("disabled", "disabled");
+    return {};
+  }
+  if (!environment.clock.authoritative()) {
+    if (!warned_clock) {
+      log(Severity::critical, "NON_AUTHORITATIVE_CLOCK",
+          "PKI timers have not been initialized due to non-authoritative system clock. Ensure "
+          "system clock is "
+          "configured/updated.");
+      log(Severity::critical, "CS_TIME",
+          "Time has not been set. Cannot start the Certificate server. Use NTP, or `clock "
+          "calendar-valid` if the hardware "
+          "clock can be relied on.");
+    }
+    warned_clock = true;
+    serving = false;
+    set_state("disabled, time has not been set", "disabled");
+    return {};
+  }
+  if (warned_clock)
+    log(Severity::informational, "AUTHORITATIVE_CLOCK", "The system clock has been set.");
+  warned_clock = false;
+
+  const Time now = to_time(environment.clock.now());
+  if (!generations()->active) UMBRA_CHECK(first_enable(now));
+  if (!generations()->active->key) {
+    serving = false;
+    set_state("disabled, CA key is missing", "check failed");
+    return {};
+  }
+  while (const auto action = lifecycle::due(settings, facts(*generations()), now)) {
+    if (*action == lifecycle::CaAction::stop_expired) {
+      if (!expired)
+        log(Severity::alert, "CS_EXPIRED",
+            "The CA certificate has ended and no rollover exists; server disabled.");
+      {
+        const std::lock_guard lock(state_mutex);
+        expired = true;
+      }
+      serving = false;
+      set_state("disabled, CA certificate has expired", "check failed");
+      return {};
+    }
+    switch (*action) {
+      case lifecycle::CaAction::generate_rollover:
+        UMBRA_CHECK(generate_rollover(now));
+        break;
+      case lifecycle::CaAction::switch_over:
+        serving = false;  // nobody is answered by a CA that has ended
+        UMBRA_CHECK(switch_over(now));
+        break;
+      case lifecycle::CaAction::publish_crl:
+        UMBRA_CHECK(publish_crl(now));
+        break;
+      case lifecycle::CaAction::stop_expired:
+        break;
+    }
+  }
+  UMBRA_CHECK(expire_queue(now));
+  const bool was_serving = serving.exchange(true);
+  if (!http_enabled) {
+    set_state("disabled, HTTP Server is disabled", "check failed");
+  } else {
+    set_state("enabled", "enabled");
+    if (!was_serving) log(Severity::informational, "CS_ENABLED", "Certificate server now enabled.");
+  }
+  return {};
+}
+
+/// NAME.p12 for the first CA, NAME_00001.p12 for the first rollover. Written before its certificate
+/// is committed: a CA whose archive could not be written is not used.
+Result<std::string> CertificateServer::Impl::archive(const ca::Authority& authority,
+                                                     std::uint32_t number) {
+  if (!configuration.archive_password) {
+    if (!warned_archive) {
+      log(Severity::warning, "CS_NO_ARCHIVE",
+          "No `database archive ... password` is configured: the CA's key and certificate are "
+          "archived nowhere.");
+    }
+    warned_archive = true;
+    return std::string();
+  }
+  const bool pkcs12 = configuration.archive_format == config::ArchiveFormat::pkcs12;
+  const std::string suffix = number == 0 ? "" : fmt::format("_{:05}", number);
+  const std::string name = configuration.name + suffix + (pkcs12 ? ".p12" : ".pem");
+  Bytes content;
+  if (pkcs12) {
+    UMBRA_TRY(content, x509::to_pkcs12(*authority.key, authority.certificate, configuration.name,
+                                       *configuration.archive_password));
+  } else {
+    UMBRA_TRY(const std::string pem, x509::to_pem_archive(*authority.key, authority.certificate,
+                                                          *configuration.archive_password));
+    content = to_bytes(as_bytes(pem));
+  }
+  return environment.files.write(name, content);
+}
+
+Result<void> CertificateServer::Impl::first_enable(Time now) {
+  UMBRA_TRY(const auto name, x509::Name::from_ios(configuration.issuer_name));
+  log(Severity::informational, "CS_GENERATE",
+      fmt::format("Generating {} bit RSA keys for {}", configuration.modulus, configuration.name));
+  UMBRA_TRY(auto key, x509::PrivateKey::generate_rsa(configuration.modulus));
+  UMBRA_TRY(const auto serial, ledger->take_serial());
+  const lifecycle::Validity validity{now, now + configuration.lifetime_ca_certificate};
+  UMBRA_TRY(auto certificate, ca::make_root(name, serial, validity, key, digest()));
+  const ca::Authority authority{1, certificate, key};
+  UMBRA_TRY(const std::string file, archive(authority, 0));
+  if (!file.empty()) debug("file opened: " + file);
+  UMBRA_TRY(const Bytes sealed, key.seal(environment.key_passphrase));
+  const std::uint64_t number = serial.to_uint64().value_or(0);
+  UMBRA_CHECK(ledger->commit(
+      {store::PutGeneration{{configuration.name, 1, store::GenerationStatus::active,
+                             to_bytes(certificate.der()), sealed, now}},
+       store::InsertCertificate{ca::row_of(configuration.name, 1, certificate, "", {}, now)}},
+      [number](store::ServerRow& row) { row.last_serial = std::max(row.last_serial, number); }));
+  UMBRA_CHECK(reload());
+  if (configuration.grant == config::Grant::automatic) {
+    log(Severity::informational, "CS_GRANT_AUTO",
+        "All enrollment requests will be automatically granted.");
+  }
+  return {};
+}
+
+Result<void> CertificateServer::Impl::generate_rollover(Time now) {
+  const auto all = generations();
+  const ca::Authority& active = *all->active;
+  debug("shadow generation timer fired.");
+  debug(fmt::format("key '{}#' does not exist; generated automatically", configuration.name));
+  UMBRA_TRY(auto key, x509::PrivateKey::generate_rsa(active.certificate.public_key().bits()));
+  UMBRA_TRY(const auto serial, ledger->take_serial());
+  const auto validity = lifecycle::rollover_ca_validity(
+      configuration.lifetime_ca_certificate,
+      {active.certificate.not_before(), active.certificate.not_after()});
+  UMBRA_TRY(auto certificate,
+            ca::make_root(active.certificate.subject(), serial, validity, key, digest()));
+  debug("shadow CA successfully created.");
+  const ca::Authority authority{all->next_number(), certificate, key};
+  debug("exporting shadow CA key and cert");
+  UMBRA_TRY(const std::string file, archive(authority, authority.generation - 1));
+  if (!file.empty()) debug("file opened: " + file);
+  UMBRA_TRY(const Bytes sealed, key.seal(environment.key_passphrase));
+  const std::uint64_t number = serial.to_uint64().value_or(0);
+  UMBRA_CHECK(
+      ledger->commit({store::PutGeneration{{configuration.name, authority.generation,
+                                            store::GenerationStatus::rollover,
+                                            to_bytes(certificate.der()), sealed, now}},
+                      store::InsertCertificate{ca::row_of(configuration.name, authority.generation,
+                                                          certificate, "", {}, now)}},
+                     [number](store::ServerRow& row) {
+                       row.last_serial = std::max(row.last_serial, number);
+                       row.rollover_cancelled = false;
+                     }));
+  UMBRA_CHECK(reload());
+  log(Severity::notice, "CS_ROLLOVER",
+      fmt::format("Rollover CA certificate {} of {} is available; it becomes active at {}.",
+                  serial.to_hex_octets(), configuration.name,
+                  to_rfc3339(certificate.not_before())));
+  return {};
+}
+
+Result<void> CertificateServer::Impl::switch_over(Time now) {
+  UMBRA_TRY(const auto rows, environment.store.generations(configuration.name));
+  const auto all = generations();
+  const ca::Authority next = *all->rollover;
+  store::Batch batch;
+  // The old one first: there is never more than one active CA, not even within the transaction.
+  for (const auto from : {store::GenerationStatus::active, store::GenerationStatus::rollover}) {
+    for (store::CaGeneration row : rows) {
+      if (row.status != from) continue;
+      row.status = from == store::GenerationStatus::active ? store::GenerationStatus::retired
+                                                           : store::GenerationStatus::active;
+      batch.emplace_back(store::PutGeneration{std::move(row)});
+    }
+  }
+  // Late is late: a process that was down across the switch, and across the next CA's end too,
+  // still goes one step at a time, and its CRL is one of that time.
+  const std::uint64_t number = ledger->row().crl_number + 1;
+  const Time this_update = std::min(now, next.certificate.not_after());
+  UMBRA_TRY(const auto revoked,
+            environment.store.revoked(configuration.name, next.generation, now));
+  UMBRA_TRY(Bytes crl,
+            ca::make_crl(next, {number, this_update, this_update + configuration.lifetime_crl},
+                         revoked, digest()));
+  batch.emplace_back(store::PutCrl{{configuration.name, next.generation, number, this_update,
+                                    this_update + configuration.lifetime_crl, std::move(crl)}});
+  UMBRA_TRY(const auto waiting, environment.store.requests(configuration.name));
+  for (store::EnrollmentRequest entry : waiting) {
+    if (entry.state != store::RequestState::pending || entry.generation == next.generation)
+      continue;
+    entry.state = store::RequestState::rejected;
+    entry.refusal_text =
+        "the CA certificate this request was made to has ended; fetch the new one with GetCACert "
+        "and enrol again";
+    batch.emplace_back(store::PutRequest{std::move(entry)});
+  }
+  UMBRA_CHECK(ledger->commit(std::move(batch), [number](store::ServerRow& row) {
+    row.crl_number = number;
+    row.rollover_cancelled = false;
+  }));
+  UMBRA_CHECK(reload());
+  UMBRA_CHECK(load_queue());
+  log(Severity::notice, "CS_SWITCHOVER",
+      fmt::format("Rollover CA certificate {} of {} is the active CA certificate now.",
+                  next.certificate.serial().to_hex_octets(), configuration.name));
+  return {};
+}
+
+Result<void> CertificateServer::Impl::publish_crl(Time now) {
+  const auto all = generations();
+  const ca::Authority& active = *all->active;
+  UMBRA_TRY(const auto revoked,
+            environment.store.revoked(configuration.name, active.generation, now));
+  const std::uint64_t number = ledger->row().crl_number + 1;
+  const Time next_update = now + configuration.lifetime_crl;
+  UMBRA_TRY(Bytes crl, ca::make_crl(active, {number, now, next_update}, revoked, digest()));
+  UMBRA_CHECK(ledger->commit({store::PutCrl{{configuration.name, active.generation, number, now,
+                                             next_update, std::move(crl)}}},
+                             [number](store::ServerRow& row) { row.crl_number = number; }));
+  debug("updated crl in memory ..");
+  const std::lock_guard lock(state_mutex);
+  crl_next_update = next_update;
+  return {};
+}
+
+Result<void> CertificateServer::Impl::cancel_rollover() {
+  const auto all = generations();
+  if (!all->rollover) return fail(Errc::conflict, "No rollover certificate exists");
+  const std::uint32_t number = all->rollover->generation;
+  store::Batch batch = {store::DropGeneration{configuration.name, number}};
+  UMBRA_TRY(const auto waiting, environment.store.requests(configuration.name));
+  for (store::EnrollmentRequest entry : waiting) {
+    if (entry.state != store::RequestState::pending || entry.generation != number) continue;
+    entry.state = store::RequestState::rejected;
+    entry.refusal_text = "the rollover CA certificate this request was made to has been cancelled";
+    batch.emplace_back(store::PutRequest{std::move(entry)});
+  }
+  UMBRA_CHECK(ledger->commit(std::move(batch),
+                             [](store::ServerRow& row) { row.rollover_cancelled = true; }));
+  UMBRA_CHECK(reload());
+  UMBRA_CHECK(load_queue());
+  log(Severity::warning, "CS_ROLLOVER_CANCELLED",
+      "The rollover CA certificate has been cancelled; clients that hold it must be enrolled anew "
+      "by hand.");
+  return {};
+}
+
+Result<void> CertificateServer::rollover() {
+  const std::lock_guard one_at_a_time(impl_->life_mutex);
+  if (!impl_->serving) return fail(Errc::conflict, "the certificate server is not enabled");
+  if (impl_->generations()->rollover)
+    return fail(Errc::conflict, "Rollover certificate already exists");
+  return impl_->generate_rollover(to_time(impl_->environment.clock.now()));
+}
+
+Result<void> CertificateServer::rollover_cancel() {
+  const std::lock_guard one_at_a_time(impl_->life_mutex);
+  return impl_->cancel_rollover();
+}
+
+}  // namespace umbra::server

@@ -1,0 +1,75 @@
+#include "server/router.h"
+
+#include "scep/ca_messages.h"
+
+namespace umbra::server {
+namespace {
+
+HttpReply plain(unsigned status, const char* text) {
+  return {status, "text/plain", to_bytes(as_bytes(text))};
+}
+
+/// NAME of /scep/NAME, /scep/NAME/pkiclient.exe, /cgi-bin/NAME/pkiclient.exe and /crl/NAME.crl;
+/// empty for the paths without one; nothing for a path that is none of ours.
+std::optional<std::string> server_in(std::string_view path) {
+  for (const std::string_view whole : {"/cgi-bin/pkiclient.exe", "/cgi-bin", "/cgi-bin/", "/scep",
+                                       "/scep/", "/scep/pkiclient.exe", "/pkiclient.exe"}) {
+    if (path == whole) return "";
+  }
+  constexpr std::string_view program = "/pkiclient.exe";
+  for (const std::string_view prefix : {"/scep/", "/cgi-bin/", "/crl/"}) {
+    if (!path.starts_with(prefix)) continue;
+    std::string_view name = path.substr(prefix.size());
+    if (prefix == "/crl/") {
+      if (!name.ends_with(".crl")) return std::nullopt;
+      name.remove_suffix(4);
+    } else if (name.ends_with(program)) {
+      name.remove_suffix(program.size());
+    }
+    if (!name.empty() && name.find('/') == std::string_view::npos) return std::string(name);
+  }
+  return std::nullopt;
+}
+
+}  // namespace
+
+void Router::handle(const HttpRequest& request, HttpDone done) const {
+  if (request.method != "GET" && request.method != "HEAD" && request.method != "POST") {
+    return done(plain(405, "only GET, HEAD and POST are answered here\n"));
+  }
+  const std::size_t mark = std::min(request.target.find('?'), request.target.size());
+  const auto named = server_in(std::string_view(request.target).substr(0, mark));
+  if (!named || servers_.empty())
+    return done(
+        plain(404, "nothing is served here; SCEP is at /cgi-bin/pkiclient.exe and /scep\n"));
+  if (!named->empty()) {
+    for (CertificateServer* server : servers_) {
+      if (server->name() == *named) return server->handle(request, std::move(done));
+    }
+    return done(plain(404, "no certificate server of this name\n"));
+  }
+  if (servers_.size() > 1) {
+    const auto operation = scep::parse_query(
+        std::string_view(request.target).substr(std::min(mark + 1, request.target.size())));
+    if (operation && operation->operation == scep::Operation::pki_operation) {
+      const Bytes message = request.method == "POST"
+                                ? request.body
+                                : scep::parse_get_message(operation->message).value_or(Bytes{});
+      // Weak algorithms are judged by the server itself; here only the address on the envelope is
+      // read.
+      const auto opened = scep::open_envelope(message, {.des = true, .md5 = true, .sha1 = true});
+      const auto recipient = opened ? scep::recipient_of(opened->envelope) : std::nullopt;
+      for (CertificateServer* server : servers_) {
+        if (recipient && server->owns(recipient->issuer, recipient->serial))
+          return server->handle(request, std::move(done));
+      }
+    } else if (operation) {
+      for (CertificateServer* server : servers_) {
+        if (server->name() == operation->message) return server->handle(request, std::move(done));
+      }
+    }
+  }
+  servers_.front()->handle(request, std::move(done));
+}
+
+}  // namespace umbra::server
