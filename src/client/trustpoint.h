@@ -52,7 +52,15 @@ struct Environment {
 
 /// One `crypto pki trustpoint` in its life: authenticate, enrol, RENEW, SHADOW, switch. Public
 /// calls are thread-safe.
-class Trustpoint : public std::enable_shared_from_this<Trustpoint> {
+///
+/// Every change of state is committed before anything follows from it: the key, the PKCS #10 and
+/// the transaction id before the first octet is sent, the certificate before it is published. A
+/// process that starts anew goes on from there, with the same request and the same key. What the
+/// store refuses has not happened; it is tried again one retry period later.
+///
+/// A new certificate is announced (PEM files, `on change exec`) after its commit, and once more at
+/// each start: a process that died in between must not leave others with the old one.
+class Trustpoint {
  public:
   /// Reads what the store has; sends nothing yet. Errors: storage, crypto (wrong passphrase, key
   /// and certificate differ).
@@ -61,24 +69,29 @@ class Trustpoint : public std::enable_shared_from_this<Trustpoint> {
   ~Trustpoint();
 
   /// Starts what is due now (also at start-up: continues a request under way with the same key and
-  /// transaction).
+  /// transaction). Nothing is due while the clock is not authoritative.
   void run_due();
+  /// Soonest first; none while the clock is not authoritative.
   [[nodiscard]] std::vector<lifecycle::Deadline> deadlines() const;
   [[nodiscard]] Status status() const;
 
   /// Step 1 of `crypto pki authenticate`: fetches the CA certificate and shows it. `done` gets it
-  /// or the error.
+  /// or the error (unreachable; malformed; crypto if it has not the configured fingerprint).
   void fetch_ca(std::function<void(Result<x509::Certificate>)> done);
   /// Step 2: accepts exactly this certificate (fingerprint as shown), fetches the capabilities.
+  /// Another CA than before ends what the old one issued. `done` is called when the certificate is
+  /// stored and the capabilities were answered; a CA that cannot be reached for them is asked again
+  /// by CONNECT RETRY. Errors: crypto (not the configured fingerprint), conflict (expired),
+  /// storage.
   void accept_ca(const x509::Certificate& certificate, std::function<void(Result<void>)> done);
   /// `crypto pki enroll`: first enrolment, or RENEW or SHADOW by hand. Errors: conflict (not
-  /// authenticated, request under way).
+  /// authenticated, no URL, no authoritative clock, request under way).
   [[nodiscard]] Result<void> enroll();
 
  private:
-  struct Impl;
-  explicit Trustpoint(std::unique_ptr<Impl> impl);
-  std::unique_ptr<Impl> impl_;
+  class Agent;
+  explicit Trustpoint(std::shared_ptr<Agent> agent);
+  std::shared_ptr<Agent> agent_;  ///< replies and posted tasks hold it weakly
 };
 
 }  // namespace umbra::client

@@ -1,0 +1,427 @@
+#include "client/agent.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+
+namespace umbra::client {
+namespace {
+
+using lifecycle::Phase;
+using lifecycle::RequestKind;
+using lifecycle::Timer;
+using EventKind = lifecycle::TrustpointEventKind;
+
+// More steps than a trustpoint can ever owe at one instant: promote, enrol, and one to spare.
+constexpr int steps_at_once_max = 8;
+constexpr std::uint32_t hold_doublings_max = 10;
+
+bool waiting(Phase phase) { return phase == Phase::requesting || phase == Phase::polling; }
+
+bool same_progress(const lifecycle::TrustpointFacts& a, const lifecycle::TrustpointFacts& b) {
+  return a.phase == b.phase && a.kind == b.kind && a.since == b.since && a.tries == b.tries &&
+         a.failing == b.failing;
+}
+
+lifecycle::TrustpointSettings settings_of(const config::Trustpoint& configuration) {
+  lifecycle::TrustpointSettings settings;
+  // Without a URL there is nobody to ask by itself.
+  if (!configuration.enrollment_url.empty()) settings.auto_enroll = configuration.auto_enroll;
+  settings.retry_count = configuration.retry_count;
+  settings.retry_period = configuration.retry_period;
+  settings.pinned = !configuration.fingerprint.empty();
+  return settings;
+}
+
+Bytes joined(const std::vector<x509::Certificate>& certificates) {
+  Bytes all;
+  for (const auto& certificate : certificates)
+    all.insert(all.end(), certificate.der().begin(), certificate.der().end());
+  return all;
+}
+
+/// The key of an attempt that is over goes, unless a stored rollover identity lives on it.
+void drop_attempt(store::TrustpointRow& row) {
+  clear_request(row);
+  if (row.rollover_identity.empty()) row.sealed_shadow_key.clear();
+}
+
+}  // namespace
+
+Trustpoint::Agent::Agent(config::Trustpoint configuration, Environment environment, State state)
+    : configuration_(std::move(configuration)),
+      environment_(std::move(environment)),
+      device_{environment_.fqdn, environment_.board_serial},
+      settings_(settings_of(configuration_)),
+      state_(std::move(state)),
+      snapshot_{state_, {}, false} {}
+
+void Trustpoint::Agent::post(std::function<void(Agent&)> task) {
+  environment_.post([weak = weak_from_this(), task = std::move(task)] {
+    if (const auto self = weak.lock()) task(*self);
+  });
+}
+
+bool Trustpoint::Agent::clock_is_set() {
+  if (environment_.clock.authoritative()) {
+    if (clock_complained_)
+      log(Severity::informational, "AUTHORITATIVE_CLOCK", "The system clock has been set.");
+    clock_complained_ = false;
+    return true;
+  }
+  if (!clock_complained_) {
+    log(Severity::critical, "NON_AUTHORITATIVE_CLOCK",
+        "PKI timers have not been initialized due to non-authoritative system clock. Ensure system "
+        "clock is configured/updated.");
+  }
+  clock_complained_ = true;
+  return false;
+}
+
+bool Trustpoint::Agent::wants_capabilities(const State& state) const {
+  return state.ca && !state.row.capabilities_known && !configuration_.enrollment_url.empty();
+}
+
+void Trustpoint::Agent::run_due() {
+  if (!clock_is_set()) return;
+  if (held_until_ && now() < *held_until_) return;
+  if (!started_) {
+    started_ = true;
+    announce();
+    take({EventKind::restarted, {}});
+  }
+  if (wants_capabilities(state_)) {
+    if (!asking_capabilities_) fetch_capabilities([](const Result<void>&) {});
+    return;
+  }
+  for (int i = 0; i < steps_at_once_max; ++i) {
+    if (!take({EventKind::deadline, {}})) break;
+  }
+}
+
+bool Trustpoint::Agent::take(const Event& event, const Arrival& arrival) {
+  const auto facts = state_.facts();
+  const auto step = lifecycle::step(settings_, facts, event, now());
+  if (step.actions.empty() && same_progress(facts, step.next)) return false;
+
+  auto row = state_.row;
+  set_progress(row, step.next);
+  note(row, event, arrival);
+  auto stored = Result<void>{};
+  for (const auto action : step.actions) {
+    stored = prepare(row, action, step.next.kind, arrival);
+    if (!stored) break;
+  }
+  if (stored) stored = commit(std::move(row));
+  if (!stored) {
+    // What came is lost; what was asked is asked again.
+    if (facts.phase == Phase::requesting || facts.phase == Phase::fetching_next_ca)
+      state_.row.failing = true;
+    hold(stored.error());
+    return false;
+  }
+  const auto phase = step.next.phase;
+  if (phase == Phase::idle || phase == Phase::stopped) forget_call();
+  for (const auto action : step.actions) act(action, arrival);
+  return true;
+}
+
+void Trustpoint::Agent::note(store::TrustpointRow& row, const Event& event,
+                             const Arrival& arrival) const {
+  const auto phase = static_cast<Phase>(state_.row.phase);
+  switch (event.kind) {
+    case EventKind::next_ca_received:
+      if (phase == Phase::fetching_next_ca && arrival.certificate)
+        row.rollover_ca_certificate = to_bytes(arrival.certificate->der());
+      break;
+    case EventKind::pending:
+      if (waiting(phase)) row.last_status = "Pending";
+      break;
+    case EventKind::rejected:
+      if (!waiting(phase)) break;
+      row.last_status = "Rejected";
+      drop_attempt(row);
+      break;
+    case EventKind::deadline:
+    case EventKind::restarted:
+    case EventKind::enroll:
+    case EventKind::ca_accepted:
+    case EventKind::granted:
+    case EventKind::no_answer:
+      break;
+  }
+}
+
+Result<void> Trustpoint::Agent::prepare(store::TrustpointRow& row, Action action, RequestKind kind,
+                                        const Arrival& arrival) const {
+  const bool for_shadow_key =
+      state_.shadow_key && state_.request_key() && state_.request_key() == &*state_.shadow_key;
+  switch (action) {
+    case Action::begin_request:
+      return prepare_request(row, state_, kind, configuration_, device_,
+                             environment_.key_passphrase, now());
+    case Action::install_identity:
+      row.identity = to_bytes(arrival.certificate->der());
+      if (for_shadow_key) {
+        row.sealed_key = std::move(row.sealed_shadow_key);
+        row.sealed_shadow_key.clear();
+      }
+      drop_attempt(row);
+      row.last_status = "Granted";
+      return {};
+    case Action::store_rollover_identity:
+      row.rollover_identity = to_bytes(arrival.certificate->der());
+      if (!for_shadow_key) row.sealed_shadow_key.clear();
+      clear_request(row);
+      row.last_status = "Granted";
+      return {};
+    case Action::promote:
+      promote(row);
+      return {};
+    case Action::give_up:
+      drop_attempt(row);
+      return {};
+    case Action::fetch_ca:
+    case Action::fetch_next_ca:
+    case Action::send_request:
+    case Action::send_poll:
+      return {};
+  }
+  return {};
+}
+
+void Trustpoint::Agent::act(Action action, const Arrival& arrival) {
+  const std::string& name = configuration_.name;
+  switch (action) {
+    case Action::fetch_ca:
+      return fetch_and_accept_pinned();
+    case Action::fetch_next_ca:
+      return fetch_next_ca();
+    case Action::begin_request:
+      if (arrival.by_hand) {
+        log(Severity::informational, "CERT_ENROLL_MANUAL",
+            "Manual enrollment for trustpoint " + name);
+      } else if (state_.kind() == RequestKind::initial) {
+        log(Severity::informational, "CERT_ENROLL_AUTO",
+            "Auto initial enrollment for trustpoint " + name);
+      } else {
+        log(Severity::informational, "CERTRENEWAUTO",
+            "Renewing the router certificate for trustpoint " + name);
+      }
+      for (const auto& [digest, word] : {std::pair{x509::Digest::md5, "MD5"},
+                                         {x509::Digest::sha1, "SHA1"},
+                                         {x509::Digest::sha256, "SHA2"}}) {
+        debug(fmt::format(" Certificate Request Fingerprint {} :{}", word,
+                          to_hex_groups(state_.request->fingerprint(digest))));
+      }
+      return exchange(Message::request);
+    case Action::send_request:
+      return exchange(Message::request);
+    case Action::send_poll:
+      return exchange(Message::poll);
+    case Action::install_identity: {
+      log(Severity::informational, "CERTRET", "Certificate received from Certificate Authority");
+      const auto next = lifecycle::deadlines(settings_, state_.facts(), name);
+      // A CA whose certificates are due for renewal the moment they arrive is not asked in a loop.
+      if (!next.empty() && next.front().at <= now()) {
+        held_until_ = now() + configuration_.retry_period;
+        publish_snapshot();
+      }
+      return announce();
+    }
+    case Action::store_rollover_identity:
+      log(Severity::informational, "CERTRET", "Certificate received from Certificate Authority");
+      log(Severity::informational, "SHADOW_CERT",
+          fmt::format("Rollover certificate {} of trustpoint {} takes over at {}",
+                      state_.rollover_identity->serial().to_hex_octets(), name,
+                      to_rfc3339(state_.ca->not_after())),
+          "UMBRA");
+      return;
+    case Action::promote:
+      log(Severity::informational, "SWITCH_OVER",
+          fmt::format("Rollover CA certificate {} of trustpoint {} is active now",
+                      state_.ca->serial().to_hex_octets(), name),
+          "UMBRA");
+      return announce();
+    case Action::give_up:
+      log(Severity::error, "AUTOCERTERR", "Auto Certificate reenrollment failed. Cannot retry.");
+      return;
+  }
+}
+
+Result<void> Trustpoint::Agent::commit(store::TrustpointRow row) {
+  const auto added = [&](const Bytes& before, const Bytes& after, const char* suffix) {
+    if (!after.empty() && before.empty()) {
+      const auto fqdn = fqdn_of(configuration_, device_);
+      const auto& label = configuration_.key_label.empty() ? fqdn : configuration_.key_label;
+      log(Severity::notice, "KEY_ADDITION",
+          "A key named " + label + suffix + " has been generated or imported by crypto-engine",
+          "CRYPTO_ENGINE");
+    }
+  };
+  UMBRA_TRY(auto next, State::read(row, environment_.key_passphrase, &state_));
+  UMBRA_CHECK(environment_.store.commit(store::Batch{store::PutTrustpoint{std::move(row)}}));
+  std::swap(state_, next);
+  holds_ = 0;
+  held_until_.reset();
+  publish_snapshot();
+  added(next.row.sealed_key, state_.row.sealed_key, "");
+  added(next.row.sealed_shadow_key, state_.row.sealed_shadow_key, "#");
+  return {};
+}
+
+Result<void> Trustpoint::Agent::accept(const Offer& offer) {
+  const auto& ca = offer.ca;
+  if (!configuration_.fingerprint.empty() && !has_fingerprint(ca, configuration_.fingerprint))
+    return fail(Errc::crypto, "the CA certificate has not the configured fingerprint");
+  if (environment_.clock.authoritative() && ca.not_after() <= now())
+    return fail(Errc::conflict, "the CA certificate has expired");
+  auto row = state_.row;
+  const auto step =
+      lifecycle::step(settings_, state_.facts(),
+                      {EventKind::ca_accepted, {ca.not_before(), ca.not_after()}}, now());
+  set_progress(row, step.next);
+  drop_attempt(row);
+  if (!equal(row.ca_certificate, ca.der())) {
+    row.ca_certificate = to_bytes(ca.der());
+    row.rollover_ca_certificate.clear();
+    row.rollover_identity.clear();
+    row.sealed_shadow_key.clear();
+    if (state_.identity && !state_.identity->verify_signed_by(ca.public_key()))
+      row.identity.clear();
+  }
+  row.ra_certificates = joined(offer.ras);
+  row.capabilities.clear();
+  row.capabilities_known = false;
+  UMBRA_CHECK(commit(std::move(row)));
+  forget_call();
+  debug("trustpoint " + configuration_.name + ": CA certificate accepted");
+  return {};
+}
+
+void Trustpoint::Agent::enroll_by_hand() {
+  take({EventKind::enroll, {}}, {.certificate = {}, .by_hand = true});
+}
+
+void Trustpoint::Agent::hold(const Error& error) {
+  const auto wait =
+      configuration_.retry_period * (std::int64_t{1} << std::min(holds_++, hold_doublings_max));
+  held_until_ = now() + wait;
+  log(Severity::error, "TRUSTPOINT",
+      fmt::format("Trustpoint {}: {}; next try at {}", configuration_.name, error.detail,
+                  to_rfc3339(*held_until_)),
+      "UMBRA");
+  publish_snapshot();
+}
+
+void Trustpoint::Agent::announce() {
+  if (!state_.identity || !state_.ca || !state_.key) return;
+  if (!configuration_.storage_pem.empty()) {
+    auto key = state_.key->to_pem();
+    auto published = Result<void>{};
+    if (key) {
+      PemSet set{.ca = state_.ca->to_pem(),
+                 .cert = state_.identity->to_pem(),
+                 .key = *key,
+                 .chain = state_.identity->to_pem() + state_.ca->to_pem()};
+      published = environment_.outlet.publish(configuration_.storage_pem, set);
+      wipe(set.key);
+      wipe(*key);
+    } else {
+      published = tl::unexpected(key.error());
+    }
+    if (!published) {
+      log(Severity::error, "STORAGE_PEM",
+          "Trustpoint " + configuration_.name + ": " + published.error().detail, "UMBRA");
+      return;
+    }
+  }
+  if (!configuration_.on_change_exec.empty())
+    environment_.outlet.run(configuration_.on_change_exec, configuration_.name);
+}
+
+void Trustpoint::Agent::publish_snapshot() {
+  {
+    const std::lock_guard lock(mutex_);
+    snapshot_ = {state_, held_until_, asking_capabilities_};
+  }
+  if (environment_.changed) environment_.changed();
+}
+
+std::vector<lifecycle::Deadline> Trustpoint::Agent::deadlines_of(const Snapshot& snapshot) const {
+  if (!environment_.clock.authoritative()) return {};
+  std::vector<lifecycle::Deadline> all;
+  if (wants_capabilities(snapshot.state)) {
+    if (!snapshot.asking_capabilities)
+      all.push_back(
+          {snapshot.held_until.value_or(Time{}), Timer::connect_retry, configuration_.name});
+    return all;
+  }
+  all = lifecycle::deadlines(settings_, snapshot.state.facts(), configuration_.name);
+  if (snapshot.held_until) {
+    for (auto& deadline : all) deadline.at = std::max(deadline.at, *snapshot.held_until);
+    std::sort(all.begin(), all.end());
+  }
+  return all;
+}
+
+std::vector<lifecycle::Deadline> Trustpoint::Agent::deadlines() const {
+  const std::lock_guard lock(mutex_);
+  return deadlines_of(snapshot_);
+}
+
+Status Trustpoint::Agent::status() const {
+  const std::lock_guard lock(mutex_);
+  const State& state = snapshot_.state;
+  Status status;
+  status.name = configuration_.name;
+  status.ca = state.ca;
+  status.identity = state.identity;
+  status.rollover_ca = state.rollover_ca;
+  status.rollover_identity = state.rollover_identity;
+  status.pending = state.request;
+  status.fqdn = fqdn_of(configuration_, device_);
+  status.keys_generated = state.key.has_value();
+  status.key_label = configuration_.key_label.empty() ? status.fqdn : configuration_.key_label;
+  status.last_enrollment_status = state.row.last_status;
+  if (!configuration_.enrollment_url.empty()) {
+    status.enrollment_url = scep::request_url(configuration_.enrollment_url);
+    const std::string_view program = "/pkiclient.exe";
+    if (status.enrollment_url.ends_with(program))
+      status.enrollment_url.resize(status.enrollment_url.size() - program.size());
+  }
+  status.deadlines = deadlines_of(snapshot_);
+  if (settings_.auto_enroll && state.identity) {
+    for (const auto& deadline : status.deadlines) {
+      if (deadline.timer == Timer::renew || deadline.timer == Timer::shadow)
+        status.renew_at = deadline.at;
+    }
+  }
+  return status;
+}
+
+Result<void> Trustpoint::Agent::may_enroll() const {
+  const std::lock_guard lock(mutex_);
+  const State& state = snapshot_.state;
+  if (configuration_.enrollment_url.empty())
+    return fail(Errc::conflict, "no enrollment url is configured");
+  if (!state.ca) return fail(Errc::conflict, "the CA is not authenticated");
+  if (!state.row.capabilities_known)
+    return fail(Errc::conflict, "the CA has not told its capabilities yet");
+  if (!environment_.clock.authoritative())
+    return fail(Errc::conflict, "the clock is not authoritative");
+  if (waiting(static_cast<Phase>(state.row.phase)))
+    return fail(Errc::conflict, "an enrollment request is under way");
+  return {};
+}
+
+void Trustpoint::Agent::log(Severity severity, std::string_view mnemonic, std::string text,
+                            std::string_view facility) const {
+  environment_.log.event({severity, mnemonic, std::move(text), facility});
+}
+
+void Trustpoint::Agent::debug(std::string_view text) const {
+  environment_.log.debug("CRYPTO_PKI", text);
+}
+
+}  // namespace umbra::client

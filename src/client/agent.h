@@ -1,0 +1,119 @@
+#pragma once
+
+#include <functional>
+#include <memory>
+#include <mutex>
+#include <optional>
+#include <string>
+
+#include "client/enrollment.h"
+#include "client/state.h"
+#include "client/trustpoint.h"
+
+namespace umbra::client {
+
+/// What an event brought with it, on its way to the store.
+struct Arrival {
+  std::optional<x509::Certificate> certificate;  ///< granted, or the next CA
+  bool by_hand = false;
+};
+
+/// What runs on the trustpoint's strand: takes events, asks lifecycle::step, commits what follows,
+/// then acts. Only `snapshot_` is read from other threads.
+class Trustpoint::Agent : public std::enable_shared_from_this<Agent> {
+ public:
+  Agent(config::Trustpoint configuration, Environment environment, State state);
+
+  /// Runs `task` on the strand, if the trustpoint is still there by then.
+  void post(std::function<void(Agent&)> task);
+
+  // On the strand.
+  void run_due();
+  void fetch_ca(std::function<void(Result<x509::Certificate>)> done);
+  void accept_ca(const x509::Certificate& certificate, std::function<void(Result<void>)> done);
+  void enroll_by_hand();
+
+  // From any thread.
+  [[nodiscard]] std::vector<lifecycle::Deadline> deadlines() const;
+  [[nodiscard]] Status status() const;
+  [[nodiscard]] Result<void> may_enroll() const;
+
+ private:
+  using Event = lifecycle::TrustpointEvent;
+  using Action = lifecycle::TrustpointAction;
+  struct Snapshot {
+    State state;
+    std::optional<Time> held_until;
+    bool asking_capabilities = false;
+  };
+
+  [[nodiscard]] Time now() const { return to_time(environment_.clock.now()); }
+  [[nodiscard]] bool clock_is_set();
+  [[nodiscard]] std::vector<lifecycle::Deadline> deadlines_of(const Snapshot& snapshot) const;
+  /// Between accepting a CA and its answer to GetCACaps nothing else is asked of it.
+  [[nodiscard]] bool wants_capabilities(const State& state) const;
+
+  // agent.cc: what follows from an event.
+
+  /// One event through the lifecycle, into the store, and out into the world. False if nothing
+  /// follows from it, or if it could not be stored and so has not happened.
+  bool take(const Event& event, const Arrival& arrival = {});
+  /// What the event itself changes in the row.
+  void note(store::TrustpointRow& row, const Event& event, const Arrival& arrival) const;
+  /// What an action changes in the row before it is acted on.
+  [[nodiscard]] Result<void> prepare(store::TrustpointRow& row, Action action,
+                                     lifecycle::RequestKind kind, const Arrival& arrival) const;
+  void act(Action action, const Arrival& arrival);
+  [[nodiscard]] Result<void> commit(store::TrustpointRow row);
+  [[nodiscard]] Result<void> accept(const Offer& offer);
+  /// Nothing is tried again before one, two, four ... retry periods have passed.
+  void hold(const Error& error);
+  void forget_call() { ++newest_call_; }
+  void publish_snapshot();
+  /// PEM files and hook.
+  void announce();
+
+  // agent_exchange.cc: what is said to the CA.
+
+  using Answered = std::function<void(Agent&, Result<HttpReply>)>;
+  /// `answered` runs on the strand. A path that is not there is tried once more as the URL was
+  /// given, for servers that are not IOS's.
+  void send(HttpCall call, Answered answered);
+  /// The same for the one exchange of the request under way: an answer that a newer call, or a new
+  /// state, has overtaken is dropped.
+  void send_newest(HttpCall call, Answered answered);
+  [[nodiscard]] std::string url() const;
+  [[nodiscard]] HttpCall get(scep::Operation operation) const;
+  void fetch_capabilities(std::function<void(Result<void>)> done);
+  void fetch_and_accept_pinned();
+  void fetch_next_ca();
+  void exchange(Message message);
+  void on_cert_rep(const scep::CertRep& reply);
+  void on_no_answer(const Error& error);
+
+  void log(Severity severity, std::string_view mnemonic, std::string text,
+           std::string_view facility = "PKI") const;
+  void debug(std::string_view text) const;
+
+  const config::Trustpoint configuration_;
+  const Environment environment_;
+  const Device device_;
+  const lifecycle::TrustpointSettings settings_;
+
+  // The strand's.
+  State state_;
+  std::optional<Offer> offer_;  ///< what GetCACert brought last
+  std::optional<Time> held_until_;
+  std::uint32_t holds_ = 0;
+  std::uint64_t newest_call_ = 0;
+  bool asking_ca_ = false;
+  bool asking_capabilities_ = false;
+  bool exact_url_ = false;  ///< this CA wants the URL as given
+  bool started_ = false;
+  bool clock_complained_ = false;
+
+  mutable std::mutex mutex_;
+  Snapshot snapshot_;
+};
+
+}  // namespace umbra::client

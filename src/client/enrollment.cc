@@ -1,0 +1,238 @@
+#include "client/enrollment.h"
+
+#include <algorithm>
+
+namespace umbra::client {
+namespace {
+
+using lifecycle::RequestKind;
+
+// Certificates of a CA whose clock is ahead of ours are taken up to this far in the future.
+constexpr Seconds not_before_ahead_max = Days{1};
+// A rollover CA certificate may begin this long before the active one ends (seed: on the second).
+constexpr Seconds rollover_early_max = std::chrono::hours{1};
+constexpr std::uint8_t usage_digital_signature_key_encipherment = 0xA0;
+constexpr std::uint8_t usage_key_encipherment = 0x20;
+
+scep::Legacy legacy_of(const config::Trustpoint& configuration) {
+  return {.des = configuration.allow_des, .md5 = configuration.allow_md5, .sha1 = true};
+}
+
+Result<x509::Name> subject_of(const config::Trustpoint& configuration, const Device& device) {
+  x509::DeviceAttributes attributes;
+  if (configuration.serial_number && !device.board_serial.empty())
+    attributes.serial_number = device.board_serial;
+  attributes.ip_address = configuration.ip_address;
+  if (const auto fqdn = fqdn_of(configuration, device); !fqdn.empty()) attributes.fqdn = fqdn;
+  return x509::Name::from_ios(configuration.subject_name, attributes);
+}
+
+/// Which key a request of this kind certifies; made and sealed into the row where it is missing.
+Result<x509::PrivateKey> key_for(store::TrustpointRow& row, const State& state,
+                                 const config::Trustpoint& configuration,
+                                 std::string_view passphrase) {
+  // LABEL# of a stored rollover identity is not for another request; that one keeps LABEL.
+  const bool replace = configuration.regenerate && state.identity && !state.rollover_identity;
+  const auto& present = replace ? state.shadow_key : state.key;
+  if (present) return *present;
+  UMBRA_TRY(auto key, x509::PrivateKey::generate_rsa(configuration.modulus));
+  UMBRA_TRY(auto sealed, key.seal(passphrase));
+  (replace ? row.sealed_shadow_key : row.sealed_key) = std::move(sealed);
+  return key;
+}
+
+/// Whom a message is enveloped for: with RAs the one that may decipher, else the CA itself.
+const x509::Certificate& recipient_of(const State& state) {
+  if (state.kind() != RequestKind::shadow) {
+    for (const auto& ra : state.ras) {
+      const auto usage = ra.key_usage();
+      if (!usage || (usage->bits & usage_key_encipherment)) return ra;
+    }
+  }
+  return *state.issuer();
+}
+
+scep::MessageType type_of(const State& state, Message message) {
+  if (message == Message::poll) return scep::MessageType::cert_poll;
+  const bool standard = state.capabilities.renewal && state.capabilities.scep_standard;
+  return state.kind() != RequestKind::initial && standard ? scep::MessageType::renewal_req
+                                                          : scep::MessageType::pkcs_req;
+}
+
+/// The CA itself, or somebody it made an RA.
+std::vector<x509::Certificate> active_signers(const State& state) {
+  std::vector<x509::Certificate> signers = state.ras;
+  if (state.ca) signers.insert(signers.begin(), *state.ca);
+  return signers;
+}
+
+bool may_sign_certificates(const x509::Certificate& certificate) {
+  const auto usage = certificate.key_usage();
+  return certificate.is_ca() && (!usage || usage->key_cert_sign());
+}
+
+Result<void> check_validity(const State& state, const x509::Certificate& granted, Time now) {
+  if (granted.not_after() <= granted.not_before() || granted.not_after() <= now)
+    return fail(Errc::conflict, "the certificate received has expired");
+  if (state.kind() == RequestKind::shadow) {
+    if (granted.not_after() <= state.ca->not_after())
+      return fail(Errc::conflict, "the rollover certificate received ends with the active CA");
+    return {};
+  }
+  if (granted.not_before() > now + not_before_ahead_max)
+    return fail(Errc::conflict, "the certificate received is not valid yet");
+  if (state.identity && granted == *state.identity)
+    return fail(Errc::conflict, "the certificate received is the one to be renewed");
+  return {};
+}
+
+}  // namespace
+
+std::string fqdn_of(const config::Trustpoint& configuration, const Device& device) {
+  if (configuration.fqdn_none) return {};
+  return configuration.fqdn.value_or(device.fqdn);
+}
+
+x509::Digest digest_of(config::HashName name) {
+  switch (name) {
+    case config::HashName::md5:
+      return x509::Digest::md5;
+    case config::HashName::sha1:
+      return x509::Digest::sha1;
+    case config::HashName::sha256:
+      return x509::Digest::sha256;
+    case config::HashName::sha384:
+      return x509::Digest::sha384;
+    case config::HashName::sha512:
+      return x509::Digest::sha512;
+  }
+  return x509::Digest::sha256;
+}
+
+Result<void> prepare_request(store::TrustpointRow& row, const State& state, RequestKind kind,
+                             const config::Trustpoint& configuration, const Device& device,
+                             std::string_view passphrase, Time now) {
+  UMBRA_TRY(const auto subject, subject_of(configuration, device));
+  UMBRA_TRY(const auto key, key_for(row, state, configuration, passphrase));
+  const auto digest = scep::best_digest(state.capabilities, digest_of(configuration.hash));
+  const bool initial = kind == RequestKind::initial;
+  x509::RequestTemplate wanted;
+  wanted.subject = subject;
+  if (initial) wanted.challenge_password = configuration.password;
+  wanted.extensions = {x509::key_usage({usage_digital_signature_key_encipherment, false})};
+  UMBRA_TRY(const auto request, x509::sign_request(wanted, key, digest));
+  if (initial) {
+    UMBRA_TRY(const auto signer, x509::self_signed_signer(subject, now, key, digest));
+    row.request_signer = to_bytes(signer.der());
+  } else {
+    row.request_signer = row.identity;
+  }
+  row.request = to_bytes(request.der());
+  row.transaction_id = scep::transaction_id(key.public_key());
+  return {};
+}
+
+Result<Exchange> make_exchange(const State& state, Message message,
+                               const config::Trustpoint& configuration, std::string_view url,
+                               Random& random) {
+  const auto* signer_key = state.signer_key();
+  if (!state.request || !state.request_signer || !signer_key || !state.issuer())
+    return fail(Errc::not_found, "no request is under way");
+  const scep::RequestContext context{
+      .type = type_of(state, message),
+      .transaction_id = state.row.transaction_id,
+      .sender_nonce = scep::make_nonce(random),
+      .recipient = recipient_of(state),
+      .signer = *state.request_signer,
+      .cipher = scep::best_cipher(state.capabilities),
+      .digest = scep::best_digest(state.capabilities, digest_of(configuration.hash))};
+  const Bytes body = message == Message::poll
+                         ? scep::to_der(scep::IssuerAndSubject{state.issuer()->subject(),
+                                                               state.request->subject()})
+                         : to_bytes(state.request->der());
+  UMBRA_TRY(auto sealed, scep::request(body, context, *signer_key, random));
+
+  Exchange out{.call = {},
+               .expected = {.transaction_id = context.transaction_id,
+                            .sender_nonce = context.sender_nonce,
+                            .signers = active_signers(state),
+                            .recipient = context.signer}};
+  // A shadow request may be answered by either CA.
+  if (state.kind() == RequestKind::shadow) out.expected.signers.push_back(*state.rollover_ca);
+  if (state.capabilities.post_pki_operation || state.capabilities.scep_standard) {
+    out.call = {.method = "POST",
+                .url = scep::operation_url(url, scep::Operation::pki_operation),
+                .content_type = std::string(scep::type_pki_message),
+                .body = std::move(sealed)};
+  } else {
+    out.call.url = scep::pki_operation_get_url(url, sealed);
+  }
+  return out;
+}
+
+Result<scep::CertRep> open_answer(const State& state, ByteView body,
+                                  const scep::ReplyExpectation& expected,
+                                  const config::Trustpoint& configuration) {
+  const auto* key = state.signer_key();
+  if (!key) return fail(Errc::not_found, "no request is under way");
+  return scep::open_cert_rep(body, expected, *key, legacy_of(configuration));
+}
+
+Result<x509::Certificate> choose_granted(const State& state,
+                                         const std::vector<x509::Certificate>& received, Time now) {
+  if (!state.request || !state.issuer()) return fail(Errc::not_found, "no request is under way");
+  for (const auto& certificate : received) {
+    if (!(certificate.public_key() == state.request->public_key())) continue;
+    if (!(certificate.issuer() == state.issuer()->subject()) ||
+        !certificate.verify_signed_by(state.issuer()->public_key()))
+      continue;
+    UMBRA_CHECK(check_validity(state, certificate, now));
+    return certificate;
+  }
+  return fail(Errc::crypto, "no certificate received is for our key and signed by the CA");
+}
+
+Result<Offer> choose_ca(const std::vector<x509::Certificate>& received) {
+  std::optional<x509::Certificate> ca;
+  for (const auto& candidate : received) {
+    // A root of old has no extensions to say so with.
+    const bool lone_root = received.size() == 1 && candidate.extensions().empty();
+    if (!candidate.is_ca() && !lone_root) continue;
+    // With a whole chain, the CA is the one that issues to the RAs, or the lowest.
+    const bool issues_to_all = std::all_of(received.begin(), received.end(), [&](const auto& one) {
+      return one.is_ca() || one.verify_signed_by(candidate.public_key()).has_value();
+    });
+    const bool below = ca && !candidate.self_issued() && candidate.issuer() == ca->subject();
+    if (issues_to_all && (!ca || below)) ca = candidate;
+  }
+  if (!ca) return fail(Errc::malformed, "the answer to GetCACert holds no CA certificate");
+  Offer offer{.ca = *ca, .ras = {}};
+  for (const auto& certificate : received) {
+    if (!certificate.is_ca() && !(certificate == *ca)) offer.ras.push_back(certificate);
+  }
+  return offer;
+}
+
+bool has_fingerprint(const x509::Certificate& certificate, std::string_view hex) {
+  const auto wanted = from_hex(hex);
+  if (!wanted) return false;
+  for (const auto digest : {x509::Digest::md5, x509::Digest::sha1, x509::Digest::sha256}) {
+    if (equal(certificate.fingerprint(digest), *wanted)) return true;
+  }
+  return false;
+}
+
+Result<x509::Certificate> choose_next_ca(const State& state, ByteView body) {
+  if (!state.ca) return fail(Errc::not_found, "no CA is authenticated");
+  UMBRA_TRY(const auto received, scep::parse_next_ca_cert(body, active_signers(state)));
+  for (const auto& candidate : received) {
+    if (!may_sign_certificates(candidate) || candidate == *state.ca) continue;
+    if (candidate.self_issued() && !candidate.verify_signed_by(candidate.public_key())) continue;
+    if (candidate.not_before() < state.ca->not_after() - rollover_early_max) continue;
+    if (candidate.not_after() <= std::max(candidate.not_before(), state.ca->not_after())) continue;
+    return candidate;
+  }
+  return fail(Errc::conflict, "no certificate received can follow the active CA");
+}
+
+}  // namespace umbra::client
