@@ -152,11 +152,7 @@ class Assembler {
   void near_namesakes(const std::vector<Block>& blocks) {
     std::map<std::string, const Block*> seen;
     for (const Block& block : blocks) {
-      std::string folded = block.name;
-      for (char& c : folded) {
-        if (c >= 'A' && c <= 'Z') c = static_cast<char>(c + 32);
-      }
-      const auto [at, fresh] = seen.emplace(folded, &block);
+      const auto [at, fresh] = seen.emplace(lower(block.name), &block);
       if (!fresh) {
         fault(block,
               fmt::format("{} differs from {} in line {} only in the case of letters", block.name,

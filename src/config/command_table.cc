@@ -90,7 +90,9 @@ constexpr Command table[] = {
     {Mode::server, "serial-number", "serial-number NUMBER:word",
      "The last serial number used|Decimal, or hexadecimal behind 0x", "[counted by the database]"},
     {Mode::server, "database level", "database level {minimum|names|complete}",
-     "The server's files|What is written of each certificate|Nothing|Its name|All of it",
+     "The server's files|What is written of each certificate (Umbra keeps all of it in its "
+     "database, and "
+     "writes no such files yet)|Nothing|Its name|All of it",
      "database level minimum", &set::database_level},
     {Mode::server, "database archive",
      "database archive {pkcs12|pem} [password [0|7] PASSWORD:secret]",
@@ -228,7 +230,8 @@ constexpr Command table[] = {
      "[the FQDN alone]", &set::subject_name},
     {Mode::trustpoint, "revocation-check",
      "revocation-check {crl|none|ocsp} [{crl|none|ocsp} [{crl|none|ocsp}]]",
-     "How peers' certificates are checked, in this order|CRL|Not at all|OCSP|CRL|Not at "
+     "How peers' certificates are checked, in this order (Umbra itself checks no peers)|CRL|Not at "
+     "all|OCSP|CRL|Not at "
      "all|OCSP|CRL|Not at all|OCSP",
      "[crl]", &set::revocation_check},
     {Mode::trustpoint, "rsakeypair",

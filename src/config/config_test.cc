@@ -55,7 +55,8 @@ TEST(Config, TakesTheGuidesServerWordForWord) {
   EXPECT_EQ(server.modulus, 2048);
   EXPECT_EQ(server.hash, HashName::sha256);
   EXPECT_TRUE(server.shutdown);
-  EXPECT_THAT(not_effective(parsed), ElementsAre("database url ftp://10.1.1.1/DB/ROOTCA/"));
+  EXPECT_THAT(not_effective(parsed),
+              ElementsAre("database level complete", "database url ftp://10.1.1.1/DB/ROOTCA/"));
 }
 
 TEST(Config, TakesTheGuidesTrustpointWordForWord) {
@@ -183,6 +184,11 @@ TEST(Config, TakesUniqueAbbreviations) {
   EXPECT_EQ(server.grant, Grant::automatic);
   EXPECT_FALSE(server.shutdown);
   EXPECT_TRUE(parsed.configuration.http_server);
+}
+
+TEST(Config, TakesKeywordsInEitherCase) {
+  const Parsed parsed = good("Crypto PKI Server CA\n Grant Auto\n NO SHUTDOWN\nEND\n");
+  EXPECT_EQ(parsed.running_config, "!\ncrypto pki server CA\n grant auto\n no shutdown\n!\n");
 }
 
 TEST(Config, NoAndDefaultTakeASettingBack) {
@@ -423,6 +429,19 @@ TEST(Config, TheServersOwnTrustpointIsLetPass) {
       good("crypto pki server A\ncrypto pki trustpoint A\n revocation-check crl\n rsakeypair A\n");
   EXPECT_THAT(parsed.configuration.trustpoints, IsEmpty());
   EXPECT_THAT(not_effective(parsed), ElementsAre("crypto pki trustpoint A"));
+}
+
+TEST(Config, EndsWithManyBlocksFaultsAndLines) {
+  std::string text;
+  for (int i = 0; i < 20000; ++i)
+    text += "crypto pki server S" + std::to_string(i) + "\n grant auto\n";
+  EXPECT_EQ(parse(text).faults.size(), 1001U);  // a thousand, and that there are more
+  const std::string wrong(5000, 'x');
+  EXPECT_THAT(parse(wrong).faults.at(0).what, HasSubstr("5000 octets"));
+  std::string words = "hostname";
+  while (words.size() < 4000) words += " a";
+  EXPECT_EQ(parse(words).faults.size(), 1U);
+  EXPECT_EQ(parse(std::string((16U << 20U) + 1, '!')).faults.size(), 1U);
 }
 
 TEST(Chain, IsPrintedAsTheRouterPrintsIt) {

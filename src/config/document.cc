@@ -69,7 +69,7 @@ std::string render(const Match& match, bool on, Secrets secrets) {
 std::string hide_secrets(std::string_view line) {
   const auto announces = [](std::string_view token) {
     constexpr std::string_view word = "password";
-    const std::string mended = mend_look_alikes(token);
+    const std::string mended = lower(mend_look_alikes(token));
     return (mended.size() >= 4 && word.starts_with(mended)) || edit_distance(mended, word) <= 2;
   };
   std::string out;
@@ -86,7 +86,7 @@ std::string hide_secrets(std::string_view line) {
       continue;
     }
     hiding = hiding || challenge;  // `challenge P`, where `password` was forgotten
-    challenge = token.text == "challenge";
+    challenge = lower(token.text) == "challenge";
     const bool type = type_may_follow && (token.text == "0" || token.text == "7");
     type_may_follow = false;
     if (!hiding || type) {

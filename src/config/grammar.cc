@@ -227,6 +227,14 @@ std::string describe(const Word& word) {
   return word.text;
 }
 
+std::string lower(std::string_view text) {
+  std::string out(text);
+  for (char& c : out) {
+    if (c >= 'A' && c <= 'Z') c = static_cast<char>(c + 32);
+  }
+  return out;
+}
+
 std::vector<Token> tokenize(std::string_view line) {
   std::vector<Token> tokens;
   std::size_t i = 0;
@@ -350,6 +358,7 @@ Outcome Grammar::match(std::string_view line, std::span<const Token> tokens, boo
   std::size_t i = 0;
   while (i < tokens.size()) {
     const Token& token = tokens[i];
+    const std::string typed = lower(token.text);
     std::vector<Candidate> possible;
     for (const Thread& thread : threads) {
       for (const std::size_t index : thread.next()) possible.push_back({&thread, index});
@@ -363,8 +372,8 @@ Outcome Grammar::match(std::string_view line, std::span<const Token> tokens, boo
     for (const Candidate& candidate : possible) {
       const Word& word = candidate.word();
       if (word.kind == WordKind::keyword) {
-        if (word.text == token.text) chosen.push_back(candidate);
-        if (word.text.starts_with(token.text)) abbreviated.push_back(candidate);
+        if (word.text == typed) chosen.push_back(candidate);
+        if (word.text.starts_with(typed)) abbreviated.push_back(candidate);
       } else {
         const std::string_view text =
             word.takes_the_rest() ? line.substr(token.offset) : token.text;
@@ -439,10 +448,7 @@ Outcome Grammar::match(std::string_view line, std::span<const Token> tokens, boo
                     [](const Thread& t) { return !t.captures.back().word->takes_the_rest(); });
     }
     threads = std::move(moved);
-    if (rest_taken) {
-      i = tokens.size();
-      break;
-    }
+    if (rest_taken) break;
     ++i;
   }
 

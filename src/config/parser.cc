@@ -131,7 +131,7 @@ class Parser {
       return;
     }
     if (tokens.size() == 1) {
-      const std::string_view only = tokens.front().text;
+      const std::string only = lower(tokens.front().text);
       if (only == "end" || only == "exit" || only == "quit") {
         current_ = nullptr;
         return;
@@ -235,7 +235,8 @@ class Parser {
     }
     std::span<const Token> words(reading.tokens);
     if (words.empty()) return reading;
-    reading.no = words.front().text == "no" || words.front().text == "default";
+    const std::string head = lower(words.front().text);
+    reading.no = head == "no" || head == "default";
     if (reading.no) words = words.subspan(1);
     reading.outcome = grammar(reading.mode).match(line, words, reading.no);
     if (reading.outcome.verdict != Verdict::matched && reading.mode != Mode::global) {
@@ -413,7 +414,7 @@ class Parser {
   /// True if the line was part of the certificate.
   bool hexadecimal(std::string_view line, const std::vector<Token>& tokens) {
     if (tokens.empty()) return true;
-    if (tokens.size() == 1 && tokens.front().text == "quit") {
+    if (tokens.size() == 1 && lower(tokens.front().text) == "quit") {
       finish_certificate(line, false);
       return true;
     }

@@ -107,7 +107,7 @@ Refusal refuse_line(std::string_view line, std::size_t number, const Reading& re
         }
       }
     }
-    meant = nearest(tokens[outcome.token].text, words.keywords);
+    meant = nearest(lower(tokens[outcome.token].text), words.keywords);
     if (const std::string_view other = elsewhere(line, reading, current); !other.empty()) {
       hint += fmt::format("; {}", other);
     } else if (!meant.empty()) {

@@ -8,6 +8,8 @@ void database_level(Setting& s) {
   s.server().database_level = s.has("complete") ? DatabaseLevel::complete
                               : s.has("names")  ? DatabaseLevel::names
                                                 : DatabaseLevel::minimum;
+  // No files are written for single certificates: they are in the daemon's own database.
+  if (s.server().database_level != DatabaseLevel::minimum) s.not_effective();
 }
 
 void database_archive(Setting& s) {

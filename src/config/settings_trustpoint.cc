@@ -108,6 +108,8 @@ void revocation_check(Setting& s) {
   for (std::size_t i = 1; i < s.match().captures.size(); ++i) {
     s.trustpoint().revocation_check.push_back(s.match().captures[i].text);
   }
+  // Umbra checks no peers' certificates; other programs use what it enrols.
+  if (s.trustpoint().revocation_check.front() != "none") s.not_effective();
 }
 
 void rsakeypair(Setting& s) {

@@ -17,7 +17,8 @@ Result<std::string> decode_type7(std::string_view text) {
       !is_digit(text[1])) {
     return fail(Errc::malformed, "not a type 7 password");
   }
-  const auto salt = static_cast<std::size_t>((text[0] - '0') * 10 + (text[1] - '0'));
+  const auto salt =
+      static_cast<unsigned>(text[0] - '0') * 10U + static_cast<unsigned>(text[1] - '0');
   if (salt >= pad.size()) return fail(Errc::malformed, "not a type 7 password");
   auto octets = from_hex(text.substr(2));
   if (!octets || octets->size() * 2 + 2 != text.size()) {

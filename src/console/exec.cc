@@ -180,7 +180,7 @@ std::vector<client::Status> Exec::trustpoint_statuses() const {
   return all;
 }
 
-void Exec::execute(std::string_view line, ExecDone done) {
+void Exec::execute(std::string_view line, const ExecDone& done) {
   while (line.ends_with('\n') || line.ends_with('\r')) line.remove_suffix(1);
   const bool text = std::all_of(line.begin(), line.end(), [](char c) {
     return static_cast<unsigned char>(c) >= 0x20 && static_cast<unsigned char>(c) < 0x7F;

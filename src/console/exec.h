@@ -83,7 +83,7 @@ using ExecDone = std::function<void(ExecResult)>;
 class Exec {
  public:
   explicit Exec(ExecEnvironment environment) : environment_(std::move(environment)) {}
-  void execute(std::string_view line, ExecDone done);
+  void execute(std::string_view line, const ExecDone& done);
 
  private:
   void run(const config::Match& match, const ExecDone& done);

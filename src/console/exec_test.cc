@@ -24,14 +24,14 @@ class ExecTest : public ::testing::Test {
 
   ExecEnvironment environment() {
     ExecEnvironment e{clock_, lab::cet, "0.1.0", "hub", "!\nhostname hub\n!\n", {}, {}, {}};
-    const auto note = [this](std::string what) {
+    const auto note = [this](const std::string& what) {
       return [this, what](std::optional<std::uint64_t> id) -> Result<void> {
         done_.push_back(what + " " + (id ? std::to_string(*id) : "all"));
         if (id == 99) return fail(Errc::not_found, "there is no request 99");
         return {};
       };
     };
-    const auto simple = [this](std::string what) {
+    const auto simple = [this](const std::string& what) {
       return [this, what]() -> Result<void> {
         done_.push_back(what);
         return {};
@@ -46,14 +46,14 @@ class ExecTest : public ::testing::Test {
                          }});
     e.trustpoints.push_back(
         {"Root-CA", [] { return lab::spoke(); },
-         [this](std::function<void(Result<x509::Certificate>)> done) {
+         [this](const std::function<void(Result<x509::Certificate>)>& done) {
            if (unreachable_) {
              done(fail(Errc::unreachable, "connection refused"));
            } else {
              done(lab::certificate("guide/ca-01.hex"));
            }
          },
-         [this](const x509::Certificate& ca, std::function<void(Result<void>)> done) {
+         [this](const x509::Certificate& ca, const std::function<void(Result<void>)>& done) {
            done_.push_back("accept " + ca.serial().to_hex_octets());
            done({});
          },
