@@ -273,8 +273,8 @@ class Parser {
       begin_certificate(block, match, line);
       return;
     }
-    const bool value_off =
-        reading.no && (command.flags & Command::default_on) && reading.tokens.front().text == "no";
+    const bool value_off = reading.no && (command.flags & Command::default_on) &&
+                           lower(reading.tokens.front().text) == "no";
     if (reading.no && !value_off) {
       take_back(block, match);
       return;
