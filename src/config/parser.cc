@@ -76,7 +76,7 @@ class Parser {
   /// Whether the line may be read at all: length, UTF-8, control characters.
   bool readable(std::string_view line) {
     if (line.size() > line_max) {
-      fault(line.substr(0, 60), 0, fmt::format("a line of {} octets", line.size()),
+      fault(printable(line.substr(0, 60)), 0, fmt::format("a line of {} octets", line.size()),
             fmt::format("expected: at most {}", line_max));
       return false;
     }
@@ -208,11 +208,12 @@ class Parser {
   static std::string mended_word(std::string_view line, std::string_view mended, std::size_t at,
                                  const LookAlike& found) {
     if (found.ascii != " ") {
-      for (const Token& token : tokenize(line)) {
-        if (at < token.offset || at >= token.offset + token.text.size()) continue;
-        const std::string hidden = hide_secrets(line);
-        const bool secret = hidden.find(token.text) == std::string::npos;
-        if (!secret) return mend_look_alikes(token.text);
+      const std::string shown = hide_secrets(line);
+      const std::vector<Token> typed = tokenize(line);
+      const std::vector<Token> visible = tokenize(shown);
+      for (std::size_t i = 0; i < typed.size() && i < visible.size(); ++i) {
+        const bool here = at >= typed[i].offset && at < typed[i].offset + typed[i].text.size();
+        if (here && typed[i].text == visible[i].text) return mend_look_alikes(typed[i].text);
       }
     }
     const std::string hidden = hide_secrets(mended);
