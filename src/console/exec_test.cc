@@ -7,7 +7,7 @@
 #include <gtest/gtest.h>
 
 #include "console/exec_table.h"
-#include "console/test_lab.h"
+#include "console/lab_test.h"
 #include "golden.h"
 
 namespace umbra::console {

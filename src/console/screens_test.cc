@@ -4,7 +4,7 @@
 #include <gtest/gtest.h>
 
 #include "config/config.h"
-#include "console/test_lab.h"
+#include "console/lab_test.h"
 #include "golden.h"
 
 namespace umbra::console {

@@ -1,0 +1,300 @@
+#include "io/daemon.h"
+
+#include <fmt/format.h>
+#include <signal.h>
+
+#include <boost/asio/io_context.hpp>
+#include <boost/asio/post.hpp>
+#include <boost/asio/signal_set.hpp>
+#include <boost/asio/strand.hpp>
+#include <boost/asio/thread_pool.hpp>
+#include <cstdio>
+#include <thread>
+
+#include "client/trustpoint.h"
+#include "config/config.h"
+#include "console/exec.h"
+#include "io/clock.h"
+#include "io/driver.h"
+#include "io/exec_socket.h"
+#include "io/files.h"
+#include "io/http_client.h"
+#include "io/http_server.h"
+#include "io/log.h"
+#include "io/notify.h"
+#include "io/outlet.h"
+#include "io/random.h"
+#include "server/router.h"
+#include "store/store.h"
+
+namespace umbra::io {
+namespace {
+
+namespace asio = boost::asio;
+
+constexpr std::size_t config_octets_max = 16U << 20;
+
+void complain(const std::string& text) { fmt::print(stderr, "umbrad: {}\n", text); }
+
+Result<std::unique_ptr<Clock>> make_clock(const DaemonOptions& options, bool calendar_valid) {
+  if (options.time_lapse.empty())
+    return std::unique_ptr<Clock>(std::make_unique<SystemClock>(calendar_valid));
+  UMBRA_TRY(auto lapse, LapseClock::parse(options.time_lapse));
+  return std::unique_ptr<Clock>(std::make_unique<LapseClock>(lapse));
+}
+
+/// Everything one daemon is made of, in the order it is built; taken down in the reverse.
+class Daemon {
+ public:
+  Daemon(const DaemonOptions& options, config::Parsed parsed, std::unique_ptr<Clock> clock)
+      : options_(options),
+        parsed_(std::move(parsed)),
+        clock_(std::move(clock)),
+        log_(*clock_, parsed_.configuration.zone, options.debug),
+        outlet_(log_),
+        cores_(std::max(2U, std::thread::hardware_concurrency())),
+        workers_(cores_),
+        life_(cores_) {}
+
+  Result<void> open() {
+    const config::Configuration& configuration = parsed_.configuration;
+    UMBRA_CHECK(make_directory(options_.data_directory));
+    UMBRA_TRY(lock_, DirectoryLock::take(options_.data_directory));
+    for (const auto& line : parsed_.not_effective) {
+      log_.event({Severity::warning, "NOT_EFFECTIVE",
+                  fmt::format("line {}: \"{}\" is kept, and not acted on by this version",
+                              line.line, line.text),
+                  "UMBRA"});
+    }
+    UMBRA_TRY(const Passphrase secret,
+              passphrase(options_.data_directory, options_.passphrase_file, random_));
+    if (secret.made) {
+      log_.event({Severity::notice, "PASSPHRASE",
+                  fmt::format("made {}: it seals the keys in the database; keep a copy of it apart "
+                              "from the backup",
+                              secret.origin),
+                  "UMBRA"});
+    }
+    UMBRA_TRY(const std::string serial, board_serial(options_.data_directory, random_));
+    UMBRA_TRY(store_, store::open_sqlite(options_.data_directory + "/umbra.db"));
+    files_ = std::make_unique<DirectoryFiles>(options_.data_directory + "/archive");
+
+    for (const auto& server : configuration.servers) {
+      UMBRA_TRY(auto opened, server::CertificateServer::open(
+                                 server, configuration.http_server,
+                                 {*store_, *clock_, random_, log_, *files_, secret.text}));
+      servers_.push_back(std::move(opened));
+    }
+    for (const auto& trustpoint : configuration.trustpoints) {
+      auto strand =
+          std::make_shared<asio::strand<asio::thread_pool::executor_type>>(life_.get_executor());
+      UMBRA_TRY(auto opened,
+                client::Trustpoint::open(trustpoint, {.store = *store_,
+                                                      .clock = *clock_,
+                                                      .random = random_,
+                                                      .log = log_,
+                                                      .transport = transport_,
+                                                      .outlet = outlet_,
+                                                      .post =
+                                                          [strand](std::function<void()> task) {
+                                                            asio::post(*strand, std::move(task));
+                                                          },
+                                                      .changed = [this] { poke(); },
+                                                      .key_passphrase = secret.text,
+                                                      .fqdn = configuration.fqdn(),
+                                                      .board_serial = serial}));
+      trustpoints_.push_back(std::move(opened));
+    }
+    return {};
+  }
+
+  /// What is due from before the start is done before the first request is answered.
+  Result<void> start() {
+    for (auto& server : servers_) {
+      // What could not be done is logged, shown as the server's status, and tried again by the
+      // driver.
+      if (const auto done = server->run_due(); !done) {
+        log_.event({Severity::error, "CS_START",
+                    fmt::format("certificate server {}: {}", server->name(), done.error().detail)});
+      }
+    }
+    std::vector<server::CertificateServer*> all;
+    for (auto& server : servers_) all.push_back(server.get());
+    router_ = std::make_unique<server::Router>(all);
+    driver_ = std::make_shared<Driver>(loop_, life_, *clock_, all, trustpoints_);
+    UMBRA_CHECK(listen());
+    UMBRA_CHECK(open_console());
+    driver_->start();
+    log_.event({Severity::notice, "STARTED",
+                fmt::format("umbrad {} runs {} certificate server(s) and {} trustpoint(s)",
+                            options_.version, servers_.size(), trustpoints_.size()),
+                "UMBRA"});
+    notify("READY=1");
+    return {};
+  }
+
+  void run() {
+    asio::signal_set signals(loop_, SIGTERM, SIGINT);
+    signals.async_wait([this](boost::system::error_code, int) { loop_.stop(); });
+    asio::signal_set reload(loop_, SIGHUP);
+    wait_for_reload(reload);
+    loop_.run();
+  }
+
+  void stop() {
+    notify("STOPPING=1");
+    log_.event({Severity::notice, "STOPPING", "umbrad is stopping", "UMBRA"});
+    if (http_) http_->stop();
+    if (driver_) driver_->stop();
+    transport_.stop();
+    workers_.join();
+    life_.join();
+    for (auto& server : servers_) {
+      if (const auto closed = server->close(); !closed) {
+        log_.event({Severity::warning, "CS_CLOSE", closed.error().detail});
+      }
+    }
+    // Whatever was queued for the store is on the disk, and its callbacks have run, before their
+    // owners go.
+    if (store_) static_cast<void>(store_->commit(store::Batch{}));
+    console_.reset();
+    http_.reset();
+    driver_.reset();
+    trustpoints_.clear();
+    servers_.clear();
+    store_.reset();
+  }
+
+ private:
+  void poke() {
+    if (driver_) driver_->poke();
+  }
+
+  Result<void> listen() {
+    const config::Configuration& configuration = parsed_.configuration;
+    if (!configuration.http_server || servers_.empty()) return {};
+    UMBRA_TRY(http_, HttpServer::listen(loop_, workers_, configuration.http_address,
+                                        configuration.http_port, {},
+                                        [this](const HttpRequest& request, HttpDone done) {
+                                          // A queued request adds a deadline (ER EXPIRE), but one
+                                          // that lies far enough ahead for the driver's next look.
+                                          router_->handle(request, std::move(done));
+                                        }));
+    log_.event({Severity::notice, "LISTEN",
+                fmt::format("HTTP on {} port {}",
+                            configuration.http_address.empty() ? "all addresses"
+                                                               : configuration.http_address,
+                            http_->port()),
+                "UMBRA"});
+    return {};
+  }
+
+  Result<void> open_console() {
+    const config::Configuration& configuration = parsed_.configuration;
+    console::ExecEnvironment environment{.clock = *clock_,
+                                         .zone = configuration.zone,
+                                         .version = options_.version,
+                                         .hostname = configuration.hostname,
+                                         .running_config = parsed_.running_config,
+                                         .servers = {},
+                                         .trustpoints = {},
+                                         .load = {}};
+    for (auto& server : servers_) environment.servers.push_back(console::control(*server));
+    for (auto& trustpoint : trustpoints_)
+      environment.trustpoints.push_back(console::control(trustpoint));
+    exec_ = std::make_unique<console::Exec>(std::move(environment));
+    auto strand =
+        std::make_shared<asio::strand<asio::thread_pool::executor_type>>(life_.get_executor());
+    const std::string path = options_.socket_path.empty() ? options_.data_directory + "/umbra.sock"
+                                                          : options_.socket_path;
+    UMBRA_TRY(
+        console_,
+        ExecSocket::listen(
+            loop_, path, [this, strand](std::string line, std::function<void(ExecReply)> done) {
+              asio::post(*strand, [this, line = std::move(line), done = std::move(done)] {
+                exec_->execute(line, [this, done](console::ExecResult result) {
+                  done({result.ok, std::move(result.output)});
+                  poke();
+                });
+              });
+            }));
+    return {};
+  }
+
+  void wait_for_reload(asio::signal_set& signals) {
+    signals.async_wait([this, &signals](boost::system::error_code error, int) {
+      if (error) return;
+      log_.event(
+          {Severity::warning, "RELOAD",
+           "SIGHUP: the configuration is read at the start; restart umbrad to apply a changed file",
+           "UMBRA"});
+      wait_for_reload(signals);
+    });
+  }
+
+  const DaemonOptions& options_;
+  config::Parsed parsed_;
+  std::unique_ptr<Clock> clock_;
+  StderrLog log_;
+  OsRandom random_;
+  PemOutlet outlet_;
+  std::unique_ptr<DirectoryLock> lock_;
+  std::unique_ptr<store::Store> store_;
+  std::unique_ptr<DirectoryFiles> files_;
+  unsigned cores_;
+  asio::io_context loop_{1};
+  asio::thread_pool workers_;
+  asio::thread_pool life_;
+  CurlTransport transport_;
+  std::vector<std::unique_ptr<server::CertificateServer>> servers_;
+  std::vector<std::shared_ptr<client::Trustpoint>> trustpoints_;
+  std::unique_ptr<server::Router> router_;
+  std::shared_ptr<Driver> driver_;
+  std::unique_ptr<HttpServer> http_;
+  std::unique_ptr<console::Exec> exec_;
+  std::unique_ptr<ExecSocket> console_;
+};
+
+}  // namespace
+
+DaemonExit run_daemon(const DaemonOptions& options) {
+  // A peer that goes away is an error code, and finished children are nobody's business.
+  ::signal(SIGPIPE, SIG_IGN);
+  ::signal(SIGCHLD, SIG_IGN);
+  const auto text = read_file(options.config_path, config_octets_max);
+  if (!text) {
+    complain(text.error().detail);
+    return DaemonExit::bad_configuration;
+  }
+  config::Parsed parsed = config::parse(as_text(*text));
+  for (const auto& fault : parsed.faults)
+    fmt::print(stderr, "{}\n", config::to_string(fault, options.config_path));
+  if (!parsed.faults.empty()) {
+    complain(
+        fmt::format("{} fault(s) in {}; not started", parsed.faults.size(), options.config_path));
+    return DaemonExit::bad_configuration;
+  }
+  if (options.check) {
+    for (const auto& line : parsed.not_effective)
+      fmt::print("{}:{}: \"{}\" is kept, and not acted on by this version\n", options.config_path,
+                 line.line, line.text);
+    fmt::print("{}: {} certificate server(s), {} trustpoint(s), no faults\n", options.config_path,
+               parsed.configuration.servers.size(), parsed.configuration.trustpoints.size());
+    return DaemonExit::stopped;
+  }
+  auto clock = make_clock(options, parsed.configuration.calendar_valid);
+  if (!clock) {
+    complain("--time-lapse: " + clock.error().detail);
+    return DaemonExit::bad_configuration;
+  }
+  Daemon daemon(options, std::move(parsed), *std::move(clock));
+  auto started = daemon.open();
+  if (started) started = daemon.start();
+  if (started) daemon.run();
+  daemon.stop();
+  if (started) return DaemonExit::stopped;
+  complain(started.error().detail);
+  return DaemonExit::failed;
+}
+
+}  // namespace umbra::io

@@ -1,0 +1,35 @@
+#pragma once
+
+#include <memory>
+#include <vector>
+
+#include "base/time.h"
+#include "client/trustpoint.h"
+#include "server/certificate_server.h"
+
+namespace boost::asio {
+class io_context;
+class thread_pool;
+}  // namespace boost::asio
+
+namespace umbra::io {
+
+/// Arms the soonest deadline of all servers and trustpoints and runs what is due. Waits at most a
+/// minute of real time, so that a clock that was stepped, or became authoritative, is noticed.
+class Driver : public std::enable_shared_from_this<Driver> {
+ public:
+  Driver(boost::asio::io_context& loop, boost::asio::thread_pool& life, const Clock& clock,
+         std::vector<server::CertificateServer*> servers,
+         std::vector<std::shared_ptr<client::Trustpoint>> trustpoints);
+  ~Driver();
+  void start();
+  /// Somebody's deadlines may have changed. Thread-safe.
+  void poke();
+  void stop();
+
+ private:
+  struct Impl;
+  std::shared_ptr<Impl> impl_;
+};
+
+}  // namespace umbra::io

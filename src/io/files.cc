@@ -1,0 +1,184 @@
+#include "io/files.h"
+
+#include <fcntl.h>
+#include <fmt/format.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <cstdlib>
+#include <cstring>
+#include <filesystem>
+
+namespace umbra::io {
+namespace {
+
+constexpr std::size_t secret_file_max = 4096;
+
+tl::unexpected<Error> os_error(const std::string& what, const std::string& path) {
+  return fail(Errc::storage, fmt::format("cannot {} {}: {}", what, path, std::strerror(errno)));
+}
+
+class File {
+ public:
+  File(const std::string& path, int flags, unsigned mode = 0)
+      : file_(::open(path.c_str(), flags | O_CLOEXEC, mode)) {}
+  ~File() {
+    if (file_ >= 0) ::close(file_);
+  }
+  File(const File&) = delete;
+  File& operator=(const File&) = delete;
+  [[nodiscard]] int get() const { return file_; }
+  [[nodiscard]] int release() {
+    const int file = file_;
+    file_ = -1;
+    return file;
+  }
+
+ private:
+  int file_;
+};
+
+Result<void> write_all(int file, ByteView content, const std::string& path) {
+  while (!content.empty()) {
+    const ssize_t written = ::write(file, content.data(), content.size());
+    if (written < 0 && errno == EINTR) continue;
+    if (written < 0) return os_error("write", path);
+    content = content.subspan(static_cast<std::size_t>(written));
+  }
+  if (::fsync(file) != 0) return os_error("sync", path);
+  return {};
+}
+
+std::string first_line(const Bytes& content) {
+  const std::string_view text = as_text(content);
+  return std::string(text.substr(0, text.find_first_of("\r\n")));
+}
+
+}  // namespace
+
+Result<Bytes> read_file(const std::string& path, std::size_t size_max) {
+  const File file(path, O_RDONLY);
+  if (file.get() < 0) return os_error("open", path);
+  Bytes content;
+  Bytes chunk(65536);
+  for (;;) {
+    const ssize_t got = ::read(file.get(), chunk.data(), chunk.size());
+    if (got < 0 && errno == EINTR) continue;
+    if (got < 0) return os_error("read", path);
+    if (got == 0) return content;
+    content.insert(content.end(), chunk.begin(), chunk.begin() + got);
+    if (content.size() > size_max)
+      return fail(Errc::malformed, fmt::format("{} is larger than {} octets", path, size_max));
+  }
+}
+
+Result<void> sync_directory(const std::string& path) {
+  const File directory(path, O_RDONLY | O_DIRECTORY);
+  if (directory.get() < 0 || ::fsync(directory.get()) != 0) return os_error("sync", path);
+  return {};
+}
+
+Result<void> write_file(const std::string& path, ByteView content, unsigned mode) {
+  const std::string temporary = path + ".new";
+  {
+    ::unlink(temporary.c_str());
+    const File file(temporary, O_WRONLY | O_CREAT | O_EXCL, mode);
+    if (file.get() < 0) return os_error("create", temporary);
+    if (const auto written = write_all(file.get(), content, temporary); !written) {
+      ::unlink(temporary.c_str());
+      return written;
+    }
+  }
+  if (::rename(temporary.c_str(), path.c_str()) != 0) return os_error("replace", path);
+  const std::string parent = std::filesystem::path(path).parent_path().string();
+  return sync_directory(parent.empty() ? "." : parent);
+}
+
+Result<void> make_directory(const std::string& path) {
+  std::error_code error;
+  std::filesystem::path built;
+  for (const auto& part : std::filesystem::path(path)) {
+    built /= part;
+    if (built.empty() || std::filesystem::is_directory(built, error)) continue;
+    if (::mkdir(built.c_str(), 0700) != 0 && errno != EEXIST)
+      return os_error("make directory", built.string());
+  }
+  return {};
+}
+
+Result<std::unique_ptr<DirectoryLock>> DirectoryLock::take(const std::string& directory) {
+  const std::string path = directory + "/lock";
+  File file(path, O_RDWR | O_CREAT, 0600);
+  if (file.get() < 0) return os_error("open", path);
+  if (::flock(file.get(), LOCK_EX | LOCK_NB) != 0) {
+    char holder[32] = {};
+    const ssize_t got = ::pread(file.get(), holder, sizeof holder - 1, 0);
+    const std::string pid =
+        got > 0 ? std::string(holder, static_cast<std::size_t>(got)) : "unknown";
+    return fail(Errc::conflict,
+                fmt::format("{} is in use by another umbrad (process {}); stop that one, or give "
+                            "this one a --data directory of its own",
+                            directory, pid.substr(0, pid.find('\n'))));
+  }
+  const std::string pid = std::to_string(::getpid()) + "\n";
+  if (::ftruncate(file.get(), 0) != 0 || ::pwrite(file.get(), pid.data(), pid.size(), 0) < 0)
+    return os_error("write", path);
+  return std::unique_ptr<DirectoryLock>(new DirectoryLock(file.release()));
+}
+
+DirectoryLock::~DirectoryLock() { ::close(file_); }
+
+Result<Passphrase> passphrase(const std::string& directory, const std::string& file,
+                              Random& random) {
+  std::string path = file;
+  if (path.empty()) {
+    const char* const credentials = std::getenv("CREDENTIALS_DIRECTORY");
+    if (credentials != nullptr) {
+      const std::string credential = std::string(credentials) + "/umbra-passphrase";
+      if (::access(credential.c_str(), F_OK) == 0) path = credential;
+    }
+  }
+  Passphrase out;
+  if (path.empty()) {
+    path = directory + "/passphrase";
+    if (::access(path.c_str(), F_OK) != 0) {
+      Bytes octets(32);
+      random.fill(octets);
+      const std::string text = to_base64(octets) + "\n";
+      UMBRA_CHECK(write_file(path, as_bytes(text)));
+      out.made = true;
+    }
+  }
+  out.origin = path;
+  UMBRA_TRY(const Bytes content, read_file(path, secret_file_max));
+  out.text = first_line(content);
+  if (out.text.empty())
+    return fail(Errc::malformed,
+                path + " is empty; its first line is the passphrase that seals the keys");
+  return out;
+}
+
+Result<std::string> board_serial(const std::string& directory, Random& random) {
+  const std::string path = directory + "/board-serial";
+  if (::access(path.c_str(), F_OK) != 0) {
+    Bytes octets(8);
+    random.fill(octets);
+    std::uint64_t number = 0;
+    for (const std::uint8_t octet : octets) number = number << 8 | octet;
+    const std::string text = fmt::format("{:08}\n", 10000000 + number % 90000000);
+    UMBRA_CHECK(write_file(path, as_bytes(text)));
+  }
+  UMBRA_TRY(const Bytes content, read_file(path, secret_file_max));
+  return first_line(content);
+}
+
+Result<std::string> DirectoryFiles::write(const std::string& name, ByteView content) {
+  UMBRA_CHECK(make_directory(directory_));
+  const std::string path = directory_ + "/" + name;
+  UMBRA_CHECK(write_file(path, content));
+  return path;
+}
+
+}  // namespace umbra::io

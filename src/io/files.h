@@ -1,0 +1,62 @@
+#pragma once
+
+#include <memory>
+#include <string>
+
+#include "base/bytes.h"
+#include "base/random.h"
+#include "server/certificate_server.h"
+
+namespace umbra::io {
+
+/// The whole file. Errors: storage, with path and reason; malformed if over `size_max`.
+[[nodiscard]] Result<Bytes> read_file(const std::string& path, std::size_t size_max);
+/// A reader sees the old content or the new one, never a part; on the disk when it returns. Errors:
+/// storage.
+[[nodiscard]] Result<void> write_file(const std::string& path, ByteView content,
+                                      unsigned mode = 0600);
+/// Makes the directory and its parents, mode 0700, if missing. Errors: storage.
+[[nodiscard]] Result<void> make_directory(const std::string& path);
+/// fsync(2) of a directory: what was renamed into it stays. Errors: storage.
+[[nodiscard]] Result<void> sync_directory(const std::string& path);
+
+/// Two daemons on one data directory would issue the same serials: the second is refused. Released
+/// with the process, however it ends.
+class DirectoryLock {
+ public:
+  /// Errors: conflict, naming the process that has it; storage.
+  [[nodiscard]] static Result<std::unique_ptr<DirectoryLock>> take(const std::string& directory);
+  ~DirectoryLock();
+  DirectoryLock(const DirectoryLock&) = delete;
+  DirectoryLock& operator=(const DirectoryLock&) = delete;
+
+ private:
+  explicit DirectoryLock(int file) : file_(file) {}
+  int file_;
+};
+
+/// What seals the keys in the store: the file given; else systemd's credential `umbra-passphrase`;
+/// else DIRECTORY/passphrase, made of 32 random octets at the first start. `origin` tells which,
+/// for the log.
+struct Passphrase {
+  std::string text;
+  std::string origin;
+  bool made = false;
+};
+[[nodiscard]] Result<Passphrase> passphrase(const std::string& directory, const std::string& file,
+                                            Random& random);
+
+/// What `serial-number` puts into a subject: eight digits, made once per data directory.
+[[nodiscard]] Result<std::string> board_serial(const std::string& directory, Random& random);
+
+/// Archives of a certificate server: files of mode 0600 in one directory.
+class DirectoryFiles final : public server::FileSink {
+ public:
+  explicit DirectoryFiles(std::string directory) : directory_(std::move(directory)) {}
+  [[nodiscard]] Result<std::string> write(const std::string& name, ByteView content) override;
+
+ private:
+  std::string directory_;
+};
+
+}  // namespace umbra::io

@@ -1,0 +1,161 @@
+#include "io/http_client.h"
+
+#include <curl/curl.h>
+#include <fmt/format.h>
+
+#include <mutex>
+#include <thread>
+#include <unordered_map>
+#include <vector>
+
+namespace umbra::io {
+namespace {
+
+constexpr std::size_t reply_octets_max = 1U << 20;
+constexpr long connect_seconds = 10;
+constexpr long total_seconds = 60;
+
+struct Exchange {
+  HttpCall call;
+  HttpAnswered answered;
+  Bytes body;
+  bool too_large = false;
+  curl_slist* headers = nullptr;
+};
+
+std::size_t take(char* data, std::size_t, std::size_t size, void* user) {
+  auto& exchange = *static_cast<Exchange*>(user);
+  if (exchange.body.size() + size > reply_octets_max) {
+    exchange.too_large = true;
+    return 0;
+  }
+  exchange.body.insert(exchange.body.end(), data, data + size);
+  return size;
+}
+
+}  // namespace
+
+class CurlTransport::Loop {
+ public:
+  Loop() : multi_(curl_multi_init()), thread_([this] { run(); }) {}
+  ~Loop() {
+    stop();
+    curl_multi_cleanup(multi_);
+  }
+
+  void send(HttpCall call, HttpAnswered answered) {
+    auto exchange = std::make_unique<Exchange>();
+    exchange->call = std::move(call);
+    exchange->answered = std::move(answered);
+    {
+      const std::lock_guard lock(mutex_);
+      if (!stopping_) {
+        waiting_.push_back(std::move(exchange));
+        curl_multi_wakeup(multi_);
+        return;
+      }
+    }
+    exchange->answered(fail(Errc::unreachable, "the process is stopping"));
+  }
+
+  void stop() {
+    {
+      const std::lock_guard lock(mutex_);
+      stopping_ = true;
+      curl_multi_wakeup(multi_);
+    }
+    if (thread_.joinable()) thread_.join();
+  }
+
+ private:
+  void run() {
+    for (;;) {
+      std::vector<std::unique_ptr<Exchange>> fresh;
+      {
+        const std::lock_guard lock(mutex_);
+        if (stopping_) break;
+        fresh.swap(waiting_);
+      }
+      for (auto& exchange : fresh) begin(std::move(exchange));
+      int running = 0;
+      curl_multi_perform(multi_, &running);
+      int left = 0;
+      while (const CURLMsg* message = curl_multi_info_read(multi_, &left)) {
+        if (message->msg == CURLMSG_DONE) finish(message->easy_handle, message->data.result);
+      }
+      curl_multi_poll(multi_, nullptr, 0, 1000, nullptr);
+    }
+    while (!running_.empty()) finish(running_.begin()->first, CURLE_ABORTED_BY_CALLBACK);
+    for (auto& exchange : waiting_)
+      exchange->answered(fail(Errc::unreachable, "the process is stopping"));
+    waiting_.clear();
+  }
+
+  void begin(std::unique_ptr<Exchange> exchange) {
+    CURL* const easy = curl_easy_init();
+    Exchange& e = *exchange;
+    curl_easy_setopt(easy, CURLOPT_URL, e.call.url.c_str());
+    curl_easy_setopt(easy, CURLOPT_PROTOCOLS_STR, "http,https");
+    curl_easy_setopt(easy, CURLOPT_PROXY, "");
+    curl_easy_setopt(easy, CURLOPT_FOLLOWLOCATION, 0L);
+    curl_easy_setopt(easy, CURLOPT_NOSIGNAL, 1L);
+    curl_easy_setopt(easy, CURLOPT_CONNECTTIMEOUT, connect_seconds);
+    curl_easy_setopt(easy, CURLOPT_TIMEOUT, total_seconds);
+    curl_easy_setopt(easy, CURLOPT_USERAGENT, "umbra");
+    curl_easy_setopt(easy, CURLOPT_WRITEFUNCTION, &take);
+    curl_easy_setopt(easy, CURLOPT_WRITEDATA, &e);
+    if (e.call.method == "POST") {
+      curl_easy_setopt(easy, CURLOPT_POST, 1L);
+      curl_easy_setopt(easy, CURLOPT_POSTFIELDS, reinterpret_cast<const char*>(e.call.body.data()));
+      curl_easy_setopt(easy, CURLOPT_POSTFIELDSIZE_LARGE,
+                       static_cast<curl_off_t>(e.call.body.size()));
+      e.headers = curl_slist_append(e.headers,
+                                    fmt::format("Content-Type: {}", e.call.content_type).c_str());
+      e.headers = curl_slist_append(e.headers, "Expect:");
+      curl_easy_setopt(easy, CURLOPT_HTTPHEADER, e.headers);
+    }
+    running_.emplace(easy, std::move(exchange));
+    curl_multi_add_handle(multi_, easy);
+  }
+
+  void finish(CURL* easy, CURLcode result) {
+    const auto found = running_.find(easy);
+    const std::unique_ptr<Exchange> exchange = std::move(found->second);
+    running_.erase(found);
+    long status = 0;
+    char* type = nullptr;
+    curl_easy_getinfo(easy, CURLINFO_RESPONSE_CODE, &status);
+    curl_easy_getinfo(easy, CURLINFO_CONTENT_TYPE, &type);
+    HttpReply reply{static_cast<unsigned>(status), type != nullptr ? type : "",
+                    std::move(exchange->body)};
+    curl_multi_remove_handle(multi_, easy);
+    curl_easy_cleanup(easy);
+    curl_slist_free_all(exchange->headers);
+    if (result == CURLE_OK) return exchange->answered(std::move(reply));
+    exchange->answered(
+        fail(Errc::unreachable,
+             fmt::format("{}: {}", exchange->call.url.substr(0, exchange->call.url.find('?')),
+                         exchange->too_large ? "the reply is larger than 1 MiB"
+                                             : curl_easy_strerror(result))));
+  }
+
+  CURLM* multi_;
+  std::mutex mutex_;
+  std::vector<std::unique_ptr<Exchange>> waiting_;
+  bool stopping_ = false;
+  std::unordered_map<CURL*, std::unique_ptr<Exchange>> running_;  ///< the thread's own
+  std::thread thread_;
+};
+
+CurlTransport::CurlTransport() {
+  static const CURLcode once = curl_global_init(CURL_GLOBAL_DEFAULT);
+  static_cast<void>(once);
+  loop_ = std::make_unique<Loop>();
+}
+CurlTransport::~CurlTransport() = default;
+void CurlTransport::send(HttpCall call, HttpAnswered answered) {
+  loop_->send(std::move(call), std::move(answered));
+}
+void CurlTransport::stop() { loop_->stop(); }
+
+}  // namespace umbra::io

@@ -1,0 +1,96 @@
+#include "io/outlet.h"
+
+#include <fmt/format.h>
+#include <signal.h>
+#include <spawn.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <cstring>
+#include <filesystem>
+
+#include "io/files.h"
+
+namespace umbra::io {
+namespace {
+
+namespace fs = std::filesystem;
+
+Result<void> point(const fs::path& link, const std::string& target) {
+  const fs::path temporary = link.string() + ".new";
+  std::error_code error;
+  fs::remove(temporary, error);
+  fs::create_symlink(target, temporary, error);
+  if (!error) fs::rename(temporary, link, error);
+  if (error)
+    return fail(Errc::storage,
+                fmt::format("cannot point {} at {}: {}", link.string(), target, error.message()));
+  return {};
+}
+
+}  // namespace
+
+Result<void> PemOutlet::publish(const std::string& directory, const client::PemSet& set) {
+  UMBRA_CHECK(make_directory(directory));
+  const fs::path root(directory);
+  std::error_code error;
+  const std::string old = fs::read_symlink(root / "..data", error).string();
+  const std::string next = old == "..set-1" ? "..set-2" : "..set-1";
+  fs::remove_all(root / next, error);
+  UMBRA_CHECK(make_directory((root / next).string()));
+  const std::pair<const char*, const std::string&> files[] = {
+      {"ca.pem", set.ca}, {"cert.pem", set.cert}, {"chain.pem", set.chain}, {"key.pem", set.key}};
+  for (const auto& [name, content] : files) {
+    UMBRA_CHECK(write_file((root / next / name).string(), as_bytes(content),
+                           std::string_view(name) == "key.pem" ? 0600 : 0644));
+  }
+  UMBRA_CHECK(point(root / "..data", next));
+  for (const auto& [name, content] : files) {
+    const std::string wanted = std::string("..data/") + name;
+    if (fs::read_symlink(root / name, error) != wanted) UMBRA_CHECK(point(root / name, wanted));
+  }
+  UMBRA_CHECK(sync_directory(directory));
+  fs::permissions(root,
+                  fs::perms::owner_all | fs::perms::group_read | fs::perms::group_exec |
+                      fs::perms::others_read | fs::perms::others_exec,
+                  error);
+  if (!old.empty() && old != next) fs::remove_all(root / old, error);
+  return {};
+}
+
+void PemOutlet::run(const std::string& command, const std::string& trustpoint) {
+  std::vector<std::string> environment = {"UMBRA_TRUSTPOINT=" + trustpoint};
+  for (char** variable = ::environ; *variable != nullptr; ++variable)
+    environment.emplace_back(*variable);
+  std::vector<char*> pointers;
+  for (auto& variable : environment) pointers.push_back(variable.data());
+  pointers.push_back(nullptr);
+  std::string shell = "/bin/sh";
+  std::string flag = "-c";
+  std::string text = command;
+  char* const arguments[] = {shell.data(), flag.data(), text.data(), nullptr};
+  posix_spawnattr_t attributes;
+  posix_spawnattr_init(&attributes);
+  // The daemon ignores SIGCHLD, so that the kernel reaps these children; the command itself starts
+  // with a clean slate.
+  sigset_t usual;
+  sigemptyset(&usual);
+  sigaddset(&usual, SIGCHLD);
+  sigaddset(&usual, SIGPIPE);
+  posix_spawnattr_setsigdefault(&attributes, &usual);
+  sigset_t none;
+  sigemptyset(&none);
+  posix_spawnattr_setsigmask(&attributes, &none);
+  posix_spawnattr_setflags(&attributes, POSIX_SPAWN_SETSIGDEF | POSIX_SPAWN_SETSIGMASK);
+  pid_t child = 0;
+  const int failed =
+      ::posix_spawn(&child, shell.c_str(), nullptr, &attributes, arguments, pointers.data());
+  posix_spawnattr_destroy(&attributes);
+  if (failed != 0) {
+    log_.event({Severity::error, "ON_CHANGE",
+                fmt::format("the command of trustpoint {} could not be started: {}", trustpoint,
+                            std::strerror(failed))});
+  }
+}
+
+}  // namespace umbra::io
