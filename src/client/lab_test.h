@@ -1,0 +1,345 @@
+#pragma once
+
+#include <gtest/gtest.h>
+#include <unistd.h>
+
+#include <atomic>
+#include <deque>
+#include <filesystem>
+#include <future>
+#include <map>
+#include <mutex>
+
+#include "client/trustpoint.h"
+#include "scep/ca_messages.h"
+#include "server/certificate_server.h"
+
+/// One spoke and one certificate server, both the production code with a real database each, on a
+/// clock that is moved by hand and a network that is a function call.
+namespace umbra::client {
+
+inline const Time zero = *from_rfc3339("2015-10-09T12:14:16Z");
+inline Time day(int n) { return zero + Days{n}; }
+
+class LabClock final : public Clock {
+ public:
+  [[nodiscard]] Instant now() const override { return Instant{std::chrono::milliseconds{ms}}; }
+  [[nodiscard]] bool authoritative() const override { return good; }
+  [[nodiscard]] std::string source() const override { return "NTP"; }
+  [[nodiscard]] std::chrono::nanoseconds real_time_until(Instant) const override { return {}; }
+  void set(Time at) { ms = Instant{at}.time_since_epoch().count(); }
+  std::atomic<Instant::rep> ms = Instant{zero}.time_since_epoch().count();
+  std::atomic<bool> good = true;
+};
+
+class LabRandom final : public Random {
+ public:
+  void fill(std::span<std::uint8_t> out) override { x509::random_octets(out); }
+};
+
+class LabLog final : public Log {
+ public:
+  void event(const LogEvent& event) override { keep(to_string(event)); }
+  void debug(std::string_view category, std::string_view text) override {
+    keep(std::string(category) + ": " + std::string(text));
+  }
+  [[nodiscard]] std::size_t count(const std::string& text) {
+    const std::lock_guard lock(mutex_);
+    return static_cast<std::size_t>(
+        std::count_if(lines_.begin(), lines_.end(),
+                      [&](const auto& line) { return line.find(text) != std::string::npos; }));
+  }
+
+ private:
+  void keep(std::string line) {
+    const std::lock_guard lock(mutex_);
+    lines_.push_back(std::move(line));
+  }
+  std::mutex mutex_;
+  std::vector<std::string> lines_;
+};
+
+class LabFiles final : public server::FileSink {
+ public:
+  Result<std::string> write(const std::string& name, ByteView) override { return name; }
+};
+
+class LabOutlet final : public Outlet {
+ public:
+  Result<void> publish(const std::string& directory, const PemSet& set) override {
+    published[directory] = set;
+    return {};
+  }
+  void run(const std::string& command, const std::string&) override { commands.push_back(command); }
+  std::map<std::string, PemSet> published;
+  std::vector<std::string> commands;
+};
+
+/// A trustpoint's store that can be made to refuse, and that counts its commits.
+class LabStore final : public store::Store {
+ public:
+  explicit LabStore(const std::string& path) : real_(*store::open_sqlite(path)) {}
+  using store::Store::commit;
+  void commit(store::Batch batch, store::Committed done) override {
+    if (refuse) return done(fail(Errc::storage, "disk full"));
+    real_->commit(std::move(batch), [this, done](const Result<void>& stored) {
+      ++commits;
+      done(stored);
+    });
+  }
+  Result<std::optional<store::ServerRow>> server(const std::string& s) override {
+    return real_->server(s);
+  }
+  Result<std::vector<store::CaGeneration>> generations(const std::string& s) override {
+    return real_->generations(s);
+  }
+  Result<std::optional<store::IssuedCertificate>> certificate(const std::string& s,
+                                                              const x509::Serial& n) override {
+    return real_->certificate(s, n);
+  }
+  Result<std::optional<store::IssuedCertificate>> certificate_of(const std::string& s,
+                                                                 const std::string& t,
+                                                                 ByteView d) override {
+    return real_->certificate_of(s, t, d);
+  }
+  Result<std::vector<store::IssuedCertificate>> certificates(const std::string& s,
+                                                             const x509::Serial& after,
+                                                             std::size_t limit) override {
+    return real_->certificates(s, after, limit);
+  }
+  Result<std::vector<x509::RevokedEntry>> revoked(const std::string& s, std::uint32_t g,
+                                                  Time at) override {
+    return real_->revoked(s, g, at);
+  }
+  Result<std::vector<store::EnrollmentRequest>> requests(const std::string& s) override {
+    return real_->requests(s);
+  }
+  Result<std::optional<store::EnrollmentRequest>> request(const std::string& s,
+                                                          std::uint64_t id) override {
+    return real_->request(s, id);
+  }
+  Result<std::optional<store::EnrollmentRequest>> request_of(const std::string& s,
+                                                             const std::string& t) override {
+    return real_->request_of(s, t);
+  }
+  Result<std::size_t> pending_count(const std::string& s) override {
+    return real_->pending_count(s);
+  }
+  Result<std::optional<store::CrlRow>> crl(const std::string& s, std::uint32_t g) override {
+    return real_->crl(s, g);
+  }
+  Result<std::optional<store::TrustpointRow>> trustpoint(const std::string& n) override {
+    return real_->trustpoint(n);
+  }
+  std::atomic<bool> refuse = false;
+  std::atomic<std::size_t> commits = 0;
+
+ private:
+  std::unique_ptr<store::Store> real_;
+};
+
+/// What the spoke sent, and what came back.
+struct Sent {
+  Time at;
+  std::string target;
+  std::string operation;  ///< GetCACert, GetCACaps, GetNextCACert, PKIOperation
+  std::optional<scep::Envelope> envelope;
+  std::optional<x509::Serial> recipient;
+};
+
+class Lab : public testing::Test, public HttpTransport {
+ protected:
+  Lab() {
+    std::string shape = (std::filesystem::temp_directory_path() / "umbra-client-XXXXXX").string();
+    directory = ::mkdtemp(shape.data());
+    ca.name = "ROOTCA";
+    ca.issuer_name = "CN=RootCA,OU=TAC,O=Cisco";
+    ca.grant = config::Grant::automatic;
+    ca.lifetime_ca_certificate = Days{730};
+    ca.auto_rollover = Days{90};
+    ca.archive_password = "archive pass";
+    ca.shutdown = false;
+    spoke.name = "Root-CA";
+    spoke.enrollment_url = "http://10.1.255.12:80";
+    spoke.subject_name = "CN=spoke,OU=TAC,O=Cisco";
+    spoke.auto_enroll = 80;
+    spoke.key_label = "spoke-1-RSA";
+    spoke.storage_pem = "/etc/spoke";
+    spoke.on_change_exec = "reload";
+  }
+  ~Lab() override {
+    trustpoint.reset();
+    server.reset();
+    server_store.reset();
+    store.reset();
+    std::filesystem::remove_all(directory);
+  }
+
+  void start_server() {
+    server.reset();
+    server_store.reset();
+    server_store = *store::open_sqlite(directory + "/server.db");
+    server = *server::CertificateServer::open(
+        ca, true, {*server_store, clock, random, server_log, files, "server pass"});
+    ASSERT_TRUE(server->run_due());
+  }
+  /// Also a restart: whatever was on the strand is gone.
+  void start_spoke() {
+    trustpoint.reset();
+    tasks.clear();
+    held.clear();
+    store.reset();
+    store = std::make_unique<LabStore>(directory + "/spoke.db");
+    auto opened = Trustpoint::open(
+        spoke, {.store = *store,
+                .clock = clock,
+                .random = random,
+                .log = log,
+                .transport = *this,
+                .outlet = outlet,
+                .post = [this](std::function<void()> task) { tasks.push_back(std::move(task)); },
+                .changed = [] {},
+                .key_passphrase = "spoke pass",
+                .fqdn = "spoke.lab",
+                .board_serial = "67109104"});
+    ASSERT_TRUE(opened) << opened.error().detail;
+    trustpoint = *opened;
+    run_due();
+  }
+  void start() {
+    start_server();
+    start_spoke();
+  }
+  void settle() {
+    while (!tasks.empty() && !dead()) {
+      const auto task = std::move(tasks.front());
+      tasks.pop_front();
+      task();
+    }
+    if (dead()) {
+      die_after.reset();
+      start_spoke();
+    }
+  }
+  void run_due() {
+    trustpoint->run_due();
+    settle();
+  }
+  /// Deadline by deadline, the server first; the clock is left at `until`.
+  void run_until(Time until) {
+    settle();
+    for (int i = 0; i < 5000; ++i) {
+      std::optional<Time> soonest;
+      const auto server_deadlines = server->deadlines();
+      const auto spoke_deadlines = trustpoint->deadlines();
+      if (!server_deadlines.empty()) soonest = server_deadlines.front().at;
+      if (!spoke_deadlines.empty() && (!soonest || spoke_deadlines.front().at < *soonest))
+        soonest = spoke_deadlines.front().at;
+      if (!soonest || *soonest > until) break;
+      if (*soonest > to_time(clock.now())) clock.set(*soonest);
+      EXPECT_TRUE(server->run_due());
+      run_due();
+    }
+    if (until > to_time(clock.now())) clock.set(until);
+  }
+  void authenticate() {
+    trustpoint->fetch_ca([this](const Result<x509::Certificate>& ca_certificate) {
+      ASSERT_TRUE(ca_certificate) << ca_certificate.error().detail;
+      trustpoint->accept_ca(*ca_certificate, [](const Result<void>& accepted) {
+        EXPECT_TRUE(accepted) << accepted.error().detail;
+      });
+    });
+    settle();
+  }
+  [[nodiscard]] Status status() const { return trustpoint->status(); }
+  [[nodiscard]] std::string armed() const {
+    const auto all = trustpoint->deadlines();
+    return all.empty() ? "" : lifecycle::label(all[0]) + " " + to_rfc3339(all[0].at);
+  }
+  [[nodiscard]] std::vector<std::string> operations(std::size_t from = 0) const {
+    std::vector<std::string> all;
+    for (std::size_t i = from; i < sent.size(); ++i) all.push_back(sent[i].operation);
+    return all;
+  }
+  [[nodiscard]] std::vector<store::IssuedCertificate> issued() {
+    return *server_store->certificates("ROOTCA", x509::Serial(), 1000);
+  }
+  [[nodiscard]] store::TrustpointRow row() { return **store->trustpoint(spoke.name); }
+
+  void send(HttpCall call, HttpAnswered answered) override {
+    if (dead() && !reply_lost) return;  // the process died before the first octet
+    record(call);
+    if (cut) return answered(fail(Errc::unreachable, "connection refused"));
+    const auto path = call.url.find('/', call.url.find("://") + 3);
+    std::promise<HttpReply> promise;
+    auto future = promise.get_future();
+    server->handle({call.method, call.url.substr(path), call.body},
+                   [&](HttpReply reply) { promise.set_value(std::move(reply)); });
+    auto reply = future.get();
+    if (tamper) reply = tamper(sent.back(), std::move(reply));
+    if (dead()) return;
+    if (hold_answers) {
+      held.push_back([answered, reply] { answered(reply); });
+      return;
+    }
+    answered(reply);
+  }
+  void record(const HttpCall& call) {
+    Sent one{.at = to_time(clock.now()),
+             .target = call.url,
+             .operation = "",
+             .envelope = {},
+             .recipient = {}};
+    const auto query = scep::parse_query(call.url.substr(call.url.find('?') + 1));
+    ASSERT_TRUE(query);
+    switch (query->operation) {
+      case scep::Operation::get_ca_caps:
+        one.operation = "GetCACaps";
+        break;
+      case scep::Operation::get_ca_cert:
+        one.operation = "GetCACert";
+        break;
+      case scep::Operation::get_next_ca_cert:
+        one.operation = "GetNextCACert";
+        break;
+      case scep::Operation::pki_operation: {
+        one.operation = "PKIOperation";
+        const Bytes message =
+            call.method == "POST" ? call.body : *scep::parse_get_message(query->message);
+        auto opened = scep::open_envelope(message, {});
+        ASSERT_TRUE(opened) << opened.error().detail;
+        one.envelope = opened->envelope;
+        if (const auto recipient = scep::recipient_of(*one.envelope))
+          one.recipient = recipient->serial;
+        break;
+      }
+    }
+    sent.push_back(std::move(one));
+  }
+  /// The process dies right after this commit of its store.
+  [[nodiscard]] bool dead() const { return die_after && store && store->commits >= *die_after; }
+
+  std::string directory;
+  LabClock clock;
+  LabRandom random;
+  LabLog log;
+  LabLog server_log;
+  LabFiles files;
+  LabOutlet outlet;
+  config::Server ca;
+  config::Trustpoint spoke;
+  std::unique_ptr<store::Store> server_store;
+  std::unique_ptr<server::CertificateServer> server;
+  std::unique_ptr<LabStore> store;
+  std::shared_ptr<Trustpoint> trustpoint;
+  std::deque<std::function<void()>> tasks;
+  std::vector<Sent> sent;
+  bool cut = false;
+  bool hold_answers = false;
+  std::vector<std::function<void()>> held;
+  std::function<HttpReply(const Sent&, HttpReply)> tamper;
+  std::optional<std::size_t> die_after;
+  bool reply_lost = false;
+};
+
+}  // namespace umbra::client

@@ -1,0 +1,353 @@
+#include "client/trustpoint.h"
+
+#include <gmock/gmock.h>
+
+#include "client/lab_test.h"
+
+namespace umbra::client {
+namespace {
+
+using scep::MessageType;
+using std::chrono::minutes;
+using testing::Contains;
+using testing::Each;
+using testing::ElementsAre;
+using testing::IsEmpty;
+
+class TrustpointTest : public Lab {
+ protected:
+  void enrolled() {
+    start();
+    authenticate();
+    ASSERT_TRUE(status().identity);
+  }
+  void grant_pending() { ASSERT_TRUE(server->grant(std::nullopt)); }
+};
+
+TEST_F(TrustpointTest, AuthenticatesWithGetCaCertThenGetCaCapsAndNothingElse) {
+  spoke.auto_enroll.reset();
+  start();
+  authenticate();
+  EXPECT_THAT(operations(), ElementsAre("GetCACert", "GetCACaps"));
+  EXPECT_EQ(sent[0].target,
+            "http://10.1.255.12:80/cgi-bin/pkiclient.exe?operation=GetCACert&message=Root-CA");
+  EXPECT_EQ(*status().ca, *server->status().ca);
+  EXPECT_EQ(armed(), "SHADOW Root-CA 2017-07-27T12:14:16Z");
+  EXPECT_EQ(status().enrollment_url, "http://10.1.255.12:80/cgi-bin");
+}
+
+TEST_F(TrustpointTest, WithoutCaNorFingerprintItFiresAgainAndAgainAndSendsNothing) {
+  start();
+  run_until(day(3));
+  EXPECT_EQ(armed().substr(0, 5), "RENEW");
+  EXPECT_THAT(sent, IsEmpty());
+  EXPECT_FALSE(trustpoint->enroll()) << "nobody to enrol with";
+}
+
+TEST_F(TrustpointTest, WithFingerprintItAuthenticatesAndEnrolsByItself) {
+  start_server();
+  spoke.fingerprint = to_hex(server->status().ca->fingerprint(x509::Digest::sha1));
+  start_spoke();
+  EXPECT_THAT(operations(), ElementsAre("GetCACert", "GetCACaps", "PKIOperation"));
+  EXPECT_TRUE(status().identity);
+}
+
+TEST_F(TrustpointTest, ACaWithAnotherFingerprintIsRefusedByHandAndByItself) {
+  spoke.fingerprint = std::string(64, 'A');
+  start();
+  run_until(zero + minutes{3});
+  EXPECT_THAT(operations(), Each("GetCACert"));
+  EXPECT_GT(sent.size(), 1U);
+  EXPECT_FALSE(status().ca);
+  EXPECT_GT(log.count("%UMBRA-3-FINGERPRINT"), 0U);
+  std::optional<Errc> code;
+  trustpoint->fetch_ca([&](const Result<x509::Certificate>& got) { code = got.error().code; });
+  settle();
+  EXPECT_EQ(code, Errc::crypto);
+  trustpoint->accept_ca(*server->status().ca,
+                        [&](const Result<void>& got) { EXPECT_FALSE(got.has_value()); });
+  settle();
+  EXPECT_FALSE(status().ca);
+}
+
+TEST_F(TrustpointTest, TheFirstRequestIsSignedByItsOwnKey) {
+  enrolled();
+  const auto& first = *sent[2].envelope;
+  EXPECT_EQ(first.type, MessageType::pkcs_req);
+  EXPECT_TRUE(first.signer.self_issued());
+  EXPECT_EQ(first.signer.public_key(), status().identity->public_key());
+  EXPECT_EQ(first.transaction_id, scep::transaction_id(status().identity->public_key()));
+  EXPECT_EQ(sent[2].recipient, status().ca->serial());
+  EXPECT_EQ(status().last_enrollment_status, "Granted");
+  EXPECT_EQ(log.count("%PKI-6-CERTRET: Certificate received from Certificate Authority"), 1U);
+  EXPECT_EQ(armed(), "RENEW Root-CA " + to_rfc3339(day(292)));
+  EXPECT_EQ(status().renew_at, day(292));
+}
+
+TEST_F(TrustpointTest, PublishesIdentityKeyAndChainThatBelongTogether) {
+  enrolled();
+  const auto& set = outlet.published.at("/etc/spoke");
+  EXPECT_EQ(set.cert, status().identity->to_pem());
+  EXPECT_EQ(set.ca, status().ca->to_pem());
+  EXPECT_EQ(set.chain, set.cert + set.ca);
+  EXPECT_EQ(x509::PrivateKey::from_pem(set.key)->public_key(), status().identity->public_key());
+  EXPECT_THAT(outlet.commands, ElementsAre("reload"));
+}
+
+TEST_F(TrustpointTest, RenewIsSignedByTheIdentityAndKeepsKeyAndTransaction) {
+  enrolled();
+  const auto first = *status().identity;
+  for (int renewal = 1; renewal <= 2; ++renewal) {
+    const auto before = *status().identity;
+    run_until(day(292 * renewal));
+    const auto& message = sent.back();
+    EXPECT_EQ(message.envelope->signer, before);
+    EXPECT_EQ(message.recipient, status().ca->serial());
+    EXPECT_EQ(message.envelope->transaction_id, sent[2].envelope->transaction_id);
+    EXPECT_FALSE(*status().identity == before) << "the same PKCS #10 gets a new certificate";
+    EXPECT_EQ(status().identity->public_key(), first.public_key());
+  }
+  EXPECT_EQ(status().identity->not_after(), day(730));
+  EXPECT_EQ(armed().substr(0, 6), "SHADOW");
+  EXPECT_EQ(outlet.published.at("/etc/spoke").cert, status().identity->to_pem());
+}
+
+TEST_F(TrustpointTest, RenewUsesTheMessageTypeItsCaAsksFor) {
+  enrolled();
+  const auto caps = scep::parse_capabilities(row().capabilities);
+  run_until(day(292));
+  EXPECT_EQ(sent.back().envelope->type,
+            caps.renewal && caps.scep_standard ? MessageType::renewal_req : MessageType::pkcs_req);
+  // An IOS server's list: no SCEPStandard, no POST.
+  tamper = [](const Sent& call, HttpReply reply) {
+    if (call.operation == "GetCACaps")
+      reply.body = to_bytes(as_bytes("GetNextCACert\nRenewal\nSHA-1\nSHA-256\n"));
+    return reply;
+  };
+  authenticate();
+  ASSERT_TRUE(trustpoint->enroll());
+  settle();
+  EXPECT_EQ(sent.back().envelope->type, MessageType::pkcs_req);
+  EXPECT_NE(sent.back().target.find("message="), std::string::npos) << "by GET";
+  EXPECT_EQ(status().last_enrollment_status, "Granted");
+}
+
+TEST_F(TrustpointTest, RegenerateMakesAShadowKeyThatBecomesTheKey) {
+  spoke.regenerate = true;
+  enrolled();
+  const auto old_key = status().identity->public_key();
+  cut = true;
+  run_until(day(292));
+  EXPECT_FALSE(row().sealed_shadow_key.empty());
+  EXPECT_EQ(log.count("A key named spoke-1-RSA# has been generated"), 1U);
+  EXPECT_EQ(status().identity->public_key(), old_key);
+  cut = false;
+  run_until(day(292) + minutes{1});
+  EXPECT_FALSE(status().identity->public_key() == old_key);
+  EXPECT_TRUE(row().sealed_shadow_key.empty());
+  EXPECT_NE(sent.back().envelope->transaction_id, sent[2].envelope->transaction_id);
+  EXPECT_EQ(x509::PrivateKey::from_pem(outlet.published.at("/etc/spoke").key)->public_key(),
+            status().identity->public_key());
+}
+
+TEST_F(TrustpointTest, PendingIsPolledAtDoublingIntervalsUntilGranted) {
+  ca.grant = config::Grant::manual;
+  start();
+  authenticate();
+  EXPECT_EQ(status().last_enrollment_status, "Pending");
+  EXPECT_TRUE(status().pending);
+  EXPECT_FALSE(trustpoint->enroll()) << "one request at a time";
+  run_until(zero + minutes{8});
+  std::vector<long> polls;
+  for (const auto& one : sent) {
+    if (one.envelope && one.envelope->type == MessageType::cert_poll)
+      polls.push_back((one.at - zero) / minutes{1});
+  }
+  EXPECT_THAT(polls, ElementsAre(1, 2, 4, 8));
+  grant_pending();
+  run_until(zero + minutes{16});
+  EXPECT_TRUE(status().identity);
+  EXPECT_FALSE(status().pending);
+  EXPECT_EQ(status().last_enrollment_status, "Granted");
+}
+
+TEST_F(TrustpointTest, ARejectedRenewalStopsItAndKeepsTheOldCertificate) {
+  spoke.regenerate = true;
+  enrolled();
+  const auto before = *status().identity;
+  ca.grant = config::Grant::none;
+  start_server();
+  run_until(day(292));
+  EXPECT_EQ(log.count("%PKI-6-CERTREJECT"), 1U);
+  EXPECT_EQ(log.count("CRYPTO_PKI: status = 101: certificate request is rejected"), 1U);
+  EXPECT_EQ(armed(), "");
+  EXPECT_EQ(*status().identity, before);
+  EXPECT_TRUE(row().sealed_shadow_key.empty()) << "the attempt's key is gone";
+  ca.grant = config::Grant::automatic;
+  start_server();
+  ASSERT_TRUE(trustpoint->enroll());
+  settle();
+  EXPECT_FALSE(*status().identity == before);
+  EXPECT_EQ(log.count("%PKI-6-CERT_ENROLL_MANUAL: Manual enrollment for trustpoint Root-CA"), 1U);
+}
+
+TEST_F(TrustpointTest, AServerThatIsDownIsTriedAgainWithTheSameRequest) {
+  enrolled();
+  const auto before = *status().identity;
+  cut = true;
+  run_until(day(292) + minutes{2});
+  EXPECT_EQ(armed(), "CONNECT RETRY Root-CA " + to_rfc3339(day(292) + minutes{4}));
+  EXPECT_EQ(*status().identity, before);
+  EXPECT_EQ(log.count("%PKI-3-SOCKETSEND: Failed to send out message to CA server."), 3U);
+  EXPECT_EQ(log.count("%PKI-6-AUTOCERTFAIL"), 1U);
+  const auto request = row().request;
+  cut = false;
+  run_until(day(292) + minutes{4});
+  EXPECT_FALSE(*status().identity == before);
+  EXPECT_FALSE(request.empty());
+  EXPECT_TRUE(row().request.empty());
+}
+
+TEST_F(TrustpointTest, ACaThatCannotBeReachedForItsCapabilitiesIsAskedAgain) {
+  start();
+  tamper = [this](const Sent& call, HttpReply reply) {
+    cut = call.operation == "GetCACert";
+    return reply;
+  };
+  authenticate();
+  EXPECT_TRUE(status().ca);
+  EXPECT_EQ(armed(), "CONNECT RETRY Root-CA " + to_rfc3339(zero + minutes{1}));
+  cut = false;
+  run_until(zero + minutes{1});
+  EXPECT_TRUE(status().identity);
+}
+
+TEST_F(TrustpointTest, WithoutAnAuthoritativeClockNothingIsArmedAndNothingIsSent) {
+  enrolled();
+  clock.good = false;
+  const auto calls = sent.size();
+  clock.set(day(300));
+  run_due();
+  run_due();
+  EXPECT_THAT(trustpoint->deadlines(), IsEmpty());
+  EXPECT_EQ(sent.size(), calls);
+  EXPECT_EQ(log.count("%PKI-2-NON_AUTHORITATIVE_CLOCK"), 1U);
+  clock.good = true;
+  run_due();
+  EXPECT_EQ(log.count("%PKI-6-AUTHORITATIVE_CLOCK"), 1U);
+  EXPECT_GT(sent.size(), calls);
+}
+
+TEST_F(TrustpointTest, AClockThatStepsBackRenewsNothing) {
+  enrolled();
+  run_until(day(292));
+  const auto calls = sent.size();
+  clock.set(day(100));
+  run_due();
+  EXPECT_EQ(sent.size(), calls);
+}
+
+TEST_F(TrustpointTest, NothingLeavesThatTheStoreHasNotTaken) {
+  enrolled();
+  store->refuse = true;
+  const auto calls = sent.size();
+  run_until(day(292) + minutes{3});
+  EXPECT_EQ(sent.size(), calls);
+  EXPECT_GT(log.count("%UMBRA-3-TRUSTPOINT: Trustpoint Root-CA: disk full"), 1U);
+  store->refuse = false;
+  run_until(day(293));
+  EXPECT_EQ(status().identity->not_before(), day(292) + minutes{7}) << "tried at 0, 1, 3 and 7";
+}
+
+TEST_F(TrustpointTest, AnAnswerThatCouldNotBeStoredIsAskedForAgainAndIsTheSame) {
+  enrolled();
+  tamper = [this](const Sent&, HttpReply reply) {
+    store->refuse = true;
+    return reply;
+  };
+  run_until(day(292));
+  tamper = nullptr;
+  store->refuse = false;
+  EXPECT_EQ(issued().size(), 3U) << "the CA, the identity and its renewal";
+  run_until(day(293));
+  EXPECT_EQ(issued().size(), 3U);
+  EXPECT_EQ(status().identity->not_before(), day(292));
+}
+
+TEST_F(TrustpointTest, AnAnswerThatComesTooLateIsIgnored) {
+  ca.grant = config::Grant::manual;
+  start();
+  authenticate();
+  hold_answers = true;
+  run_until(zero + minutes{1});
+  ASSERT_EQ(held.size(), 1U);
+  hold_answers = false;
+  const auto before = row();
+  // Authenticating anew ends what was under way; its answer belongs to nothing any more.
+  tamper = [](const Sent& call, HttpReply reply) {
+    if (call.operation == "PKIOperation") reply.status = 500;
+    return reply;
+  };
+  authenticate();
+  const auto since = row().since;
+  held[0]();
+  settle();
+  EXPECT_EQ(row().since, since);
+  EXPECT_TRUE(row().failing) << "the newer request's own failure stands";
+}
+
+TEST_F(TrustpointTest, AnAnswerToAnOlderMessageIsNoAnswer) {
+  enrolled();
+  std::optional<HttpReply> first;
+  tamper = [&](const Sent&, HttpReply reply) {
+    if (!first) first = reply;
+    return *first;
+  };
+  const auto before = *status().identity;
+  ASSERT_TRUE(trustpoint->enroll());
+  settle();
+  const auto renewed = *status().identity;
+  EXPECT_FALSE(renewed == before);
+  ASSERT_TRUE(trustpoint->enroll());
+  settle();
+  EXPECT_EQ(*status().identity, renewed);
+  EXPECT_EQ(armed().substr(0, 13), "CONNECT RETRY");
+}
+
+TEST_F(TrustpointTest, AServerOfAnotherMakeIsReachedAtItsUrlAsGiven) {
+  start_server();
+  spoke.enrollment_url = "http://10.1.255.12:80/scep";
+  tamper = [](const Sent& call, HttpReply reply) {
+    if (call.target.find("/scep?") == std::string::npos) reply.status = 404;
+    return reply;
+  };
+  start_spoke();
+  authenticate();
+  EXPECT_TRUE(status().identity);
+  const auto calls = sent.size();
+  start_spoke();
+  ASSERT_TRUE(trustpoint->enroll());
+  settle();
+  EXPECT_EQ(sent.size(), calls + 2) << "a new process finds the way again";
+  EXPECT_EQ(status().last_enrollment_status, "Granted");
+}
+
+TEST_F(TrustpointTest, AWrongPassphraseOpensNothing) {
+  enrolled();
+  auto opened = Trustpoint::open(spoke, {.store = *store,
+                                         .clock = clock,
+                                         .random = random,
+                                         .log = log,
+                                         .transport = *this,
+                                         .outlet = outlet,
+                                         .post = [](const std::function<void()>&) {},
+                                         .changed = [] {},
+                                         .key_passphrase = "another",
+                                         .fqdn = "spoke.lab",
+                                         .board_serial = ""});
+  ASSERT_FALSE(opened);
+  EXPECT_EQ(opened.error().code, Errc::crypto);
+}
+
+}  // namespace
+}  // namespace umbra::client
