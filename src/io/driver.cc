@@ -25,8 +25,9 @@ struct Actor {
   std::function<bool()> run;  ///< false: it could not be done, try again later
   std::atomic<bool> busy = false;
   // The loop's own:
-  Steady::time_point not_before{};
-  std::optional<lifecycle::Deadline> ran_for;  ///< the deadline that the last run was for
+  Steady::time_point failed_until{};
+  std::optional<lifecycle::Deadline> ran_for;       ///< the deadline that the last run was for
+  std::optional<Steady::time_point> not_met_until;  ///< set while that deadline is still there
 };
 
 }  // namespace
@@ -50,12 +51,15 @@ struct Driver::Impl : std::enable_shared_from_this<Impl> {
       const auto deadlines = actor->deadlines();
       if (deadlines.empty()) continue;
       const lifecycle::Deadline& soonest = deadlines.front();
-      // A deadline that is still there after it was run for was not met: not in a hurry again.
-      if (actor->ran_for == soonest && actor->not_before < real)
-        actor->not_before = real + wait_after_failure;
-      if (actor->not_before > real) {
-        wait = std::min<std::chrono::nanoseconds>(wait, actor->not_before - real);
-        actor->ran_for.reset();
+      // A deadline that is still there after it was run for was not met (yet): not in a hurry
+      // again. Any other is met on its second, whatever became of the last one.
+      Steady::time_point not_before = actor->failed_until;
+      if (actor->ran_for == soonest) {
+        if (!actor->not_met_until) actor->not_met_until = real + wait_after_failure;
+        not_before = std::max(not_before, *actor->not_met_until);
+      }
+      if (not_before > real) {
+        wait = std::min<std::chrono::nanoseconds>(wait, not_before - real);
       } else if (Instant{soonest.at} <= now) {
         launch(*actor, soonest);
       } else {
@@ -71,10 +75,11 @@ struct Driver::Impl : std::enable_shared_from_this<Impl> {
   void launch(Actor& actor, std::optional<lifecycle::Deadline> deadline) {
     if (actor.busy.exchange(true)) return;
     actor.ran_for = std::move(deadline);
+    actor.not_met_until.reset();
     asio::post(life, [self = shared_from_this(), &actor] {
       const bool done = actor.run();
       asio::post(self->loop, [self, &actor, done] {
-        if (!done) actor.not_before = Steady::now() + wait_after_failure;
+        if (!done) actor.failed_until = Steady::now() + wait_after_failure;
         actor.busy = false;
         self->arm();
       });
