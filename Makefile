@@ -5,6 +5,7 @@
 # make format | tidy | fuzz | clean
 
 SHELL := /bin/bash
+.SHELLFLAGS := -o pipefail -c
 JOBS  ?= $(shell nproc)
 # Seconds each fuzz target runs under `make fuzz`.
 FUZZ_SECONDS ?= 60
@@ -27,24 +28,26 @@ setup-test:
 setup-develop:
 	@packaging/install-dependencies build test develop
 
+# $(call build,PRESET,TARGETS): says nothing when nothing is to do.
+build = @ninja -C build/$(1) -j$(JOBS) --quiet $(2) | sed '/no work to do/d'
 # $(call configured,PRESET): configure once; ninja itself notices later changes of the CMake files.
 configured = @test -f build/$(1)/build.ninja || cmake --preset $(1) -Wno-dev --log-level=WARNING
 
 release: setup
 	$(call configured,release)
-	@ninja -C build/release -j$(JOBS) --quiet umbrad umbra
+	$(call build,release,umbrad umbra)
 
 demo: setup-test release
-	@tests/demo/demo.sh build/release
+	@python3 -B tests/demo/demo.py build/release
 
 # The units under ASan and UBSan, what has threads under TSan, then everything as shipped.
 test: setup-test
 	$(call configured,release)
-	@ninja -C build/release -j$(JOBS) --quiet
+	$(call build,release,)
 	$(call configured,asan)
-	@ninja -C build/asan -j$(JOBS) --quiet
+	$(call build,asan,)
 	$(call configured,tsan)
-	@ninja -C build/tsan -j$(JOBS) --quiet $(THREADED:%=%_test) umbrad umbra
+	$(call build,tsan,$(THREADED:%=%_test) umbrad umbra)
 	@echo "== units, AddressSanitizer and UndefinedBehaviorSanitizer"
 	@$(CTEST) --test-dir build/asan -LE system
 	@echo "== what has threads, ThreadSanitizer"
@@ -54,7 +57,7 @@ test: setup-test
 
 bench: setup
 	$(call configured,release)
-	@ninja -C build/release -j$(JOBS) --quiet umbrad enrolments
+	$(call build,release,umbrad enrolments)
 	@build/release/enrolments build/release/umbrad
 
 format: setup-develop
@@ -66,7 +69,7 @@ tidy: setup-develop
 
 fuzz: setup-develop
 	$(call configured,fuzz)
-	@ninja -C build/fuzz -j$(JOBS) --quiet
+	$(call build,fuzz,)
 	@fuzz/run build/fuzz $(FUZZ_SECONDS)
 
 clean:

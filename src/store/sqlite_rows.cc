@@ -1,5 +1,7 @@
 #include "store/sqlite_rows.h"
 
+#include <algorithm>
+
 #include <soci/soci.h>
 
 namespace umbra::store {
@@ -11,7 +13,15 @@ using soci::use;
 
 Integer seconds(Time at) { return at.time_since_epoch().count(); }
 Time time(Integer value) { return Time{Seconds{value}}; }
-std::string text(const x509::Serial& serial) { return to_hex(serial.big_endian()); }
+std::string text(const x509::Serial& serial) {
+  // A CA's serials have at most 20 octets: 40 digits, which sort as the numbers do. A longer one can
+  // only be asked for; it is looked up whole, and not found.
+  constexpr std::size_t ca_serial_octets = 20;
+  const ByteView all = serial.big_endian();
+  const bool longer = std::any_of(all.begin(), all.end() - ca_serial_octets,
+                                  [](std::uint8_t octet) { return octet != 0; });
+  return to_hex(longer ? all : all.last(ca_serial_octets));
+}
 std::string text(const Bytes& bytes) { return to_base64(bytes); }
 /// What is in our tables we wrote: text that does not decode is a damaged database.
 Bytes bytes(const std::string& base64) {

@@ -23,7 +23,7 @@ Serial::Serial(std::uint64_t value) {
 Result<Serial> Serial::from_big_endian(ByteView in) {
   in = significant(in);
   if (in.size() > octets_max)
-    return fail(Errc::malformed, "a serial number of more than 20 octets");
+    return fail(Errc::malformed, "a serial number of more than 40 octets");
   Serial serial;
   std::copy(in.begin(), in.end(), serial.octets_.end() - static_cast<std::ptrdiff_t>(in.size()));
   return serial;

@@ -9,21 +9,22 @@
 
 namespace umbra::x509 {
 
-/// A certificate serial number: a positive INTEGER of at most 20 octets. Ordered by value.
+/// A certificate serial number, not negative. Ordered by value.
 /// Source: RFC 5280 4.1.2.2. Umbra counts from 1 as IOS does, one counter for CA, rollover CA and
-/// client certificates; peers' certificates may carry any serial up to 20 octets.
+/// client certificates. A CA's serials have at most 20 octets; a peer's self-signed certificate may
+/// have more (certmonger's has 32).
 class Serial {
  public:
-  static constexpr std::size_t octets_max = 20;
+  static constexpr std::size_t octets_max = 40;
   Serial() =
       default;  ///< zero: no certificate's serial, the state of a counter before the first one
   explicit Serial(std::uint64_t value);
-  /// In:     big-endian magnitude, at most 20 octets after leading zeros are dropped.
+  /// In:     big-endian magnitude, at most 40 octets after leading zeros are dropped.
   /// Errors: malformed if longer.
   [[nodiscard]] static Result<Serial> from_big_endian(ByteView in);
   /// In:     hex digits, with or without 0x.
   [[nodiscard]] static Result<Serial> from_hex(std::string_view text);
-  [[nodiscard]] ByteView big_endian() const { return octets_; }  ///< always 20 octets, left-padded
+  [[nodiscard]] ByteView big_endian() const { return octets_; }  ///< always 40 octets, left-padded
   [[nodiscard]] Bytes integer_der() const;                       ///< the INTEGER element
   /// `01` on certificate screens: upper-case hex of whole octets.
   [[nodiscard]] std::string to_hex_octets() const;
