@@ -58,7 +58,7 @@ test: setup-test
 bench: setup
 	$(call configured,release)
 	$(call build,release,umbrad enrolments)
-	@build/release/enrolments build/release/umbrad
+	@build/release/bench/enrolments --umbrad build/release/umbrad
 
 format: setup-develop
 	@git ls-files '*.cc' '*.h' | xargs clang-format -i
