@@ -31,7 +31,8 @@ setup-develop:
 # $(call build,PRESET,TARGETS): says nothing when nothing is to do.
 build = @ninja -C build/$(1) -j$(JOBS) --quiet $(2) | sed '/no work to do/d'
 # $(call configured,PRESET): configure once; ninja itself notices later changes of the CMake files.
-configured = @test -f build/$(1)/build.ninja || cmake --preset $(1) -Wno-dev --log-level=WARNING
+configured = @test -f build/$(1)/build.ninja || { mkdir -p build && \
+  cmake --preset $(1) >build/configure-$(1).log 2>&1 || { cat build/configure-$(1).log; exit 1; }; }
 
 release: setup
 	$(call configured,release)

@@ -43,6 +43,29 @@ Result<std::unique_ptr<Clock>> make_clock(const DaemonOptions& options, bool cal
   return std::unique_ptr<Clock>(std::make_unique<LapseClock>(lapse));
 }
 
+/// What the configuration asks for that is weak today: asked for by name, and said at each start.
+std::vector<std::string> weaknesses(const config::Configuration& configuration) {
+  std::vector<std::string> found;
+  const auto look = [&found](const char* kind, const auto& block) {
+    const std::string owner = fmt::format("{} {}", kind, block.name);
+    if (block.allow_des) found.push_back(owner + " allows single DES");
+    if (block.allow_md5) found.push_back(owner + " allows MD5");
+    if (block.allow_rsa_1024) found.push_back(owner + " allows RSA keys of 1024 bits");
+    if (block.hash == config::HashName::sha1) found.push_back(owner + " signs with SHA-1");
+  };
+  for (const auto& server : configuration.servers) look("certificate server", server);
+  for (const auto& trustpoint : configuration.trustpoints) {
+    look("trustpoint", trustpoint);
+    constexpr std::size_t md5_digits = 32;
+    if (trustpoint.fingerprint.size() == md5_digits) {
+      found.push_back("trustpoint " + trustpoint.name +
+                      " pins its CA by an MD5 fingerprint, which can be forged; 64 digits pin it "
+                      "by SHA-256");
+    }
+  }
+  return found;
+}
+
 /// Everything one daemon is made of, in the order it is built; taken down in the reverse.
 class Daemon {
  public:
@@ -66,6 +89,8 @@ class Daemon {
                               line.line, line.text),
                   "UMBRA"});
     }
+    for (const auto& weakness : weaknesses(configuration))
+      log_.event({Severity::warning, "WEAK", weakness, "UMBRA"});
     UMBRA_TRY(const Passphrase secret,
               passphrase(options_.data_directory, options_.passphrase_file, random_));
     if (secret.made) {

@@ -119,6 +119,14 @@ class DaemonTest(unittest.TestCase):
         else:
             self.assertIn("CS CERT EXPIRE", daemon.exec("show crypto pki timers"))
 
+    def test_what_is_weak_is_said_at_each_start(self):
+        port = free_port()
+        daemon = self.lab.daemon("ca", server_text(port, lines=["allow legacy des"]) +
+                                 "crypto pki trustpoint T\n enrollment url http://127.0.0.1:9\n"
+                                 " fingerprint 00112233445566778899AABBCCDDEEFF\n")
+        self.assertIn("%UMBRA-4-WEAK: certificate server ROOTCA allows single DES", daemon.log())
+        self.assertIn("%UMBRA-4-WEAK: trustpoint T pins its CA by an MD5 fingerprint", daemon.log())
+
     def test_sigint_stops_it_too(self):
         daemon = self.lab.daemon("ca", server_text(free_port()))
         daemon.process.send_signal(signal.SIGINT)
