@@ -4,11 +4,13 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <atomic>
 #include <boost/asio/buffer.hpp>
 #include <boost/asio/io_context.hpp>
 #include <boost/asio/local/stream_protocol.hpp>
 #include <boost/asio/post.hpp>
 #include <boost/asio/read_until.hpp>
+#include <boost/asio/steady_timer.hpp>
 #include <boost/asio/write.hpp>
 #include <nlohmann/json.hpp>
 
@@ -21,6 +23,8 @@ using nlohmann::json;
 
 constexpr std::size_t line_max = 64 * 1024;
 constexpr std::size_t reply_max = 256U << 20;
+// People and scripts on this machine; more at once is a mistake or worse.
+constexpr std::size_t sessions_max = 64;
 
 std::string to_line(const json& value) {
   // Peers' names may hold octets that are no UTF-8; they are shown as replacement characters.
@@ -29,8 +33,14 @@ std::string to_line(const json& value) {
 
 class Session : public std::enable_shared_from_this<Session> {
  public:
-  Session(stream::socket socket, const ExecHandler& handler)
-      : socket_(std::move(socket)), handler_(handler) {}
+  Session(stream::socket socket, const ExecHandler& handler,
+          std::shared_ptr<std::atomic<std::size_t>> sessions)
+      : socket_(std::move(socket)), handler_(handler), sessions_(std::move(sessions)) {
+    ++*sessions_;
+  }
+  ~Session() { --*sessions_; }
+  Session(const Session&) = delete;
+  Session& operator=(const Session&) = delete;
 
   void read() {
     asio::async_read_until(
@@ -63,6 +73,7 @@ class Session : public std::enable_shared_from_this<Session> {
 
   stream::socket socket_;
   const ExecHandler& handler_;
+  std::shared_ptr<std::atomic<std::size_t>> sessions_;
   std::string text_;
   std::string out_;
 };
@@ -72,11 +83,20 @@ class Session : public std::enable_shared_from_this<Session> {
 class ExecSocket::Listener : public std::enable_shared_from_this<Listener> {
  public:
   Listener(asio::io_context& loop, std::string path, ExecHandler handler)
-      : acceptor_(loop), path_(std::move(path)), handler_(std::move(handler)) {}
+      : acceptor_(loop), retry_(loop), path_(std::move(path)), handler_(std::move(handler)) {}
 
   Result<void> open() {
     boost::system::error_code error;
-    ::unlink(path_.c_str());
+    struct stat found {};
+    if (::lstat(path_.c_str(), &found) == 0) {
+      if (!S_ISSOCK(found.st_mode)) {
+        return fail(Errc::storage,
+                    fmt::format("{} is there already and is no socket; give another path with "
+                                "--socket, or remove it",
+                                path_));
+      }
+      ::unlink(path_.c_str());
+    }
     acceptor_.open(stream(), error);
     const mode_t old = ::umask(0117);
     try {
@@ -99,8 +119,10 @@ class ExecSocket::Listener : public std::enable_shared_from_this<Listener> {
   void accept() {
     acceptor_.async_accept(
         [self = shared_from_this()](boost::system::error_code error, stream::socket socket) {
-          if (error) return;
-          std::make_shared<Session>(std::move(socket), self->handler_)->read();
+          if (error == asio::error::operation_aborted) return;
+          if (error) return self->pause();
+          if (*self->sessions_ < sessions_max)
+            std::make_shared<Session>(std::move(socket), self->handler_, self->sessions_)->read();
           self->accept();
         });
   }
@@ -110,13 +132,25 @@ class ExecSocket::Listener : public std::enable_shared_from_this<Listener> {
     asio::post(acceptor_.get_executor(), [self = shared_from_this()] {
       boost::system::error_code ignored;
       self->acceptor_.close(ignored);
+      self->retry_.cancel();
     });
   }
 
  private:
+  /// Out of file descriptors, most likely.
+  void pause() {
+    retry_.expires_after(std::chrono::milliseconds(100));
+    retry_.async_wait([self = shared_from_this()](boost::system::error_code error) {
+      if (!error) self->accept();
+    });
+  }
+
   stream::acceptor acceptor_;
+  asio::steady_timer retry_;
   std::string path_;
   ExecHandler handler_;
+  std::shared_ptr<std::atomic<std::size_t>> sessions_ =
+      std::make_shared<std::atomic<std::size_t>>(0);
 };
 
 ExecSocket::ExecSocket(std::shared_ptr<Listener> listener) : listener_(std::move(listener)) {}

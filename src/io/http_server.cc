@@ -11,6 +11,7 @@
 #include <boost/beast/core.hpp>
 #include <boost/beast/http.hpp>
 #include <map>
+#include <mutex>
 #include <optional>
 
 namespace umbra::io {
@@ -26,10 +27,31 @@ HttpReply plain(unsigned status, const char* text) {
   return {status, "text/plain", to_bytes(as_bytes(text))};
 }
 
-/// Lives on the loop's thread alone.
-struct Census {
-  std::size_t all = 0;
-  std::map<asio::ip::address, std::size_t> by_address;
+/// Who is connected. A session ends on whichever thread lets go of it last.
+class Census {
+ public:
+  void enter(const asio::ip::address& address) {
+    const std::lock_guard lock(mutex_);
+    ++all_;
+    ++by_address_[address];
+  }
+  void leave(const asio::ip::address& address) {
+    const std::lock_guard lock(mutex_);
+    --all_;
+    const auto same = by_address_.find(address);
+    if (--same->second == 0) by_address_.erase(same);
+  }
+  [[nodiscard]] bool full(const asio::ip::address& address, const HttpLimits& limits) const {
+    const std::lock_guard lock(mutex_);
+    const auto same = by_address_.find(address);
+    return all_ >= limits.connections ||
+           (same != by_address_.end() && same->second >= limits.connections_per_address);
+  }
+
+ private:
+  mutable std::mutex mutex_;
+  std::size_t all_ = 0;
+  std::map<asio::ip::address, std::size_t> by_address_;
 };
 
 class Session : public std::enable_shared_from_this<Session> {
@@ -42,14 +64,9 @@ class Session : public std::enable_shared_from_this<Session> {
         limits_(limits),
         handler_(handler),
         census_(std::move(census)) {
-    ++census_->all;
-    ++census_->by_address[address_];
+    census_->enter(address_);
   }
-  ~Session() {
-    --census_->all;
-    const auto mine = census_->by_address.find(address_);
-    if (--mine->second == 0) census_->by_address.erase(mine);
-  }
+  ~Session() { census_->leave(address_); }
   Session(const Session&) = delete;
   Session& operator=(const Session&) = delete;
 
@@ -212,10 +229,7 @@ class HttpServer::Listener : public std::enable_shared_from_this<Listener> {
     beast::error_code error;
     const auto peer = socket.remote_endpoint(error);
     if (error) return;
-    const auto same = census_->by_address.find(peer.address());
-    const std::size_t from_there = same == census_->by_address.end() ? 0 : same->second;
-    if (census_->all >= limits_.connections || from_there >= limits_.connections_per_address)
-      return;
+    if (census_->full(peer.address(), limits_)) return;
     socket.set_option(tcp::no_delay(true), error);
     std::make_shared<Session>(std::move(socket), peer.address(), workers_, limits_, handler_,
                               census_)

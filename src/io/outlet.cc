@@ -16,6 +16,10 @@ namespace {
 
 namespace fs = std::filesystem;
 
+constexpr fs::perms readable_by_all = fs::perms::owner_all | fs::perms::group_read |
+                                      fs::perms::group_exec | fs::perms::others_read |
+                                      fs::perms::others_exec;
+
 Result<void> point(const fs::path& link, const std::string& target) {
   const fs::path temporary = link.string() + ".new";
   std::error_code error;
@@ -31,13 +35,17 @@ Result<void> point(const fs::path& link, const std::string& target) {
 }  // namespace
 
 Result<void> PemOutlet::publish(const std::string& directory, const client::PemSet& set) {
-  UMBRA_CHECK(make_directory(directory));
   const fs::path root(directory);
   std::error_code error;
+  if (!fs::is_directory(root, error)) {
+    UMBRA_CHECK(make_directory(directory));
+    fs::permissions(root, readable_by_all, error);
+  }
   const std::string old = fs::read_symlink(root / "..data", error).string();
   const std::string next = old == "..set-1" ? "..set-2" : "..set-1";
   fs::remove_all(root / next, error);
   UMBRA_CHECK(make_directory((root / next).string()));
+  fs::permissions(root / next, readable_by_all, error);  // the key file itself is its owner's alone
   const std::pair<const char*, const std::string&> files[] = {
       {"ca.pem", set.ca}, {"cert.pem", set.cert}, {"chain.pem", set.chain}, {"key.pem", set.key}};
   for (const auto& [name, content] : files) {
@@ -50,10 +58,6 @@ Result<void> PemOutlet::publish(const std::string& directory, const client::PemS
     if (fs::read_symlink(root / name, error) != wanted) UMBRA_CHECK(point(root / name, wanted));
   }
   UMBRA_CHECK(sync_directory(directory));
-  fs::permissions(root,
-                  fs::perms::owner_all | fs::perms::group_read | fs::perms::group_exec |
-                      fs::perms::others_read | fs::perms::others_exec,
-                  error);
   if (!old.empty() && old != next) fs::remove_all(root / old, error);
   return {};
 }

@@ -1,0 +1,151 @@
+#include "io/exec_socket.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <boost/asio/io_context.hpp>
+#include <boost/asio/local/stream_protocol.hpp>
+#include <boost/asio/write.hpp>
+#include <filesystem>
+#include <fstream>
+#include <thread>
+
+namespace umbra::io {
+namespace {
+
+namespace asio = boost::asio;
+namespace fs = std::filesystem;
+using stream = asio::local::stream_protocol;
+using ::testing::HasSubstr;
+
+class ExecSocketTest : public testing::Test {
+ protected:
+  ExecSocketTest() {
+    std::string shape = (fs::temp_directory_path() / "umbra-exec-XXXXXX").string();
+    directory = ::mkdtemp(shape.data());
+    path = directory + "/umbra.sock";
+  }
+  ~ExecSocketTest() override {
+    socket.reset();
+    work.reset();
+    if (thread.joinable()) thread.join();
+    fs::remove_all(directory);
+  }
+  void serve() {
+    auto listening = ExecSocket::listen(
+        loop, path, [](const std::string& line, const std::function<void(ExecReply)>& done) {
+          done({line.substr(0, 4) == "show", "you said: " + line + "\n"});
+        });
+    ASSERT_TRUE(listening) << listening.error().detail;
+    socket = *std::move(listening);
+    thread = std::thread([this] { loop.run(); });
+  }
+  /// Sends this as it is, and gives the first line that comes back; empty if it is cut off.
+  [[nodiscard]] std::string say(const std::string& text) const {
+    asio::io_context own;
+    stream::socket to(own);
+    to.connect(stream::endpoint(path));
+    boost::system::error_code error;
+    asio::write(to, asio::buffer(text), error);
+    if (text.find('\n') == std::string::npos) to.shutdown(stream::socket::shutdown_send, error);
+    std::string all;
+    std::array<char, 4096> chunk{};
+    while (!error && all.find('\n') == std::string::npos)
+      all.append(chunk.data(), to.read_some(asio::buffer(chunk), error));
+    return all;
+  }
+
+  asio::io_context loop{1};
+  std::optional<asio::executor_work_guard<asio::io_context::executor_type>> work{
+      asio::make_work_guard(loop)};
+  std::thread thread;
+  std::string directory;
+  std::string path;
+  std::unique_ptr<ExecSocket> socket;
+};
+
+TEST_F(ExecSocketTest, ACommandGetsItsAnswerAndItsStatus) {
+  serve();
+  const auto good = exec(path, "show clock");
+  ASSERT_TRUE(good) << good.error().detail;
+  EXPECT_TRUE(good->ok);
+  EXPECT_EQ(good->output, "you said: show clock\n");
+  const auto bad = exec(path, "nonsense");
+  ASSERT_TRUE(bad);
+  EXPECT_FALSE(bad->ok);
+}
+
+TEST_F(ExecSocketTest, OnlyItsOwnerAndItsGroupMayOpenIt) {
+  serve();
+  struct stat found {};
+  ASSERT_EQ(::stat(path.c_str(), &found), 0);
+  EXPECT_EQ(found.st_mode & 0777U, 0660U);
+}
+
+TEST_F(ExecSocketTest, WhatIsNoCommandIsToldSo) {
+  serve();
+  for (const char* wrong : {"\n", "show clock\n", "{}\n", "{\"exec\": 5}\n", "[[[[[[[[\n",
+                            "{\"exec\": \"show\n", "\x01\x02\xff\n", "{\"exec\": \"\xff\xfe\"}\n"})
+    EXPECT_THAT(say(wrong), HasSubstr("\"status\":1")) << wrong;
+  EXPECT_THAT(say(std::string(60000, '[') + "\n"), HasSubstr("\"status\":1"));
+}
+
+TEST_F(ExecSocketTest, HalfALineAndAnEndlessOneAreCutOff) {
+  serve();
+  EXPECT_EQ(say("{\"exec\": \"show"), "");
+  EXPECT_EQ(say(std::string(200000, 'x')), "");
+  EXPECT_TRUE(exec(path, "show clock"));
+}
+
+TEST_F(ExecSocketTest, AThousandConnectionsDoNoHarm) {
+  serve();
+  asio::io_context own;
+  {
+    std::vector<stream::socket> many;
+    for (int i = 0; i < 1000; ++i) {
+      stream::socket one(own);
+      boost::system::error_code error;
+      one.connect(stream::endpoint(path), error);
+      if (!error) many.push_back(std::move(one));
+    }
+    EXPECT_GE(many.size(), 64U);
+  }
+  // Once they have gone there is room again; the server notices each in its turn.
+  Result<ExecReply> reply = exec(path, "show clock");
+  for (int i = 0; i < 10000 && !reply; ++i) reply = exec(path, "show clock");
+  EXPECT_TRUE(reply);
+}
+
+TEST_F(ExecSocketTest, AnOldSocketIsReplacedAndAnythingElseLeftAlone) {
+  {
+    asio::io_context own;
+    const stream::acceptor old(own, stream::endpoint(path));
+  }
+  ASSERT_TRUE(fs::exists(path)) << "a process that died leaves its socket";
+  serve();
+  EXPECT_TRUE(exec(path, "show clock"));
+  const std::string precious = directory + "/precious";
+  std::ofstream(precious) << "data";
+  const auto refused = ExecSocket::listen(loop, precious, {});
+  ASSERT_FALSE(refused);
+  EXPECT_THAT(refused.error().detail, HasSubstr(precious));
+  EXPECT_EQ(fs::file_size(precious), 4U);
+}
+
+TEST_F(ExecSocketTest, APathTooLongIsNamedWithWhatToDo) {
+  const auto refused = ExecSocket::listen(loop, directory + "/" + std::string(200, 'x'), {});
+  ASSERT_FALSE(refused);
+  EXPECT_THAT(refused.error().detail, HasSubstr("--socket"));
+}
+
+TEST_F(ExecSocketTest, NobodyThereIsAnErrorThatNamesTheSocket) {
+  const auto nobody = exec(path, "show clock");
+  ASSERT_FALSE(nobody);
+  EXPECT_EQ(nobody.error().code, Errc::unreachable);
+  EXPECT_THAT(nobody.error().detail, HasSubstr(path));
+}
+
+}  // namespace
+}  // namespace umbra::io

@@ -1,0 +1,270 @@
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <atomic>
+#include <boost/asio/connect.hpp>
+#include <boost/asio/io_context.hpp>
+#include <boost/asio/ip/tcp.hpp>
+#include <boost/asio/thread_pool.hpp>
+#include <boost/asio/write.hpp>
+#include <future>
+#include <thread>
+
+#include "io/http_client.h"
+#include "io/http_server.h"
+
+namespace umbra::io {
+namespace {
+
+namespace asio = boost::asio;
+using asio::ip::tcp;
+using ::testing::HasSubstr;
+using ::testing::StartsWith;
+
+/// A real server on loopback; its handler tells what it was asked.
+class HttpTest : public testing::Test {
+ protected:
+  void serve(HttpLimits limits = {}) {
+    auto listening = HttpServer::listen(
+        loop, workers, "127.0.0.1", 0, limits, [this](const HttpRequest& request, HttpDone done) {
+          if (request.target == "/later") {
+            later = std::move(done);
+            asked.set_value();
+            return;
+          }
+          const std::string said =
+              request.method + " " + request.target + " " + std::to_string(request.body.size());
+          done(
+              {request.target == "/missing" ? 404U : 200U, "text/plain", to_bytes(as_bytes(said))});
+        });
+    ASSERT_TRUE(listening) << listening.error().detail;
+    server = *std::move(listening);
+    port = server->port();
+    thread = std::thread([this] { loop.run(); });
+  }
+  ~HttpTest() override {
+    client.stop();
+    if (server) server->stop();
+    workers.join();
+    loop.stop();
+    if (thread.joinable()) thread.join();
+  }
+
+  [[nodiscard]] std::string url(const std::string& path) const {
+    return "http://127.0.0.1:" + std::to_string(port) + path;
+  }
+  Result<HttpReply> call(HttpCall what) {
+    std::promise<Result<HttpReply>> promise;
+    auto future = promise.get_future();
+    client.send(std::move(what),
+                [&](Result<HttpReply> reply) { promise.set_value(std::move(reply)); });
+    return future.get();
+  }
+  [[nodiscard]] tcp::socket connect() const {
+    tcp::socket socket(raw);
+    socket.connect({asio::ip::make_address("127.0.0.1"), port});
+    return socket;
+  }
+  /// Everything the server says until it closes the connection.
+  static std::string rest(tcp::socket& socket) {
+    std::string all;
+    std::array<char, 4096> chunk{};
+    boost::system::error_code error;
+    while (!error) {
+      const std::size_t got = socket.read_some(asio::buffer(chunk), error);
+      all.append(chunk.data(), got);
+    }
+    return all;
+  }
+  [[nodiscard]] std::string say(const std::string& text, bool then_shut = false) const {
+    auto socket = connect();
+    boost::system::error_code error;
+    asio::write(socket, asio::buffer(text), error);
+    if (then_shut) socket.shutdown(tcp::socket::shutdown_send, error);
+    return rest(socket);
+  }
+
+  asio::io_context loop{1};
+  asio::thread_pool workers{2};
+  mutable asio::io_context raw;
+  std::unique_ptr<HttpServer> server;
+  std::uint16_t port = 0;
+  std::thread thread;
+  CurlTransport client;
+  HttpDone later;
+  std::promise<void> asked;
+};
+
+TEST_F(HttpTest, GetAndPostArriveAsTheyWereSent) {
+  serve();
+  const auto got =
+      call({.method = "GET", .url = url("/scep?a=%2B+/"), .content_type = "", .body = {}});
+  ASSERT_TRUE(got) << got.error().detail;
+  EXPECT_EQ(got->status, 200U);
+  EXPECT_EQ(got->content_type, "text/plain");
+  EXPECT_EQ(as_text(got->body), "GET /scep?a=%2B+/ 0");
+  const auto posted =
+      call({.method = "POST", .url = url("/scep"), .content_type = "x/y", .body = Bytes(50000, 7)});
+  ASSERT_TRUE(posted);
+  EXPECT_EQ(as_text(posted->body), "POST /scep 50000");
+}
+
+TEST_F(HttpTest, AnAnswerOfAnyStatusIsAnAnswer) {
+  serve();
+  const auto reply =
+      call({.method = "GET", .url = url("/missing"), .content_type = "", .body = {}});
+  ASSERT_TRUE(reply);
+  EXPECT_EQ(reply->status, 404U);
+}
+
+TEST_F(HttpTest, NobodyThereIsAnErrorThatNamesTheUrlWithoutItsQuery) {
+  serve();
+  server->stop();
+  tcp::acceptor taken(raw, {asio::ip::make_address("127.0.0.1"), 0});
+  const auto nobody = taken.local_endpoint().port();
+  taken.close();
+  const auto reply =
+      call({.method = "GET",
+            .url = "http://127.0.0.1:" + std::to_string(nobody) + "/scep?message=SECRET",
+            .content_type = "",
+            .body = {}});
+  ASSERT_FALSE(reply);
+  EXPECT_EQ(reply.error().code, Errc::unreachable);
+  EXPECT_THAT(reply.error().detail, HasSubstr("/scep"));
+  EXPECT_THAT(reply.error().detail, Not(HasSubstr("SECRET")));
+}
+
+TEST_F(HttpTest, AFileIsNoEnrollmentServer) {
+  EXPECT_FALSE(
+      call({.method = "GET", .url = "file:///etc/passwd", .content_type = "", .body = {}}));
+}
+
+TEST_F(HttpTest, TooLargeIsRefusedBeforeItIsRead) {
+  serve({.header_octets = 1000, .body_octets = 1000});
+  EXPECT_THAT(say("POST /x HTTP/1.1\r\nHost: a\r\nContent-Length: 1001\r\n\r\n"),
+              StartsWith("HTTP/1.1 413"));
+  EXPECT_THAT(say("GET /" + std::string(2000, 'x')), StartsWith("HTTP/1.1 431"));
+  EXPECT_THAT(say("POST /x HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n600\r\n" +
+                  std::string(0x600, 'x')),
+              StartsWith("HTTP/1.1 413"));
+}
+
+TEST_F(HttpTest, WhatIsNoHttpIsRefused) {
+  serve();
+  EXPECT_THAT(say("\x16\x03\x01 hello\r\n\r\n"), StartsWith("HTTP/1.1 400"));
+  EXPECT_THAT(say("GET / HTTP/1.1\r\nContent-Length: -5\r\n\r\n"), StartsWith("HTTP/1.1 400"));
+  EXPECT_EQ(say("GET / HT", true), "") << "half a request is nobody's question";
+  const auto alive = call({.method = "GET", .url = url("/"), .content_type = "", .body = {}});
+  EXPECT_TRUE(alive);
+}
+
+TEST_F(HttpTest, WhoIsSlowIsCutOff) {
+  serve({.request_seconds = 1});
+  auto silent = connect();
+  auto half = connect();
+  asio::write(half, asio::buffer(std::string("GET / HTTP/1.1\r\nHo")));
+  EXPECT_EQ(rest(silent), "");
+  EXPECT_EQ(rest(half), "");
+}
+
+TEST_F(HttpTest, AConnectionIsKeptForTheNextRequestAndClosedWhenAsked) {
+  serve();
+  const std::string said =
+      say("GET /one HTTP/1.1\r\nHost: a\r\n\r\n"
+          "GET /two HTTP/1.1\r\nHost: a\r\n\r\n"
+          "GET /three HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n"
+          "GET /four HTTP/1.1\r\nHost: a\r\n\r\n");
+  EXPECT_LT(said.find("GET /one 0"), said.find("GET /two 0"));
+  EXPECT_LT(said.find("GET /two 0"), said.find("GET /three 0"));
+  EXPECT_THAT(said, Not(HasSubstr("/four")));
+  EXPECT_THAT(say("GET /old HTTP/1.0\r\n\r\n"), HasSubstr("GET /old 0"));
+}
+
+TEST_F(HttpTest, HeadHasALengthAndNoBody) {
+  serve();
+  const std::string said = say("HEAD /x HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n");
+  EXPECT_THAT(said, HasSubstr("Content-Length: 9"));
+  EXPECT_THAT(said, testing::EndsWith("\r\n\r\n"));
+}
+
+TEST_F(HttpTest, MoreConnectionsThanAllowedAreClosedAtOnce) {
+  serve({.connections = 100, .connections_per_address = 3});
+  std::vector<tcp::socket> open;
+  for (int i = 0; i < 3; ++i) open.push_back(connect());
+  // The listener admits in order: once the third has answered, the fourth finds the house full.
+  asio::write(open[2], asio::buffer(std::string("GET / HTTP/1.1\r\nHost: a\r\n\r\n")));
+  std::array<char, 100> some{};
+  EXPECT_GT(open[2].read_some(asio::buffer(some)), 0U);
+  auto fourth = connect();
+  EXPECT_EQ(rest(fourth), "");
+}
+
+TEST_F(HttpTest, ManyAtOnceAreAllAnswered) {
+  serve();
+  constexpr int count = 300;
+  std::atomic<int> right = 0;
+  std::promise<void> all;
+  std::atomic<int> left = count;
+  for (int i = 0; i < count; ++i) {
+    client.send({.method = "POST",
+                 .url = url("/" + std::to_string(i)),
+                 .content_type = "x/y",
+                 .body = Bytes(static_cast<std::size_t>(i), 1)},
+                [&, i](const Result<HttpReply>& reply) {
+                  const std::string n = std::to_string(i);
+                  if (reply && as_text(reply->body) == "POST /" + n + " " + n) ++right;
+                  if (--left == 0) all.set_value();
+                });
+  }
+  all.get_future().wait();
+  EXPECT_EQ(right, count);
+}
+
+TEST_F(HttpTest, AnAnswerMayComeLaterAndFromAnotherThread) {
+  serve();
+  auto reply = std::async(std::launch::async, [this] {
+    return call({.method = "GET", .url = url("/later"), .content_type = "", .body = {}});
+  });
+  asked.get_future().wait();
+  std::thread([done = std::move(later)] { done({200, "text/plain", Bytes{'x'}}); }).join();
+  ASSERT_TRUE(reply.get());
+}
+
+TEST_F(HttpTest, StoppingTheClientEndsWhatIsUnderWay) {
+  serve();
+  auto reply = std::async(std::launch::async, [this] {
+    return call({.method = "GET", .url = url("/later"), .content_type = "", .body = {}});
+  });
+  asked.get_future().wait();
+  client.stop();
+  EXPECT_EQ(reply.get().error().code, Errc::unreachable);
+  later = nullptr;
+  EXPECT_FALSE(call({.method = "GET", .url = url("/"), .content_type = "", .body = {}}));
+}
+
+TEST_F(HttpTest, APeerThatHasGoneWhileItsAnswerWasMadeHarmsNobody) {
+  serve();
+  {
+    auto socket = connect();
+    asio::write(socket, asio::buffer(std::string("GET /later HTTP/1.1\r\nHost: a\r\n\r\n")));
+    asked.get_future().wait();
+    socket.set_option(asio::socket_base::linger(true, 0));
+  }
+  later({200, "text/plain", Bytes(500000, 'x')});
+  later = nullptr;
+  EXPECT_TRUE(call({.method = "GET", .url = url("/"), .content_type = "", .body = {}}));
+}
+
+TEST_F(HttpTest, APortThatIsTakenIsNamedWithWhatToDo) {
+  serve();
+  const auto second =
+      HttpServer::listen(loop, workers, "127.0.0.1", port, {}, [](const HttpRequest&, HttpDone) {});
+  ASSERT_FALSE(second);
+  EXPECT_THAT(second.error().detail, HasSubstr(std::to_string(port)));
+  EXPECT_THAT(second.error().detail, HasSubstr("ip http port"));
+  EXPECT_FALSE(
+      HttpServer::listen(loop, workers, "localhost.", 0, {}, [](const HttpRequest&, HttpDone) {}));
+}
+
+}  // namespace
+}  // namespace umbra::io
