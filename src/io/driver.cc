@@ -120,7 +120,10 @@ Driver::~Driver() = default;
 
 void Driver::start() {
   asio::post(impl_->loop, [impl = impl_] {
+    // Everyone once, whatever is due: a request that was under way when the last process died, and
+    // files it had not written yet, have no deadline of their own.
     impl->was_authoritative = impl->clock.authoritative();
+    for (auto& actor : impl->actors) impl->launch(*actor, std::nullopt);
     impl->arm();
   });
 }
