@@ -179,7 +179,9 @@ void Trustpoint::Agent::fetch_next_ca() {
 void Trustpoint::Agent::exchange(Message message) {
   auto prepared = make_exchange(state_, message, configuration_, url(), environment_.random);
   if (!prepared) return on_no_answer(prepared.error());
-  debug(message == Message::poll ? "Sending GetCertInitial" : "Sending PKCSReq");
+  debug(prepared->type == scep::MessageType::cert_poll     ? "Client sending GetCertInitial"
+        : prepared->type == scep::MessageType::renewal_req ? "Client sending RenewalReq"
+                                                           : "Client sending PKCSReq");
   send_newest(std::move(prepared->call), [expected = std::move(prepared->expected)](
                                              Agent& agent, Result<HttpReply> answer) {
     const auto reply = usable(std::move(answer));

@@ -118,7 +118,8 @@ Result<void> prepare_request(store::TrustpointRow& row, const State& state, Requ
   const bool initial = kind == RequestKind::initial;
   x509::RequestTemplate wanted;
   wanted.subject = subject;
-  if (initial) wanted.challenge_password = configuration.password;
+  // Renewals too, as IOS does: RFC 8894 2.4 lets them, and micromdm's server asks for it.
+  wanted.challenge_password = configuration.password;
   wanted.extensions = {x509::key_usage({usage_digital_signature_key_encipherment, false})};
   UMBRA_TRY(const auto request, x509::sign_request(wanted, key, digest));
   if (initial) {
@@ -152,7 +153,8 @@ Result<Exchange> make_exchange(const State& state, Message message,
                          : to_bytes(state.request->der());
   UMBRA_TRY(auto sealed, scep::request(body, context, *signer_key, random));
 
-  Exchange out{.call = {},
+  Exchange out{.type = context.type,
+               .call = {},
                .expected = {.transaction_id = context.transaction_id,
                             .sender_nonce = context.sender_nonce,
                             .signers = active_signers(state),

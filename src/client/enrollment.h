@@ -39,6 +39,7 @@ struct Device {
 
 /// A pkiMessage ready to be sent, and what its answer must match.
 struct Exchange {
+  scep::MessageType type = scep::MessageType::pkcs_req;
   HttpCall call;
   scep::ReplyExpectation expected;
 };

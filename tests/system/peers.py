@@ -57,6 +57,12 @@ class Peer:
 class StrongSwan(Peer):
     """`pki --scep`: a new key each time; RenewalReq signed by the last certificate."""
 
+    seconds_ahead = 0  # of the real clock: it checks validities
+
+    def command(self, *words):
+        ahead = ["faketime", "-f", f"+{self.seconds_ahead}s"] if self.seconds_ahead else []
+        return [*ahead, *map(str, words)]
+
     def scep(self, *options, ok=True, timeout=90):
         """Gives the certificate, or with ok=False the finished process if there is none."""
         self.generation += 1
@@ -67,9 +73,9 @@ class StrongSwan(Peer):
         ca = self.fetch_ca()
         challenge = ["--password", self.challenge] if self.challenge else []
         done = subprocess.run(
-            ["pki", "--scep", "--url", self.url, "--in", key, "--dn", f"O=Cisco, CN={self.name}",
-             "--cacert-enc", ca, "--cacert-sig", ca, "--cacert", ca, "--outform", "pem",
-             *challenge, *map(str, options)],
+            self.command("pki", "--scep", "--url", self.url, "--in", key, "--dn",
+                         f"O=Cisco, CN={self.name}", "--cacert-enc", ca, "--cacert-sig", ca,
+                         "--cacert", ca, "--outform", "pem", *challenge, *options),
             capture_output=True, timeout=timeout, check=False)
         if done.returncode != 0 or not done.stdout:
             self.generation -= 1
@@ -113,11 +119,19 @@ class Certmonger(Peer):
         self.bus = self.lab.spawn("dbus-daemon", "--nofork", "--nopidfile", "--config-file",
                                   self.path("bus.conf"), stdout=self.log, stderr=self.log)
         wait_for("the message bus", socket.exists)
+        self.start()
+        return self
+
+    def start(self):
         self.daemon = self.lab.spawn("certmonger", "-s", "-n", "-d", "3", env=self.environment,
                                      stdout=self.log, stderr=self.log)
         wait_for("certmonger on its bus",
                  lambda: self.getcert("list", ok=False).returncode == 0)
-        return self
+
+    def restart(self):
+        self.daemon.terminate()
+        self.daemon.wait(10)
+        self.start()
 
     def __exit__(self, *error):
         for process in (self.daemon, self.bus):
@@ -143,8 +157,9 @@ class Certmonger(Peer):
         except LabError as error:
             raise LabError(f"{error}\n{self.getcert('list')}") from None
 
-    def request(self):
-        self.add_ca()
+    def request(self, new_ca=True):
+        if new_ca:
+            self.add_ca()
         challenge = ["-L", self.challenge] if self.challenge else []
         self.getcert("request", "-c", "umbra", "-I", "lab", "-f", self.path("cert.pem"), "-k",
                      self.path("key.pem"), "-N", f"CN={self.name},O=Cisco", "-g", "2048", *challenge)
@@ -157,9 +172,9 @@ class Certmonger(Peer):
         self.wait_for_status("MONITORING")
         return self.certificate()
 
-    def renew(self):
+    def renew(self, *options, verb="resubmit"):
         before = self.certificate().serial
-        self.getcert("resubmit", "-i", "lab")
+        self.getcert(verb, "-i", "lab", *options)
         wait_for("certmonger's renewal", lambda: self.path("cert.pem").exists() and
                  self.certificate().serial != before, 60, 0.2)
         self.wait_for_status("MONITORING")
@@ -169,15 +184,22 @@ class Certmonger(Peer):
 class ScepClient(Peer):
     """micromdm's scepclient 2.1.0: single DES and SHA-1 whatever the server offers."""
 
-    def command(self, *options, ok=True, timeout=60):
+    def words(self, *options):
         challenge = ["-challenge", self.challenge] if self.challenge else []
-        return run("scepclient", "-server-url", self.url, "-private-key", self.path("key.pem"),
-                   "-certificate", self.path("cert.pem"), "-cn", self.name, "-organization", "Cisco",
-                   "-keySize", "2048", *challenge, *options, cwd=self.directory, ok=ok,
-                   timeout=timeout)
+        return ["scepclient", "-server-url", self.url, "-private-key", str(self.path("key.pem")),
+                "-certificate", str(self.path("cert.pem")), "-cn", self.name, "-organization",
+                "Cisco", "-keySize", "2048", *challenge, *options]
+
+    def scep(self, *options, ok=True, timeout=60):
+        return run(*self.words(*options), cwd=self.directory, ok=ok, timeout=timeout)
+
+    def forget(self):
+        """Everything it has: the next enrolment is its first."""
+        for path in self.directory.iterdir():
+            path.unlink()
 
     def enroll(self):
-        self.command()
+        self.scep()
         return read_certificate(self.path("cert.pem"))
 
     def renew(self):

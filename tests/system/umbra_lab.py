@@ -1,6 +1,7 @@
 """What the demo and the system tests share: real umbrad processes on loopback, and what they say."""
 
 import contextlib
+import datetime
 import os
 import pathlib
 import shutil
@@ -179,7 +180,8 @@ class Daemon:
 
 
 def server_text(port, name="ROOTCA", lines=(), hostname="lab-ca"):
-    """The guide's certificate server block, on loopback; `lines` take the place of its own ones."""
+    """The guide's certificate server block, on loopback; `lines` take the place of its own ones, and
+    "no grant" takes one away."""
     own = {
         "database": "database level complete",
         "archive": "database archive pkcs12 password 7 01100F175804575D72",
@@ -193,6 +195,8 @@ def server_text(port, name="ROOTCA", lines=(), hostname="lab-ca"):
     for line in lines:
         if line.startswith("lifetime ca-certificate"):
             own["ca"] = line
+        elif line.startswith("no ") and line.split()[1] in own:
+            own[line.split()[1]] = ""
         elif line.split()[0] in own:
             own[line.split()[0]] = line
         else:
@@ -201,6 +205,12 @@ def server_text(port, name="ROOTCA", lines=(), hostname="lab-ca"):
     return (f"hostname {hostname}\nclock calendar-valid\nip http server\n"
             f"ip http address 127.0.0.1\nip http port {port}\n"
             f"crypto pki server {name}\n{block}\n no shutdown\n")
+
+
+def standing_at(instant):
+    """Options of umbrad for a clock that stands still at this time.time()."""
+    start = datetime.datetime.fromtimestamp(int(instant), datetime.timezone.utc)
+    return ("--time-lapse", f"{start:%Y-%m-%dT%H:%M:%SZ}@1@{int(time.time()) + 86400}")
 
 
 def ca_der(port):
