@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include <cerrno>
+#include <charconv>
 #include <cstring>
 #include <filesystem>
 
@@ -19,6 +20,17 @@ namespace fs = std::filesystem;
 constexpr fs::perms readable_by_all = fs::perms::owner_all | fs::perms::group_read |
                                       fs::perms::group_exec | fs::perms::others_read |
                                       fs::perms::others_exec;
+
+const std::string prefix = "..set-";
+
+std::uint64_t number_of(const std::string& generation) {
+  std::uint64_t number = 0;
+  if (generation.starts_with(prefix)) {
+    std::from_chars(generation.data() + prefix.size(), generation.data() + generation.size(),
+                    number);
+  }
+  return number;
+}
 
 Result<void> point(const fs::path& link, const std::string& target) {
   const fs::path temporary = link.string() + ".new";
@@ -42,8 +54,9 @@ Result<void> PemOutlet::publish(const std::string& directory, const client::PemS
     fs::permissions(root, readable_by_all, error);
   }
   const std::string old = fs::read_symlink(root / "..data", error).string();
-  const std::string next = old == "..set-1" ? "..set-2" : "..set-1";
-  fs::remove_all(root / next, error);
+  // A name is never used again: who resolved ..data holds on to one generation, or loses it whole.
+  const std::string next = prefix + std::to_string(number_of(old) + 1);
+  fs::remove_all(root / next, error);  // of a process that died half-way
   UMBRA_CHECK(make_directory((root / next).string()));
   fs::permissions(root / next, readable_by_all, error);  // the key file itself is its owner's alone
   const std::pair<const char*, const std::string&> files[] = {
@@ -58,7 +71,10 @@ Result<void> PemOutlet::publish(const std::string& directory, const client::PemS
     if (fs::read_symlink(root / name, error) != wanted) UMBRA_CHECK(point(root / name, wanted));
   }
   UMBRA_CHECK(sync_directory(directory));
-  if (!old.empty() && old != next) fs::remove_all(root / old, error);
+  for (const auto& entry : fs::directory_iterator(root, error)) {
+    const std::string name = entry.path().filename().string();
+    if (name.starts_with(prefix) && name != next) fs::remove_all(entry.path(), error);
+  }
   return {};
 }
 

@@ -163,7 +163,8 @@ TEST(PkiMessage, NoAnswerTellsHowADecryptionFailed) {
   // signed properly.
   std::vector<std::string> answers;
   const auto everybody = recipients();
-  for (const auto& other : {csr().der(), ByteView(device().certificate.der())}) {
+  const auto request = csr();
+  for (const auto& other : {request.der(), ByteView(device().certificate.der())}) {
     auto envelope = open_envelope(send(other, context(ca().certificate)), {})->envelope;
     for (const std::size_t from_end :
          {std::size_t{1}, envelope.enveloped.size() / 2, envelope.enveloped.size() - 200}) {
