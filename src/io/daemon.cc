@@ -267,9 +267,10 @@ class Daemon {
   std::unique_ptr<store::Store> store_;
   std::unique_ptr<DirectoryFiles> files_;
   unsigned cores_;
-  asio::io_context loop_{1};
   asio::thread_pool workers_;
   asio::thread_pool life_;
+  // Destroyed before the pools: handlers that it never came to run own strands of theirs.
+  asio::io_context loop_{1};
   CurlTransport transport_;
   std::vector<std::unique_ptr<server::CertificateServer>> servers_;
   std::vector<std::shared_ptr<client::Trustpoint>> trustpoints_;
