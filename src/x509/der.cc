@@ -45,6 +45,13 @@ Result<std::size_t> read_length(ByteView bytes, std::size_t& at, bool minimal) {
   return length;
 }
 
+/// SEQUENCE and SET are constructed, always; what says otherwise is read differently elsewhere.
+Result<void> constructed_if_it_must_be(std::uint8_t tag) {
+  if (tag == (tag::sequence & ~0x20) || tag == (tag::set & ~0x20))
+    return fail(Errc::malformed, "ASN.1: a primitive SEQUENCE or SET");
+  return {};
+}
+
 Result<void> transcode(ByteView ber, std::size_t& at, bool until_end_marker, std::size_t depth,
                        Bytes& out);
 
@@ -52,6 +59,7 @@ Result<void> transcode_one(ByteView ber, std::size_t& at, std::size_t depth, Byt
   if (depth > depth_max) return fail(Errc::malformed, "ASN.1: nested too deep");
   const std::uint8_t tag = ber[at++];
   if ((tag & 0x1F) == 0x1F) return fail(Errc::malformed, "ASN.1: a multi-octet tag");
+  UMBRA_CHECK(constructed_if_it_must_be(tag));
   const bool constructed = (tag & 0x20) != 0;
   Bytes content;
   if (at < ber.size() && ber[at] == 0x80) {
@@ -148,6 +156,7 @@ Result<Element> Reader::next() {
   std::size_t at = 1;
   UMBRA_TRY(const std::size_t length, read_length(rest_, at, true));
   if (length > rest_.size() - at) return fail(Errc::malformed, "ASN.1: a value runs past the end");
+  UMBRA_CHECK(constructed_if_it_must_be(rest_[0]));
   const Element element{rest_[0], rest_.subspan(at, length), rest_.first(at + length)};
   rest_ = rest_.subspan(at + length);
   return element;

@@ -64,6 +64,14 @@ TEST(Der, MakesDefiniteFormOfIndefiniteAndConstructedOnes) {
     EXPECT_FALSE(der::from_ber(ByteView(ber).first(cut)));
 }
 
+TEST(Reader, RefusesAPrimitiveSequenceOrSet) {
+  for (const std::uint8_t first : {std::uint8_t{0x10}, std::uint8_t{0x11}}) {
+    const Bytes wrong = {first, 0x01, 0x00};
+    EXPECT_FALSE(der::Reader(wrong).next()) << int{first};
+    EXPECT_FALSE(der::from_ber(wrong)) << int{first};
+  }
+}
+
 TEST(Serial, PrintsAsTheScreensDo) {
   EXPECT_EQ(Serial(1).to_hex_octets(), "01");
   EXPECT_EQ(Serial(1).to_hex(), "1");
