@@ -45,10 +45,19 @@ Result<std::size_t> read_length(ByteView bytes, std::size_t& at, bool minimal) {
   return length;
 }
 
-/// SEQUENCE and SET are constructed, always; what says otherwise is read differently elsewhere.
-Result<void> constructed_if_it_must_be(std::uint8_t tag) {
+/// What no reader agrees on is refused, also where nobody looks: a value that one program skips and
+/// another refuses makes two messages of one.
+Result<void> plausible(std::uint8_t tag, ByteView content) {
+  if ((tag & ~0x20) == 0)
+    return fail(Errc::malformed, "ASN.1: an end-of-contents marker where a value must be");
   if (tag == (tag::sequence & ~0x20) || tag == (tag::set & ~0x20))
     return fail(Errc::malformed, "ASN.1: a primitive SEQUENCE or SET");
+  constexpr std::uint8_t enumerated = 0x0A;
+  const bool wrong =
+      (tag == tag::boolean && content.size() != 1) || (tag == tag::null && !content.empty()) ||
+      ((tag == tag::integer || tag == enumerated || tag == tag::oid || tag == tag::bit_string) &&
+       content.empty());
+  if (wrong) return fail(Errc::malformed, "ASN.1: a value of a length its type cannot have");
   return {};
 }
 
@@ -59,7 +68,6 @@ Result<void> transcode_one(ByteView ber, std::size_t& at, std::size_t depth, Byt
   if (depth > depth_max) return fail(Errc::malformed, "ASN.1: nested too deep");
   const std::uint8_t tag = ber[at++];
   if ((tag & 0x1F) == 0x1F) return fail(Errc::malformed, "ASN.1: a multi-octet tag");
-  UMBRA_CHECK(constructed_if_it_must_be(tag));
   const bool constructed = (tag & 0x20) != 0;
   Bytes content;
   if (at < ber.size() && ber[at] == 0x80) {
@@ -76,6 +84,7 @@ Result<void> transcode_one(ByteView ber, std::size_t& at, std::size_t depth, Byt
       std::size_t inner = 0;
       UMBRA_CHECK(transcode(inside, inner, false, depth + 1, content));
     } else {
+      UMBRA_CHECK(plausible(tag, inside));
       content = to_bytes(inside);
     }
   }
@@ -156,8 +165,8 @@ Result<Element> Reader::next() {
   std::size_t at = 1;
   UMBRA_TRY(const std::size_t length, read_length(rest_, at, true));
   if (length > rest_.size() - at) return fail(Errc::malformed, "ASN.1: a value runs past the end");
-  UMBRA_CHECK(constructed_if_it_must_be(rest_[0]));
   const Element element{rest_[0], rest_.subspan(at, length), rest_.first(at + length)};
+  UMBRA_CHECK(plausible(element.tag, element.content));
   rest_ = rest_.subspan(at + length);
   return element;
 }

@@ -64,11 +64,20 @@ TEST(Der, MakesDefiniteFormOfIndefiniteAndConstructedOnes) {
     EXPECT_FALSE(der::from_ber(ByteView(ber).first(cut)));
 }
 
-TEST(Reader, RefusesAPrimitiveSequenceOrSet) {
-  for (const std::uint8_t first : {std::uint8_t{0x10}, std::uint8_t{0x11}}) {
-    const Bytes wrong = {first, 0x01, 0x00};
-    EXPECT_FALSE(der::Reader(wrong).next()) << int{first};
-    EXPECT_FALSE(der::from_ber(wrong)) << int{first};
+TEST(Reader, RefusesWhatNoReaderAgreesOn) {
+  const Bytes wrong[] = {{0x00, 0x00},
+                         {0x10, 0x01, 0x00},
+                         {0x11, 0x01, 0x00},
+                         {0x01, 0x00},
+                         {0x01, 0x02, 0x00, 0x00},
+                         {0x05, 0x01, 0x00},
+                         {0x02, 0x00},
+                         {0x06, 0x00},
+                         {0x03, 0x00},
+                         {0x0A, 0x00}};
+  for (const Bytes& each : wrong) {
+    EXPECT_FALSE(der::Reader(each).next()) << to_hex(each);
+    EXPECT_FALSE(der::from_ber(each)) << to_hex(each);
   }
 }
 
