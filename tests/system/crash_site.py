@@ -141,14 +141,15 @@ crypto pki trustpoint Root-CA
     # Processes.
 
     def start(self, daemon, switch=None):
-        """Starts it at the site's instant; with `switch` = (N, before or after, calls) it dies at
-        that call of its own. False if it died before it had started."""
+        """Starts it at the site's instant; with `switch` = (N, before or after, calls, linger) it
+        dies at that call of its own (kill_at.c). False if it died before it had started."""
         daemon.options = ("--time-lapse", f"{self.now():%Y-%m-%dT%H:%M:%SZ}{STANDS_STILL}")
         daemon.environment = {}
         if switch:
-            number, when, calls = switch
+            number, when, calls, linger = switch
             daemon.environment = {"LD_PRELOAD": str(self.kill_at), "UMBRA_KILL_AT": str(number),
-                                  "UMBRA_KILL_WHEN": when, "UMBRA_KILL_CALL": calls}
+                                  "UMBRA_KILL_WHEN": when, "UMBRA_KILL_CALL": calls,
+                                  "UMBRA_KILL_LINGER": str(linger)}
         daemon.log_path.unlink(missing_ok=True)
         daemon.start(wait=False)
         wait_for(f"{daemon.name} to start", lambda: self.dead(daemon) or

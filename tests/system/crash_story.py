@@ -17,9 +17,9 @@ BUILD = pathlib.Path(os.environ.get("UMBRA_BUILD", "build/release"))
 
 # Where the victim dies: before each call by which it makes something last or tells it to a peer,
 # which on the disk is after the one before; when it has told a peer; and, every so many writes, in
-# the middle of what it writes.
+# the middle of what it writes, lingering over it, so that an answer that does not wait gets out.
 DURABLE = "fsync,fdatasync,rename,send"
-DEATHS = (("before", DURABLE, 1), ("after", "send", 1), ("before", "write,pwrite", 16))
+DEATHS = (("before", DURABLE, 0, 1), ("after", "send", 0, 1), ("before", "write,pwrite", 50, 5))
 
 RENEWAL_DAY = CERTIFICATE_DAYS * 80 // 100
 # The renewed certificate ends with its CA; 80 % of its life is SHADOW.
@@ -228,10 +228,10 @@ class CrashTest(unittest.TestCase):
     def kill_in(self, step, deaths=DEATHS):
         victim = getattr(self.site, self.victim)
         died = 0
-        for when, calls, stride in deaths:
+        for when, calls, linger, stride in deaths:
             with self.subTest(step=step.name, where=f"{when} {calls}"):
                 number = 1
-                while self.run_step(step, victim, (number, when, calls)):
+                while self.run_step(step, victim, (number, when, calls, linger)):
                     number += stride
                     died += 1
                 self.assertGreater(number, 1, "it never died")

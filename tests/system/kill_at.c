@@ -4,6 +4,8 @@
 //   UMBRA_KILL_AT=N                 the call to die at, counted from 1; unset or 0: never
 //   UMBRA_KILL_WHEN=before|after    before the call is made (the default), or when it has returned
 //   UMBRA_KILL_CALL=fsync,rename    which calls count: fsync fdatasync rename write pwrite send
+//   UMBRA_KILL_LINGER=MILLISECONDS  how long the call hangs before death; other threads go on, and
+//                                   may do what they should not have done without it
 //
 // `write` and `pwrite` count on regular files other than standard output and error (the log);
 // `send` stands for sendmsg too.
@@ -18,19 +20,26 @@
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
 
 static atomic_long calls;
 static long kill_at;
 static bool kill_after;
+static struct timespec linger;
 static const char* counted;
 
 __attribute__((constructor)) static void read_environment(void) {
   const char* const number = getenv("UMBRA_KILL_AT");
   const char* const when = getenv("UMBRA_KILL_WHEN");
   const char* const names = getenv("UMBRA_KILL_CALL");
+  const char* const pause_ms = getenv("UMBRA_KILL_LINGER");
   kill_at = number != NULL ? strtol(number, NULL, 10) : 0;
   kill_after = when != NULL && strcmp(when, "after") == 0;
+  if (pause_ms != NULL) {
+    const long ms = strtol(pause_ms, NULL, 10);
+    linger = (struct timespec){.tv_sec = ms / 1000, .tv_nsec = ms % 1000 * 1000000};
+  }
   counted = names != NULL ? names : "fsync,fdatasync,rename";
 }
 
@@ -49,6 +58,7 @@ static bool is_data(int file) {
 }
 
 static void die(void) {
+  nanosleep(&linger, NULL);
   kill(getpid(), SIGKILL);
   for (;;) pause();  // the signal ends every thread; this one waits for it
 }
