@@ -159,8 +159,7 @@ class Daemon {
   }
 
   void run() {
-    asio::signal_set signals(loop_, SIGTERM, SIGINT);
-    signals.async_wait([this](boost::system::error_code, int) { loop_.stop(); });
+    signals_.async_wait([this](boost::system::error_code, int) { loop_.stop(); });
     asio::signal_set reload(loop_, SIGHUP);
     wait_for_reload(reload);
     loop_.run();
@@ -271,6 +270,8 @@ class Daemon {
   asio::thread_pool life_;
   // Destroyed before the pools: handlers that it never came to run own strands of theirs.
   asio::io_context loop_{1};
+  // From the first moment: one that comes while it starts stops it in order as soon as it runs.
+  asio::signal_set signals_{loop_, SIGTERM, SIGINT};
   CurlTransport transport_;
   std::vector<std::unique_ptr<server::CertificateServer>> servers_;
   std::vector<std::shared_ptr<client::Trustpoint>> trustpoints_;
