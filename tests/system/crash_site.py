@@ -4,7 +4,7 @@ theirs and looked at: what their databases, archives and PEM files say of each o
 import base64
 import contextlib
 import datetime
-import hashlib
+import functools
 import http.client
 import re
 import shutil
@@ -78,6 +78,7 @@ def pem_bodies(text, kind="CERTIFICATE"):
     return ["".join(body.split()) for body in found]
 
 
+@functools.cache
 def dates(certificate):
     """(notBefore, notAfter) of base64 DER, by openssl."""
     text = run_bytes("openssl", "x509", "-inform", "der", "-noout", "-startdate", "-enddate",
@@ -96,7 +97,7 @@ class Site:
             f"lifetime ca-certificate {CA_DAYS}", f"lifetime certificate {CERTIFICATE_DAYS}",
             f"auto-rollover {OVERLAP_DAYS}"]), start=False)
         self.spoke = None
-        self.verified = set()
+        self.verified = set()  # what openssl has looked at before
 
     def add_spoke(self):
         """The spoke's configuration pins the CA, so it is written when there is one."""
@@ -197,8 +198,8 @@ crypto pki trustpoint Root-CA
         """cert.pem, key.pem and ca.pem belong together, whichever of them are there."""
         texts = {name: (self.pem / name).read_text() for name in ("ca.pem", "cert.pem", "key.pem")
                  if (self.pem / name).exists()}
-        digest = hashlib.sha256(repr(sorted(texts.items())).encode()).digest()
-        if digest in self.verified:
+        seen = tuple(sorted(texts.items()))
+        if seen in self.verified:
             return
         if "cert.pem" in texts:
             public = run("openssl", "x509", "-in", self.pem / "cert.pem", "-noout", "-pubkey")
@@ -209,7 +210,7 @@ crypto pki trustpoint Root-CA
                 begin, _ = dates(pem_bodies(texts["cert.pem"])[0])
                 run("openssl", "verify", "-attime", int(begin.timestamp()), "-CAfile",
                     self.pem / "ca.pem", self.pem / "cert.pem")
-        self.verified.add(digest)
+        self.verified.add(seen)
 
     def opened_archive(self, path):
         return run("openssl", "pkcs12", "-in", path, "-nodes", "-passin",
@@ -226,7 +227,12 @@ crypto pki trustpoint Root-CA
 
     def check_archive(self, test, name, generation):
         """The archive opens with the configured password, and holds that CA and its key."""
-        text = self.opened_archive(self.ca.data / "archive" / name)
+        path = self.ca.data / "archive" / name
+        seen = (path.read_bytes(), generation["certificate"])
+        if seen in self.verified:
+            return
+        text = self.opened_archive(path)
         test.assertEqual(pem_bodies(text), [generation["certificate"]], name)
         test.assertEqual(run("openssl", "pkey", "-pubout", text_in=text),
                          run("openssl", "x509", "-noout", "-pubkey", text_in=text), name)
+        self.verified.add(seen)
