@@ -7,6 +7,7 @@ namespace umbra::x509::der {
 namespace {
 
 constexpr std::size_t depth_max = 32;
+constexpr std::uint8_t constructed_bit = 0x20;
 
 std::size_t header_size(std::size_t length) {
   std::size_t octets = 2;
@@ -45,19 +46,66 @@ Result<std::size_t> read_length(ByteView bytes, std::size_t& at, bool minimal) {
   return length;
 }
 
-/// What no reader agrees on is refused, also where nobody looks: a value that one program skips and
-/// another refuses makes two messages of one.
-Result<void> plausible(std::uint8_t tag, ByteView content) {
-  if ((tag & ~0x20) == 0)
-    return fail(Errc::malformed, "ASN.1: an end-of-contents marker where a value must be");
-  if (tag == (tag::sequence & ~0x20) || tag == (tag::set & ~0x20))
-    return fail(Errc::malformed, "ASN.1: a primitive SEQUENCE or SET");
-  constexpr std::uint8_t enumerated = 0x0A;
-  const bool wrong =
-      (tag == tag::boolean && content.size() != 1) || (tag == tag::null && !content.empty()) ||
-      ((tag == tag::integer || tag == enumerated || tag == tag::oid || tag == tag::bit_string) &&
-       content.empty());
-  if (wrong) return fail(Errc::malformed, "ASN.1: a value of a length its type cannot have");
+/// An identifier octet that X.690 has: one octet long, and of a form its universal type can take. A
+/// SEQUENCE is never primitive, an INTEGER never constructed; strings in pieces are BER.
+Result<void> check_identifier(std::uint8_t octet) {
+  if ((octet & 0x1F) == 0x1F) return fail(Errc::malformed, "ASN.1: a multi-octet tag");
+  switch (octet) {
+    case tag::end_of_contents:
+    case tag::end_of_contents | constructed_bit:
+      return fail(Errc::malformed, "ASN.1: an end-of-contents marker in place of a value");
+    case tag::sequence & ~constructed_bit:
+    case tag::set & ~constructed_bit:
+      return fail(Errc::malformed, "ASN.1: a SEQUENCE or SET that is not constructed");
+    case tag::boolean | constructed_bit:
+    case tag::integer | constructed_bit:
+    case tag::null | constructed_bit:
+    case tag::oid | constructed_bit:
+    case tag::enumerated | constructed_bit:
+      return fail(Errc::malformed, "ASN.1: a simple value that is constructed");
+    default:
+      return {};
+  }
+}
+
+bool is_oid(ByteView content) {
+  if (content.empty() || (content.back() & 0x80) != 0) return false;  // cut off in an arc
+  bool arc_begins = true;
+  for (const std::uint8_t octet : content) {
+    if (arc_begins && octet == 0x80) return false;  // padded
+    arc_begins = (octet & 0x80) == 0;
+  }
+  return true;
+}
+
+/// Contents that a simple value can have (X.690 8.2 to 8.8, 8.19). Also where nobody here reads the
+/// value, such as an algorithm's parameters: others who see the same bytes refuse them.
+Result<void> check_contents(std::uint8_t tag, ByteView content) {
+  const auto possible = [&] {
+    switch (tag) {
+      case tag::boolean:
+        return content.size() == 1;
+      case tag::integer:
+      case tag::enumerated:
+        // The first nine bits are not all alike: that would be padding.
+        return content.size() == 1 ||
+               (content.size() > 1 && !(content[0] == 0 && content[1] < 0x80) &&
+                !(content[0] == 0xFF && content[1] >= 0x80));
+      case tag::bit_string:
+        return !content.empty() && content[0] <= (content.size() > 1 ? 7 : 0);
+      case tag::null:
+        return content.empty();
+      case tag::oid:
+        return is_oid(content);
+      case tag::bmp_string:
+        return content.size() % 2 == 0;
+      case tag::universal_string:
+        return content.size() % 4 == 0;
+      default:
+        return true;
+    }
+  };
+  if (!possible()) return fail(Errc::malformed, "ASN.1: contents that the type cannot have");
   return {};
 }
 
@@ -67,8 +115,8 @@ Result<void> transcode(ByteView ber, std::size_t& at, bool until_end_marker, std
 Result<void> transcode_one(ByteView ber, std::size_t& at, std::size_t depth, Bytes& out) {
   if (depth > depth_max) return fail(Errc::malformed, "ASN.1: nested too deep");
   const std::uint8_t tag = ber[at++];
-  if ((tag & 0x1F) == 0x1F) return fail(Errc::malformed, "ASN.1: a multi-octet tag");
-  const bool constructed = (tag & 0x20) != 0;
+  UMBRA_CHECK(check_identifier(tag));
+  const bool constructed = (tag & constructed_bit) != 0;
   Bytes content;
   if (at < ber.size() && ber[at] == 0x80) {
     if (!constructed)
@@ -84,11 +132,11 @@ Result<void> transcode_one(ByteView ber, std::size_t& at, std::size_t depth, Byt
       std::size_t inner = 0;
       UMBRA_CHECK(transcode(inside, inner, false, depth + 1, content));
     } else {
-      UMBRA_CHECK(plausible(tag, inside));
+      UMBRA_CHECK(check_contents(tag, inside));
       content = to_bytes(inside);
     }
   }
-  if (tag == (tag::octet_string | 0x20)) {
+  if (tag == (tag::octet_string | constructed_bit)) {
     Bytes joined;
     for (Reader parts(content); !parts.empty();) {
       UMBRA_TRY(const Element part, parts.expect(tag::octet_string, "part of an OCTET STRING"));
@@ -126,8 +174,8 @@ bool is_der(ByteView bytes, std::size_t depth) {
   Reader reader(bytes);
   while (!reader.empty()) {
     const auto element = reader.next();
-    if (!element || element->tag == (tag::octet_string | 0x20)) return false;
-    if ((element->tag & 0x20) != 0 && !is_der(element->content, depth + 1)) return false;
+    if (!element || element->tag == (tag::octet_string | constructed_bit)) return false;
+    if ((element->tag & constructed_bit) != 0 && !is_der(element->content, depth + 1)) return false;
   }
   return true;
 }
@@ -161,12 +209,12 @@ std::optional<std::uint8_t> Reader::peek() const {
 
 Result<Element> Reader::next() {
   if (rest_.empty()) return fail(Errc::malformed, "ASN.1: nothing left where a value must be");
-  if ((rest_[0] & 0x1F) == 0x1F) return fail(Errc::malformed, "ASN.1: a multi-octet tag");
+  UMBRA_CHECK(check_identifier(rest_[0]));
   std::size_t at = 1;
   UMBRA_TRY(const std::size_t length, read_length(rest_, at, true));
   if (length > rest_.size() - at) return fail(Errc::malformed, "ASN.1: a value runs past the end");
   const Element element{rest_[0], rest_.subspan(at, length), rest_.first(at + length)};
-  UMBRA_CHECK(plausible(element.tag, element.content));
+  UMBRA_CHECK(check_contents(element.tag, element.content));
   rest_ = rest_.subspan(at + length);
   return element;
 }
@@ -341,11 +389,8 @@ std::string to_dotted(ByteView oid_content) {
   std::string out;
   std::uint64_t arc = 0;
   bool first = true;
-  bool arc_begins = true;
-  if (oid_content.empty() || (oid_content.back() & 0x80) != 0) return "";  // cut off in an arc
+  if (!is_oid(oid_content)) return "";
   for (const std::uint8_t octet : oid_content) {
-    if (arc_begins && octet == 0x80) return "";  // padded
-    arc_begins = (octet & 0x80) == 0;
     arc = arc << 7 | (octet & 0x7F);
     if (arc >> 56 != 0) return "";
     if ((octet & 0x80) != 0) continue;

@@ -15,18 +15,21 @@ namespace umbra::x509::der {
 
 /// Identifier octets; low-tag-number form only.
 namespace tag {
+inline constexpr std::uint8_t end_of_contents = 0x00;
 inline constexpr std::uint8_t boolean = 0x01;
 inline constexpr std::uint8_t integer = 0x02;
 inline constexpr std::uint8_t bit_string = 0x03;
 inline constexpr std::uint8_t octet_string = 0x04;
 inline constexpr std::uint8_t null = 0x05;
 inline constexpr std::uint8_t oid = 0x06;
+inline constexpr std::uint8_t enumerated = 0x0A;
 inline constexpr std::uint8_t utf8_string = 0x0C;
 inline constexpr std::uint8_t printable_string = 0x13;
 inline constexpr std::uint8_t t61_string = 0x14;
 inline constexpr std::uint8_t ia5_string = 0x16;
 inline constexpr std::uint8_t utc_time = 0x17;
 inline constexpr std::uint8_t generalized_time = 0x18;
+inline constexpr std::uint8_t universal_string = 0x1C;
 inline constexpr std::uint8_t bmp_string = 0x1E;
 inline constexpr std::uint8_t sequence = 0x30;
 inline constexpr std::uint8_t set = 0x31;
@@ -54,8 +57,9 @@ class Reader {
   [[nodiscard]] ByteView rest() const { return rest_; }
   /// The tag of the next element, or nothing at the end.
   [[nodiscard]] std::optional<std::uint8_t> peek() const;
-  /// Errors: malformed at the end, on a multi-octet tag, a length that is not minimal or runs past
-  /// the end.
+  /// Errors: malformed at the end, on a multi-octet tag, a tag of a form or contents that its
+  /// type cannot have (a primitive SEQUENCE, a padded INTEGER), a length that is not minimal or
+  /// runs past the end.
   [[nodiscard]] Result<Element> next();
   /// Errors: as next, and malformed if the tag differs; `what` names the field in the error.
   [[nodiscard]] Result<Element> expect(std::uint8_t tag, const char* what);
