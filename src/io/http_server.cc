@@ -2,12 +2,14 @@
 
 #include <fmt/format.h>
 
+#include <atomic>
 #include <boost/asio/io_context.hpp>
 #include <boost/asio/ip/tcp.hpp>
 #include <boost/asio/ip/v6_only.hpp>
 #include <boost/asio/post.hpp>
 #include <boost/asio/steady_timer.hpp>
 #include <boost/asio/thread_pool.hpp>
+#include <boost/asio/write.hpp>
 #include <boost/beast/core.hpp>
 #include <boost/beast/http.hpp>
 #include <map>
@@ -22,6 +24,9 @@ namespace beast = boost::beast;
 namespace http = boost::beast::http;
 using tcp = asio::ip::tcp;
 using Body = http::vector_body<std::uint8_t>;
+
+constexpr std::chrono::seconds linger{2};
+constexpr std::string_view go_on = "HTTP/1.1 100 Continue\r\n\r\n";
 
 HttpReply plain(unsigned status, const char* text) {
   return {status, "text/plain", to_bytes(as_bytes(text))};
@@ -54,39 +59,65 @@ class Census {
   std::map<asio::ip::address, std::size_t> by_address_;
 };
 
+/// What the listener and its sessions share. A session may outlive the listener.
+struct House {
+  asio::thread_pool& workers;
+  const HttpLimits limits;
+  const HttpHandler handler;
+  Census census{};
+  std::atomic<bool> stopping = false;
+};
+
 class Session : public std::enable_shared_from_this<Session> {
  public:
-  Session(tcp::socket socket, asio::ip::address address, asio::thread_pool& workers,
-          const HttpLimits& limits, const HttpHandler& handler, std::shared_ptr<Census> census)
+  Session(tcp::socket socket, asio::ip::address address, std::shared_ptr<House> house)
       : stream_(std::move(socket)),
         address_(std::move(address)),
-        workers_(workers),
-        limits_(limits),
-        handler_(handler),
-        census_(std::move(census)) {
-    census_->enter(address_);
+        house_(std::move(house)),
+        // What the parser does not count (chunk extensions, trailers) ends with the buffer.
+        buffer_(house_->limits.header_octets + house_->limits.body_octets) {
+    house_->census.enter(address_);
   }
-  ~Session() { census_->leave(address_); }
+  ~Session() { house_->census.leave(address_); }
   Session(const Session&) = delete;
   Session& operator=(const Session&) = delete;
 
   void read() {
+    if (house_->stopping) return close();
     parser_.emplace();
-    parser_->header_limit(static_cast<std::uint32_t>(limits_.header_octets));
-    parser_->body_limit(limits_.body_octets);
+    parser_->header_limit(static_cast<std::uint32_t>(house_->limits.header_octets));
+    parser_->body_limit(house_->limits.body_octets);
     // One bound for the whole request: who sends an octet a second is cut off like who sends
     // nothing.
-    stream_.expires_after(std::chrono::seconds(limits_.request_seconds));
+    stream_.expires_after(std::chrono::seconds(house_->limits.request_seconds));
+    http::async_read_header(stream_, buffer_, *parser_,
+                            [self = shared_from_this()](beast::error_code error, std::size_t) {
+                              self->on_header(error);
+                            });
+  }
+
+ private:
+  void on_header(beast::error_code error) {
+    if (error || parser_->is_done()) return on_read(error);
+    const bool asks = beast::iequals(parser_->get()[http::field::expect], "100-continue");
+    if (!asks || parser_->get().version() < 11 || buffer_.size() > 0) return read_body();
+    // RFC 9110 10.1.1: who asks whether to send a body waits for the answer.
+    asio::async_write(stream_, asio::buffer(go_on),
+                      [self = shared_from_this()](beast::error_code failed, std::size_t) {
+                        if (!failed) self->read_body();
+                      });
+  }
+
+  void read_body() {
     http::async_read(stream_, buffer_, *parser_,
                      [self = shared_from_this()](beast::error_code error, std::size_t) {
                        self->on_read(error);
                      });
   }
 
- private:
   void on_read(beast::error_code error) {
-    if (error == http::error::end_of_stream) return close();
-    if (error == http::error::header_limit)
+    if (error == http::error::end_of_stream) return;  // nothing more to say on either side
+    if (error == http::error::header_limit || error == http::error::buffer_overflow)
       return answer(plain(431, "the request's header is too large\n"), false);
     if (error == http::error::body_limit)
       return answer(plain(413, "the request is too large\n"), false);
@@ -104,8 +135,8 @@ class Session : public std::enable_shared_from_this<Session> {
     request->target = std::string(message.target());
     request->body = std::move(message.body());
     stream_.expires_never();  // the peer waits for us now
-    asio::post(workers_, [self = shared_from_this(), request] {
-      self->handler_(*request, [self](HttpReply reply) {
+    asio::post(house_->workers, [self = shared_from_this(), request] {
+      self->house_->handler(*request, [self](HttpReply reply) {
         asio::post(self->stream_.get_executor(), [self, reply = std::move(reply)]() mutable {
           self->answer(std::move(reply), self->keep_alive_);
         });
@@ -114,6 +145,7 @@ class Session : public std::enable_shared_from_this<Session> {
   }
 
   void answer(HttpReply reply, bool keep_alive) {
+    keep_alive = keep_alive && !house_->stopping;
     response_.emplace(http::int_to_status(reply.status), version_);
     response_->set(http::field::content_type, reply.content_type);
     response_->keep_alive(keep_alive);
@@ -121,7 +153,7 @@ class Session : public std::enable_shared_from_this<Session> {
     if (!head_) response_->body() = std::move(reply.body);
     response_->content_length(length);
     serializer_.emplace(*response_);
-    stream_.expires_after(std::chrono::seconds(limits_.reply_seconds));
+    stream_.expires_after(std::chrono::seconds(house_->limits.reply_seconds));
     const auto written = [self = shared_from_this(), keep_alive](beast::error_code error,
                                                                  std::size_t) {
       if (error) return;
@@ -135,17 +167,28 @@ class Session : public std::enable_shared_from_this<Session> {
     }
   }
 
+  /// Closing a socket with unread octets resets the connection, and the reset may overtake the
+  /// reply: 413 would never be seen by who is still sending. So the rest is read, and dropped, for
+  /// a moment.
   void close() {
-    beast::error_code ignored;
-    stream_.socket().shutdown(tcp::socket::shutdown_send, ignored);
+    beast::error_code error;
+    stream_.socket().shutdown(tcp::socket::shutdown_send, error);
+    if (error) return;
+    buffer_.clear();
+    stream_.expires_after(linger);
+    drop();
+  }
+
+  void drop() {
+    stream_.async_read_some(buffer_.prepare(std::min<std::size_t>(buffer_.max_size(), 4096)),
+                            [self = shared_from_this()](beast::error_code error, std::size_t) {
+                              if (!error) self->drop();
+                            });
   }
 
   beast::tcp_stream stream_;
   asio::ip::address address_;
-  asio::thread_pool& workers_;
-  const HttpLimits& limits_;
-  const HttpHandler& handler_;
-  std::shared_ptr<Census> census_;
+  std::shared_ptr<House> house_;
   beast::flat_buffer buffer_;
   std::optional<http::request_parser<Body>> parser_;
   std::optional<http::response<Body>> response_;
@@ -159,14 +202,8 @@ class Session : public std::enable_shared_from_this<Session> {
 
 class HttpServer::Listener : public std::enable_shared_from_this<Listener> {
  public:
-  Listener(asio::io_context& loop, asio::thread_pool& workers, HttpLimits limits,
-           HttpHandler handler)
-      : acceptor_(loop),
-        retry_(loop),
-        workers_(workers),
-        limits_(limits),
-        handler_(std::move(handler)),
-        census_(std::make_shared<Census>()) {}
+  Listener(asio::io_context& loop, std::shared_ptr<House> house)
+      : acceptor_(loop), retry_(loop), house_(std::move(house)) {}
 
   Result<void> open(const std::string& address, std::uint16_t port) {
     beast::error_code error;
@@ -193,11 +230,13 @@ class HttpServer::Listener : public std::enable_shared_from_this<Listener> {
     acceptor_.bind(endpoint, error);
     if (error) return failed("bind");
     acceptor_.listen(asio::socket_base::max_listen_connections, error);
+    if (!error) port_ = acceptor_.local_endpoint(error).port();
     if (error) return failed("listen on");
     return {};
   }
 
   void accept() {
+    if (house_->stopping) return;
     acceptor_.async_accept(
         [self = shared_from_this()](beast::error_code error, tcp::socket socket) {
           if (error == asio::error::operation_aborted) return;
@@ -207,8 +246,9 @@ class HttpServer::Listener : public std::enable_shared_from_this<Listener> {
         });
   }
 
-  [[nodiscard]] std::uint16_t port() const { return acceptor_.local_endpoint().port(); }
+  [[nodiscard]] std::uint16_t port() const { return port_; }
   void stop() {
+    house_->stopping = true;
     asio::post(acceptor_.get_executor(), [self = shared_from_this()] {
       beast::error_code ignored;
       self->acceptor_.close(ignored);
@@ -229,19 +269,15 @@ class HttpServer::Listener : public std::enable_shared_from_this<Listener> {
     beast::error_code error;
     const auto peer = socket.remote_endpoint(error);
     if (error) return;
-    if (census_->full(peer.address(), limits_)) return;
+    if (house_->census.full(peer.address(), house_->limits)) return;
     socket.set_option(tcp::no_delay(true), error);
-    std::make_shared<Session>(std::move(socket), peer.address(), workers_, limits_, handler_,
-                              census_)
-        ->read();
+    std::make_shared<Session>(std::move(socket), peer.address(), house_)->read();
   }
 
   tcp::acceptor acceptor_;
   asio::steady_timer retry_;
-  asio::thread_pool& workers_;
-  HttpLimits limits_;
-  HttpHandler handler_;
-  std::shared_ptr<Census> census_;
+  std::shared_ptr<House> house_;
+  std::uint16_t port_ = 0;
 };
 
 Result<std::unique_ptr<HttpServer>> HttpServer::listen(asio::io_context& loop,
@@ -249,7 +285,9 @@ Result<std::unique_ptr<HttpServer>> HttpServer::listen(asio::io_context& loop,
                                                        const std::string& address,
                                                        std::uint16_t port, HttpLimits limits,
                                                        HttpHandler handler) {
-  auto listener = std::make_shared<Listener>(loop, workers, limits, std::move(handler));
+  auto listener = std::make_shared<Listener>(
+      loop, std::shared_ptr<House>(
+                new House{.workers = workers, .limits = limits, .handler = std::move(handler)}));
   UMBRA_CHECK(listener->open(address, port));
   listener->accept();
   return std::unique_ptr<HttpServer>(new HttpServer(std::move(listener)));

@@ -1,10 +1,15 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <pthread.h>
+#include <sys/resource.h>
+#include <time.h>
 
 #include <atomic>
 #include <boost/asio/connect.hpp>
 #include <boost/asio/io_context.hpp>
 #include <boost/asio/ip/tcp.hpp>
+#include <boost/asio/read.hpp>
+#include <boost/asio/steady_timer.hpp>
 #include <boost/asio/thread_pool.hpp>
 #include <boost/asio/write.hpp>
 #include <future>
@@ -18,6 +23,7 @@ namespace {
 
 namespace asio = boost::asio;
 using asio::ip::tcp;
+using ::testing::AnyOf;
 using ::testing::HasSubstr;
 using ::testing::StartsWith;
 
@@ -253,6 +259,115 @@ TEST_F(HttpTest, APeerThatHasGoneWhileItsAnswerWasMadeHarmsNobody) {
   later({200, "text/plain", Bytes(500000, 'x')});
   later = nullptr;
   EXPECT_TRUE(call({.method = "GET", .url = url("/"), .content_type = "", .body = {}}));
+}
+
+TEST_F(HttpTest, TheRefusalReachesWhoIsStillSending) {
+  serve({.body_octets = 1000});
+  for (int i = 0; i < 20; ++i) {
+    const std::string said = say("POST /x HTTP/1.1\r\nHost: a\r\nContent-Length: 3000000\r\n\r\n" +
+                                     std::string(3000000, 'x'),
+                                 true);
+    ASSERT_THAT(said, StartsWith("HTTP/1.1 413")) << "a reset has overtaken the reply";
+  }
+}
+
+TEST_F(HttpTest, WhatTheParserDoesNotCountIsBoundedToo) {
+  serve({.header_octets = 2000, .body_octets = 2000, .request_seconds = 600});
+  const std::string head = "POST /x HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n";
+  EXPECT_THAT(say(head + "1;" + std::string(100000, 'x')), StartsWith("HTTP/1.1 431"));
+  EXPECT_THAT(say(head + "1\r\na\r\n0\r\nTrailer: " + std::string(100000, 'x')),
+              StartsWith("HTTP/1.1 431"));
+  EXPECT_THAT(say(head + "1;x=y\r\na\r\n0\r\nTrailer: short\r\n\r\n", true),
+              HasSubstr("POST /x 1"));
+}
+
+TEST_F(HttpTest, WhoAsksWhetherToSendABodyIsTold) {
+  serve({.body_octets = 1000});
+  const auto head = [](int length) {
+    return "POST /x HTTP/1.1\r\nHost: a\r\nConnection: close\r\nExpect: 100-continue\r\n"
+           "Content-Length: " +
+           std::to_string(length) + "\r\n\r\n";
+  };
+  auto socket = connect();
+  asio::write(socket, asio::buffer(head(3)));
+  std::string line(25, '\0');
+  asio::read(socket, asio::buffer(line));
+  EXPECT_EQ(line, "HTTP/1.1 100 Continue\r\n\r\n");
+  asio::write(socket, asio::buffer(std::string("abc")));
+  EXPECT_THAT(rest(socket), HasSubstr("POST /x 3"));
+  EXPECT_THAT(say(head(1001)), StartsWith("HTTP/1.1 413")) << "before a byte of it is sent";
+}
+
+TEST_F(HttpTest, AStoppedServerAnswersWhatItHasTakenAndNoMore) {
+  serve();
+  auto busy = connect();
+  asio::write(busy, asio::buffer(std::string("GET /later HTTP/1.1\r\nHost: a\r\n\r\n"
+                                             "GET /next HTTP/1.1\r\nHost: a\r\n\r\n")));
+  asked.get_future().wait();
+  auto idle = connect();
+  asio::write(idle, asio::buffer(std::string("GET /one HTTP/1.1\r\nHost: a\r\n\r\n")));
+  std::array<char, 400> some{};
+  ASSERT_GT(idle.read_some(asio::buffer(some)), 0U);
+
+  server.reset();  // the sessions live on, and need nothing that was the server's own
+  later({200, "text/plain", Bytes{'x'}});
+  later = nullptr;
+  const std::string said = rest(busy);
+  EXPECT_THAT(said, HasSubstr("Connection: close"));
+  EXPECT_THAT(said, Not(HasSubstr("/next")));
+  boost::system::error_code error;
+  asio::write(idle, asio::buffer(std::string("GET /two HTTP/1.1\r\nHost: a\r\n\r\n")), error);
+  // It had begun to wait for the next request when the server stopped, or had not yet.
+  EXPECT_THAT(rest(idle), AnyOf("", HasSubstr("Connection: close")));
+
+  tcp::socket late(raw);
+  late.connect({asio::ip::make_address("127.0.0.1"), port}, error);
+  EXPECT_TRUE(error || rest(late).empty());
+}
+
+TEST_F(HttpTest, APeerThatSendsNoMoreStillGetsItsAnswer) {
+  serve();
+  EXPECT_THAT(say("GET /half-open HTTP/1.1\r\nHost: a\r\n\r\n", true),
+              HasSubstr("GET /half-open 0"));
+}
+
+/// While it lives no more files can be opened.
+class NoMoreFiles {
+ public:
+  NoMoreFiles() {
+    ::getrlimit(RLIMIT_NOFILE, &usual_);
+    rlimit none = usual_;
+    none.rlim_cur = 3;
+    ::setrlimit(RLIMIT_NOFILE, &none);
+  }
+  ~NoMoreFiles() { ::setrlimit(RLIMIT_NOFILE, &usual_); }
+  NoMoreFiles(const NoMoreFiles&) = delete;
+  NoMoreFiles& operator=(const NoMoreFiles&) = delete;
+
+ private:
+  rlimit usual_{};
+};
+
+TEST_F(HttpTest, WithoutFileDescriptorsItWaitsQuietlyUntilThereAreSome) {
+  serve();
+  clockid_t cpu{};
+  ASSERT_EQ(::pthread_getcpuclockid(thread.native_handle(), &cpu), 0);
+  const auto used = [&cpu] {
+    timespec spent{};
+    ::clock_gettime(cpu, &spent);
+    return std::chrono::seconds(spent.tv_sec) + std::chrono::nanoseconds(spent.tv_nsec);
+  };
+  tcp::socket socket(raw, tcp::v4());
+  {
+    const NoMoreFiles none;
+    socket.connect({asio::ip::make_address("127.0.0.1"), port});
+    const auto before = used();
+    asio::steady_timer pause(raw, std::chrono::milliseconds(500));
+    pause.wait();
+    EXPECT_LT(used() - before, std::chrono::milliseconds(100)) << "it spins on accept(2)";
+  }
+  asio::write(socket, asio::buffer(std::string("GET /now HTTP/1.0\r\n\r\n")));
+  EXPECT_THAT(rest(socket), HasSubstr("GET /now 0"));
 }
 
 TEST_F(HttpTest, APortThatIsTakenIsNamedWithWhatToDo) {
