@@ -601,6 +601,15 @@ TEST_F(ServerTest, DownAcrossTheSwitchItHasSwitchedBeforeTheFirstAnswer) {
   EXPECT_EQ(scep::parse_ca_cert(get("operation=GetCACert").body)->front(), next);
 }
 
+TEST_F(ServerTest, BetweenTheCasEndAndTheSwitchARequestIsToComeAgain) {
+  start();
+  go_to(zero + Days{640});
+  clock.set(zero + Days{730});  // due, and not carried out yet
+  EXPECT_EQ(enroll(Device("CN=punctual")).http_status, 503U) << "a FAILURE would stop the client";
+  go_to(zero + Days{730});
+  EXPECT_EQ(granted(enroll(Device("CN=punctual"))).not_before(), zero + Days{730});
+}
+
 TEST_F(ServerTest, DownForYearsItCatchesUpStepByStep) {
   start();
   go_to(day(600));

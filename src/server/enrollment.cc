@@ -98,6 +98,13 @@ void CertificateServer::Impl::enroll_once(const std::shared_ptr<const Conversati
         {scep::FailInfo::bad_request,
          "the CA certificate this was enveloped for has ended; fetch the new one with GetCACert"});
   }
+  if (conversation->generations->rollover && authority == &*conversation->generations->active &&
+      conversation->now >= authority->certificate.not_after()) {
+    // The moment between the CA's end and the switch-over. A refusal would stop the client for
+    // good.
+    return conversation->done(
+        {503, "text/plain", to_bytes(as_bytes("the next CA is taking over; try again\n"))});
+  }
   const auto facts = facts_of(*conversation);
   if (!facts) {
     log(Severity::error, "CS_STORAGE", "a request could not be judged: " + facts.error().detail);
