@@ -8,6 +8,7 @@ namespace {
 
 constexpr std::size_t depth_max = 32;
 constexpr std::uint8_t constructed_bit = 0x20;
+constexpr std::uint8_t class_bits = 0xC0;
 
 std::size_t header_size(std::size_t length) {
   std::size_t octets = 2;
@@ -46,24 +47,31 @@ Result<std::size_t> read_length(ByteView bytes, std::size_t& at, bool minimal) {
   return length;
 }
 
-/// An identifier octet that X.690 has: one octet long, and of a form its universal type can take. A
-/// SEQUENCE is never primitive, an INTEGER never constructed; strings in pieces are BER.
-Result<void> check_identifier(std::uint8_t octet) {
-  if ((octet & 0x1F) == 0x1F) return fail(Errc::malformed, "ASN.1: a multi-octet tag");
-  switch (octet) {
+enum class Rules { ber, der };
+
+/// An identifier octet of one octet, and of a form that its universal type has: structures are
+/// constructed, everything else is not. Strings in pieces are for BER, and of them only the OCTET
+/// STRING, which is what CMS is streamed in.
+Result<void> check_identifier(std::uint8_t octet, Rules rules) {
+  const unsigned number = octet & 0x1FU;
+  if (number == 0x1F) return fail(Errc::malformed, "ASN.1: a multi-octet tag");
+  if ((octet & class_bits) != 0) return {};
+  const bool constructed = (octet & constructed_bit) != 0;
+  switch (number) {
     case tag::end_of_contents:
-    case tag::end_of_contents | constructed_bit:
       return fail(Errc::malformed, "ASN.1: an end-of-contents marker in place of a value");
+    case tag::octet_string:
+      if (constructed && rules == Rules::der)
+        return fail(Errc::malformed, "ASN.1: an OCTET STRING in pieces");
+      return {};
+    case tag::external:
+    case tag::embedded_pdv:
     case tag::sequence & ~constructed_bit:
     case tag::set & ~constructed_bit:
-      return fail(Errc::malformed, "ASN.1: a SEQUENCE or SET that is not constructed");
-    case tag::boolean | constructed_bit:
-    case tag::integer | constructed_bit:
-    case tag::null | constructed_bit:
-    case tag::oid | constructed_bit:
-    case tag::enumerated | constructed_bit:
-      return fail(Errc::malformed, "ASN.1: a simple value that is constructed");
+      if (!constructed) return fail(Errc::malformed, "ASN.1: a structure that is not constructed");
+      return {};
     default:
+      if (constructed) return fail(Errc::malformed, "ASN.1: a simple value that is constructed");
       return {};
   }
 }
@@ -115,7 +123,7 @@ Result<void> transcode(ByteView ber, std::size_t& at, bool until_end_marker, std
 Result<void> transcode_one(ByteView ber, std::size_t& at, std::size_t depth, Bytes& out) {
   if (depth > depth_max) return fail(Errc::malformed, "ASN.1: nested too deep");
   const std::uint8_t tag = ber[at++];
-  UMBRA_CHECK(check_identifier(tag));
+  UMBRA_CHECK(check_identifier(tag, Rules::ber));
   const bool constructed = (tag & constructed_bit) != 0;
   Bytes content;
   if (at < ber.size() && ber[at] == 0x80) {
@@ -167,14 +175,13 @@ Result<void> transcode(ByteView ber, std::size_t& at, bool until_end_marker, std
   return {};
 }
 
-/// True if every element, all the way down, has a definite minimal length and no OCTET STRING is
-/// constructed.
+/// True if the Reader takes every element, all the way down.
 bool is_der(ByteView bytes, std::size_t depth) {
   if (depth > depth_max) return false;
   Reader reader(bytes);
   while (!reader.empty()) {
     const auto element = reader.next();
-    if (!element || element->tag == (tag::octet_string | constructed_bit)) return false;
+    if (!element) return false;
     if ((element->tag & constructed_bit) != 0 && !is_der(element->content, depth + 1)) return false;
   }
   return true;
@@ -209,7 +216,7 @@ std::optional<std::uint8_t> Reader::peek() const {
 
 Result<Element> Reader::next() {
   if (rest_.empty()) return fail(Errc::malformed, "ASN.1: nothing left where a value must be");
-  UMBRA_CHECK(check_identifier(rest_[0]));
+  UMBRA_CHECK(check_identifier(rest_[0], Rules::der));
   std::size_t at = 1;
   UMBRA_TRY(const std::size_t length, read_length(rest_, at, true));
   if (length > rest_.size() - at) return fail(Errc::malformed, "ASN.1: a value runs past the end");

@@ -22,7 +22,9 @@ inline constexpr std::uint8_t bit_string = 0x03;
 inline constexpr std::uint8_t octet_string = 0x04;
 inline constexpr std::uint8_t null = 0x05;
 inline constexpr std::uint8_t oid = 0x06;
+inline constexpr std::uint8_t external = 0x08;
 inline constexpr std::uint8_t enumerated = 0x0A;
+inline constexpr std::uint8_t embedded_pdv = 0x0B;
 inline constexpr std::uint8_t utf8_string = 0x0C;
 inline constexpr std::uint8_t printable_string = 0x13;
 inline constexpr std::uint8_t t61_string = 0x14;
@@ -58,8 +60,8 @@ class Reader {
   /// The tag of the next element, or nothing at the end.
   [[nodiscard]] std::optional<std::uint8_t> peek() const;
   /// Errors: malformed at the end, on a multi-octet tag, a tag of a form or contents that its
-  /// type cannot have (a primitive SEQUENCE, a padded INTEGER), a length that is not minimal or
-  /// runs past the end.
+  /// type cannot have (a primitive SEQUENCE, a string in pieces, a padded INTEGER), a length that
+  /// is not minimal or runs past the end.
   [[nodiscard]] Result<Element> next();
   /// Errors: as next, and malformed if the tag differs; `what` names the field in the error.
   [[nodiscard]] Result<Element> expect(std::uint8_t tag, const char* what);

@@ -19,15 +19,20 @@ TEST(Der, ReadsDefiniteMinimalLengthsAndNothingElse) {
 }
 
 TEST(Der, TagsHaveAFormOfTheirType) {
-  for (const Bytes& bad : {Bytes{0, 0}, Bytes{0x20, 0}, Bytes{0x10, 0}, Bytes{0x11, 0},
-                           Bytes{0x21, 0}, Bytes{0x22, 3, 2, 1, 5}, Bytes{0x25, 0},
-                           Bytes{0x26, 3, 6, 1, 0x55}, Bytes{0x2A, 3, 0x0A, 1, 1}}) {
-    EXPECT_EQ(der::Reader(bad).next().error().code, Errc::malformed);
-    EXPECT_EQ(der::from_ber(der::tlv(der::tag::sequence, bad)).error().code, Errc::malformed);
+  for (const char* bad : {"0000", "2000", "0800", "0B00", "1000", "1100", "2100", "2203020105",
+                          "230403020780", "2500", "2603060155", "2A030A0101", "2C00", "3300"}) {
+    const Bytes value = *from_hex(bad);
+    EXPECT_EQ(der::Reader(value).next().error().code, Errc::malformed) << bad;
+    EXPECT_EQ(der::from_ber(der::tlv(der::tag::sequence, value)).error().code, Errc::malformed)
+        << bad;
   }
-  for (const Bytes& good : {Bytes{0x30, 0}, Bytes{0x31, 0}, Bytes{0x24, 0}, Bytes{0x90, 0}}) {
-    EXPECT_EQ(der::Reader(good).next()->tag, good[0]);
+  for (const char* good : {"3000", "3100", "2800", "2B00", "8000", "A000", "4000", "6000"}) {
+    const Bytes value = *from_hex(good);
+    EXPECT_TRUE(der::Reader(value).next()) << good;
   }
+  const Bytes in_pieces = *from_hex("2403040101");
+  EXPECT_FALSE(der::Reader(in_pieces).next());
+  EXPECT_EQ(to_hex(*der::from_ber(in_pieces)), "040101");
 }
 
 TEST(Der, SimpleValuesHaveContentsOfTheirType) {
