@@ -115,5 +115,21 @@ TEST(CmsAgainstOpenSsl, ReadsWhatItWritesDefiniteAndStreamed) {
   }
 }
 
+TEST(CmsSigned, SignedAttributesAreBoundedBeforeAnythingIsVerified) {
+  const auto with = [](unsigned extra) {
+    cms::SignTemplate what{.content = {},
+                           .form = cms::Content::absent,
+                           .attributes = {},
+                           .bag = {},
+                           .digest = x509::Digest::sha256};
+    for (unsigned i = 0; i < extra; ++i)
+      what.attributes.push_back({"1.2.3." + std::to_string(i), Bytes{0x05, 0x00}});
+    return cms::parse_signed_data(*cms::sign(what, party().certificate, party().key));
+  };
+  // contentType and messageDigest come on top.
+  EXPECT_TRUE(with(30));
+  EXPECT_EQ(with(31).error().code, Errc::malformed);
+}
+
 }  // namespace
 }  // namespace umbra::scep

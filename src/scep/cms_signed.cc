@@ -11,6 +11,8 @@ namespace tag = x509::der::tag;
 
 constexpr std::string_view oid_rsa_encryption = "1.2.840.113549.1.1.1";
 constexpr std::size_t bag_max = 32;
+constexpr std::size_t attributes_max =
+    32;  // SCEP has ten; nothing is verified yet when they are read
 
 /// ContentInfo ::= SEQUENCE { contentType, content [0] EXPLICIT ANY }
 Result<der::Element> content_of(ByteView content_info, std::string_view wanted) {
@@ -35,6 +37,8 @@ Result<std::vector<Attribute>> parse_attributes(ByteView content) {
     if (value.empty()) continue;
     UMBRA_TRY(const der::Element first, value.next());
     UMBRA_CHECK(value.finish("one attribute value"));
+    if (attributes.size() == attributes_max)
+      return fail(Errc::malformed, "more signed attributes than anybody needs");
     const std::string name = der::to_dotted(oid.content);
     if (find(attributes, name) != nullptr) return fail(Errc::malformed, "a signed attribute twice");
     attributes.push_back({name, to_bytes(first.whole)});
