@@ -1,6 +1,7 @@
 #include "console/exec.h"
 
 #include <algorithm>
+#include <charconv>
 
 #include <fmt/format.h>
 
@@ -89,6 +90,40 @@ ExecResult help(std::string_view line) {
 std::optional<std::uint64_t> request_id(const Match& match) {
   const auto number = match.number("ID");
   return number ? std::optional<std::uint64_t>(static_cast<std::uint64_t>(*number)) : std::nullopt;
+}
+
+/// As IOS takes it: decimal, or 0x and hexadecimal digits.
+Result<x509::Serial> serial_number(const std::string& text) {
+  const auto wrong = [&] {
+    return fail(Errc::malformed,
+                "\"" + text +
+                    "\" is no serial number: expected decimal digits, or 0x and "
+                    "hexadecimal ones, as `show crypto pki certificates` has them");
+  };
+  if (text.starts_with("0x") || text.starts_with("0X")) {
+    auto serial = x509::Serial::from_hex(text);
+    return serial ? std::move(serial) : wrong();
+  }
+  std::uint64_t value = 0;
+  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
+  if (error != std::errc{} || end != text.data() + text.size()) return wrong();
+  return x509::Serial(value);
+}
+
+x509::RevocationReason reason(const Match& match) {
+  using enum x509::RevocationReason;
+  constexpr std::pair<const char*, x509::RevocationReason> words[] = {
+      {"unspecified", unspecified},
+      {"key-compromise", key_compromise},
+      {"affiliation-changed", affiliation_changed},
+      {"superseded", superseded},
+      {"cessation-of-operation", cessation_of_operation},
+      {"certificate-hold", certificate_hold},
+      {"privilege-withdrawn", privilege_withdrawn}};
+  for (const auto& [word, meaning] : words) {
+    if (match.has(word)) return meaning;
+  }
+  return none;
 }
 
 std::string digits_only(std::string text) {
@@ -227,7 +262,7 @@ void Exec::execute(std::string_view line, const ExecDone& done) {
 
 void Exec::run(const Match& match, const ExecDone& done) {
   const std::string_view key = match.command->key;
-  if (key.starts_with("show ") || key == "crypto pki server NAME info requests") {
+  if (key.starts_with("show ") || key.starts_with("crypto pki server NAME info ")) {
     ExecResult result = show(match);
     if (timestamps_ && result.ok) {
       const Load load = environment_.load ? environment_.load() : Load{};
@@ -273,6 +308,13 @@ ExecResult Exec::show(const Match& match) const {
     if (!requests) return failed(requests.error());
     return {true, requests_screen(*std::move(requests))};
   }
+  if (key == "show crypto pki server NAME crl" || key == "crypto pki server NAME info crl") {
+    const ServerControl* const found = server(name);
+    if (!found) return unknown_server(name);
+    const auto crl = found->crl();
+    if (!crl) return failed(crl.error());
+    return {true, crl_screen(*crl, zone)};
+  }
   if (key == "show crypto pki server") {
     if (name.empty()) return {true, server_screen(server_statuses(), zone)};
     const ServerControl* const found = server(name);
@@ -303,6 +345,7 @@ ExecResult Exec::server_command(const Match& match) const {
   const ServerControl* const found = server(name);
   if (!found) return unknown_server(name);
   const std::string_view key = match.command->key;
+  if (key.ends_with("revoke")) return revocation(*found, match);
   const auto id = request_id(match);
   const Result<void> result = key.ends_with(" grant")    ? found->grant(id)
                               : key.ends_with(" reject") ? found->reject(id)
@@ -311,6 +354,16 @@ ExecResult Exec::server_command(const Match& match) const {
                                                          : found->rollover();
   if (!result) return failed(result.error());
   return {};
+}
+
+ExecResult Exec::revocation(const ServerControl& server, const Match& match) const {
+  const auto serial = serial_number(match.text("SERIAL"));
+  if (!serial) return failed(serial.error());
+  const bool back = match.command->key.ends_with(" unrevoke");
+  const auto result = back ? server.unrevoke(*serial) : server.revoke(*serial, reason(match));
+  if (!result) return failed(result.error());
+  return {true, fmt::format("% Certificate 0x{} is {}\n", serial->to_hex(),
+                            back ? "no longer revoked" : "revoked; a new CRL has been made")};
 }
 
 void Exec::authenticate(const Match& match, const ExecDone& done) const {

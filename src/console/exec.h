@@ -28,6 +28,9 @@ struct ServerControl {
   std::function<Result<void>(std::optional<std::uint64_t>)> remove;
   std::function<Result<void>()> rollover;
   std::function<Result<void>()> rollover_cancel;
+  std::function<Result<void>(const x509::Serial&, x509::RevocationReason)> revoke;
+  std::function<Result<void>(const x509::Serial&)> unrevoke;
+  std::function<Result<server::CrlView>()> crl;
 };
 /// In: a server that outlives the control.
 [[nodiscard]] inline ServerControl control(server::CertificateServer& s) {
@@ -38,7 +41,12 @@ struct ServerControl {
           [&s](std::optional<std::uint64_t> id) { return s.reject(id); },
           [&s](std::optional<std::uint64_t> id) { return s.remove(id); },
           [&s] { return s.rollover(); },
-          [&s] { return s.rollover_cancel(); }};
+          [&s] { return s.rollover_cancel(); },
+          [&s](const x509::Serial& serial, x509::RevocationReason reason) {
+            return s.revoke(serial, reason);
+          },
+          [&s](const x509::Serial& serial) { return s.unrevoke(serial); },
+          [&s] { return s.crl(); }};
 }
 
 /// What exec commands can do to one trustpoint.
@@ -89,6 +97,8 @@ class Exec {
   void run(const config::Match& match, const ExecDone& done);
   [[nodiscard]] ExecResult show(const config::Match& match) const;
   [[nodiscard]] ExecResult server_command(const config::Match& match) const;
+  [[nodiscard]] ExecResult revocation(const ServerControl& server,
+                                      const config::Match& match) const;
   void authenticate(const config::Match& match, const ExecDone& done) const;
   [[nodiscard]] ExecResult enroll(const config::Match& match) const;
   void save();

@@ -32,6 +32,24 @@ constexpr Command table[] = {
     {Mode::exec, "crypto pki server NAME info requests",
      "crypto pki server NAME:word info requests",
      "Encryption|Certificates|A certificate server|Its name|Shows|Its enrolment requests", ""},
+    {Mode::exec, "show crypto pki server NAME crl", "show crypto pki server NAME:word crl",
+     "Shows something|Encryption|Certificates|A certificate server|Its name|Its newest CRL", ""},
+    {Mode::exec, "crypto pki server NAME info crl", "crypto pki server NAME:word info crl",
+     "Encryption|Certificates|A certificate server|Its name|Shows|Its newest CRL", ""},
+    {Mode::exec, "crypto pki server NAME revoke",
+     "crypto pki server NAME:word revoke SERIAL:word "
+     "[{unspecified|key-compromise|affiliation-changed|superseded|cessation-of-operation|"
+     "certificate-hold|privilege-withdrawn}]",
+     "Encryption|Certificates|A certificate server|Its name|Revokes a certificate; a CRL that says "
+     "so is made at once|Serial number, decimal or 0x and hex|Why (RFC 5280 5.3.1); nothing on the "
+     "CRL if left out|Its key is known to others|It belongs elsewhere now|Another has taken its "
+     "place|It is no longer in use|For the time being|It may no longer do what it did",
+     ""},
+    {Mode::exec, "crypto pki server NAME unrevoke",
+     "crypto pki server NAME:word unrevoke SERIAL:word",
+     "Encryption|Certificates|A certificate server|Its name|Takes a revocation back|Serial number, "
+     "decimal or 0x and hex",
+     ""},
     {Mode::exec, "crypto pki server NAME grant",
      "crypto pki server NAME:word grant {all|ID:1-2147483647}",
      "Encryption|Certificates|A certificate server|Its name|Issues what was asked for|Every "

@@ -43,7 +43,17 @@ class ExecTest : public ::testing::Test {
                          [this]() -> Result<void> {
                            done_.push_back("cancel");
                            return fail(Errc::conflict, "there is no rollover certificate");
-                         }});
+                         },
+                         [this](const x509::Serial& serial, x509::RevocationReason why) {
+                           done_.push_back("revoke " + serial.to_hex() + " " +
+                                           std::to_string(static_cast<int>(why)));
+                           return Result<void>();
+                         },
+                         [this](const x509::Serial& serial) {
+                           done_.push_back("unrevoke " + serial.to_hex());
+                           return Result<void>();
+                         },
+                         [] { return Result<server::CrlView>(lab::crl()); }});
     e.trustpoints.push_back(
         {"Root-CA", [] { return lab::spoke(); },
          [this](const std::function<void(Result<x509::Certificate>)>& done) {
@@ -188,6 +198,27 @@ TEST_F(ExecTest, CertificatesHaveAStorageLineOnceTheyAreSaved) {
   EXPECT_EQ(good("write memory"), "Building configuration...\n[OK]\n");
   EXPECT_THAT(good("show crypto pki certificates ROOTCA"),
               HasSubstr("  Storage: nvram:RootCA#1CA.cer\n"));
+}
+
+TEST_F(ExecTest, RevokesByDecimalOrHexSerialWithAReason) {
+  EXPECT_EQ(good("crypto pki server ROOTCA revoke 16"),
+            "% Certificate 0x10 is revoked; a new CRL has been made\n");
+  good("cry pki ser ROOTCA revoke 0x1f key");
+  EXPECT_EQ(good("crypto pki server ROOTCA unrevoke 0x10"),
+            "% Certificate 0x10 is no longer revoked\n");
+  EXPECT_THAT(done_, ElementsAre("revoke 10 255", "revoke 1F 1", "unrevoke 10"));
+  for (const char* wrong : {"x", "0x", "0xZZ", "-1", "1.5", "99999999999999999999"})
+    EXPECT_THAT(bad(std::string("crypto pki server ROOTCA revoke ") + wrong),
+                HasSubstr("is no serial number"))
+        << wrong;
+  bad("crypto pki server ROOTCA revoke");
+  bad("crypto pki server NOBODY revoke 1");
+  EXPECT_EQ(done_.size(), 3U);
+}
+
+TEST_F(ExecTest, ShowsTheCrl) {
+  vectors::expect_golden("screens/crl.txt", good("crypto pki server ROOTCA info crl"));
+  EXPECT_EQ(good("show crypto pki server ROOTCA crl"), good("cry pki ser ROOTCA info crl"));
 }
 
 TEST_F(ExecTest, FiltersLines) {

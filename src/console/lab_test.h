@@ -80,4 +80,13 @@ inline std::vector<server::RequestLine> requests() {
           {12, 3, "pending", "DCA83FF8BB8BF209C8CF0A933B4D7BAD", "hostname=spoke-2.cisco.com"}};
 }
 
+inline server::CrlView crl() {
+  return {"cn=RootCA,ou=TAC,o=Cisco",
+          at("2015-10-09T12:14:16Z"),
+          at("2015-10-09T18:14:16Z"),
+          375,
+          {{x509::Serial(2), at("2015-10-09T12:14:16Z"), x509::RevocationReason::none},
+           {x509::Serial(0x10F), at("2015-10-09T12:20:00Z"), x509::RevocationReason::superseded}}};
+}
+
 }  // namespace umbra::console::lab

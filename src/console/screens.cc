@@ -147,6 +147,20 @@ std::string requests_screen(std::vector<server::RequestLine> requests) {
   return out;
 }
 
+std::string crl_screen(const server::CrlView& crl, const TimeZone& zone) {
+  std::string out = "Certificate Revocation List:\n";
+  out += fmt::format("    Issuer: {}\n", printable(crl.issuer));
+  out += fmt::format("    This Update: {}\n", to_ios_time(crl.this_update, zone));
+  out += fmt::format("    Next Update: {}\n", to_ios_time(crl.next_update, zone));
+  out += fmt::format("    Number of CRL entries: {}\n", crl.revoked.size());
+  out += fmt::format("    CRL size: {} bytes\n", crl.octets);
+  for (const auto& entry : crl.revoked) {
+    out += fmt::format("    Serial Number (hex): {}\n", entry.serial.to_hex_octets());
+    out += fmt::format("    Revocation Date: {}\n", to_ios_time(entry.revoked_at, zone));
+  }
+  return out;
+}
+
 std::string timers_screen(const std::vector<server::Status>& servers,
                           const std::vector<client::Status>& trustpoints, const Clock& clock,
                           bool detail) {

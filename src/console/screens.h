@@ -32,6 +32,8 @@ struct Load {
                                         const TimeZone& zone);
 /// `show crypto pki server NAME requests`: newest first in each of the three tables.
 [[nodiscard]] std::string requests_screen(std::vector<server::RequestLine> requests);
+/// `crypto pki server NAME info crl`.
+[[nodiscard]] std::string crl_screen(const server::CrlView& crl, const TimeZone& zone);
 /// `show crypto pki timers [detail]`.
 [[nodiscard]] std::string timers_screen(const std::vector<server::Status>& servers,
                                         const std::vector<client::Status>& trustpoints,

@@ -68,6 +68,13 @@ class CertificateServer {
   [[nodiscard]] Result<void> grant(std::optional<std::uint64_t> id);
   [[nodiscard]] Result<void> reject(std::optional<std::uint64_t> id);
   [[nodiscard]] Result<void> remove(std::optional<std::uint64_t> id);
+  /// `crypto pki server NAME revoke SERIAL [REASON]`: the CRL that says so is committed with it.
+  /// Errors: not_found (no such certificate), conflict (revoked already, or a CA's own), storage.
+  [[nodiscard]] Result<void> revoke(const x509::Serial& serial, x509::RevocationReason reason);
+  /// Takes a revocation back. Errors: not_found, conflict (not revoked), storage.
+  [[nodiscard]] Result<void> unrevoke(const x509::Serial& serial);
+  /// `info crl`: the active CA's. Errors: not_found before the first one.
+  [[nodiscard]] Result<CrlView> crl() const;
   /// `crypto pki server NAME rollover [cancel]`. Errors: conflict if there is one already, or none
   /// to cancel.
   [[nodiscard]] Result<void> rollover();

@@ -421,6 +421,55 @@ TEST_F(ServerTest, ARevokedOrEndedSignerRenewsNothing) {
   EXPECT_EQ(refused(enroll(other, MessageType::renewal_req)), "badTime");
 }
 
+TEST_F(ServerTest, ARevocationIsOnTheNewCrlAtOnceAndCanBeTakenBack) {
+  start();
+  Device device("CN=a");
+  device.signer = granted(enroll(device));
+  const auto serial = device.signer.serial();
+  const auto before = *server->crl();
+  EXPECT_TRUE(before.revoked.empty());
+  clock.set(zero + hours{1});
+  ASSERT_TRUE(server->revoke(serial, x509::RevocationReason::key_compromise));
+  const auto after = *server->crl();
+  ASSERT_EQ(after.revoked.size(), 1U);
+  EXPECT_EQ(after.revoked[0].serial, serial);
+  EXPECT_EQ(after.revoked[0].reason, x509::RevocationReason::key_compromise);
+  EXPECT_EQ(after.this_update, zero + hours{1});
+  EXPECT_EQ(server->status().crl_next_update, zero + hours{7});
+  EXPECT_EQ(x509::parse_crl(http({"GET", "/crl/ROOTCA.crl", {}}).body)->revoked.size(), 1U);
+  EXPECT_EQ(refused(enroll(device, MessageType::renewal_req)), "badRequest");
+  EXPECT_EQ(server->revoke(serial, x509::RevocationReason::none).error().code, Errc::conflict);
+  start();  // also after a restart
+  EXPECT_EQ(server->crl()->revoked.size(), 1U);
+  ASSERT_TRUE(server->unrevoke(serial));
+  EXPECT_TRUE(server->crl()->revoked.empty());
+  EXPECT_EQ(server->unrevoke(serial).error().code, Errc::conflict);
+  granted(enroll(device, MessageType::renewal_req));
+}
+
+TEST_F(ServerTest, OnlyWhatWasIssuedHereIsRevokedAndNoCaRevokesItself) {
+  start();
+  EXPECT_EQ(server->revoke(x509::Serial(77), x509::RevocationReason::none).error().code,
+            Errc::not_found);
+  const auto refusal = server->revoke(ca().serial(), x509::RevocationReason::none);
+  EXPECT_EQ(refusal.error().code, Errc::conflict);
+  EXPECT_NE(refusal.error().detail.find("cannot revoke itself"), std::string::npos);
+  EXPECT_EQ(server->unrevoke(x509::Serial(77)).error().code, Errc::not_found);
+}
+
+TEST_F(ServerTest, ARevokedShadowCertificateIsOnTheFirstCrlOfItsCa) {
+  start();
+  go_to(day(640));
+  const auto rollover = *server->status().rollover;
+  Device device("CN=a");
+  const auto shadow = granted(send(device, MessageType::pkcs_req, csr(device).der(), rollover));
+  ASSERT_TRUE(server->revoke(shadow.serial(), x509::RevocationReason::none));
+  EXPECT_TRUE(server->crl()->revoked.empty()) << "the active CA did not issue it";
+  go_to(day(730));
+  ASSERT_EQ(server->crl()->revoked.size(), 1U);
+  EXPECT_EQ(server->crl()->revoked[0].serial, shadow.serial());
+}
+
 TEST_F(ServerTest, ManualGrantingPendsListsGrantsAndRejects) {
   configuration.grant = config::Grant::manual;
   start();

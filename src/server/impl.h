@@ -72,12 +72,17 @@ struct CertificateServer::Impl {
   [[nodiscard]] Result<void> expire_queue(Time now);
   [[nodiscard]] Result<void> load_queue();
 
+  // revocation.cc
+  [[nodiscard]] Result<void> publish_crl(Time now);
+  [[nodiscard]] Result<void> publish_crl(Time now, std::vector<x509::RevokedEntry> revoked,
+                                         store::Batch cause);
+  [[nodiscard]] Result<store::IssuedCertificate> revocable(const x509::Serial& serial) const;
+
   // renewal_of_ca.cc: the CA's own life
   [[nodiscard]] Result<void> run_due();
   [[nodiscard]] Result<void> first_enable(Time now);
   [[nodiscard]] Result<void> generate_rollover(Time now);
   [[nodiscard]] Result<void> switch_over(Time now);
-  [[nodiscard]] Result<void> publish_crl(Time now);
   [[nodiscard]] Result<void> cancel_rollover();
   [[nodiscard]] Result<std::string> archive(const ca::Authority& authority, std::uint32_t number);
   [[nodiscard]] Result<void> reload();

@@ -246,23 +246,6 @@ Result<void> CertificateServer::Impl::switch_over(Time now) {
   return {};
 }
 
-Result<void> CertificateServer::Impl::publish_crl(Time now) {
-  const auto all = generations();
-  const ca::Authority& active = *all->active;
-  UMBRA_TRY(const auto revoked,
-            environment.store.revoked(configuration.name, active.generation, now));
-  const std::uint64_t number = ledger->row().crl_number + 1;
-  const Time next_update = now + configuration.lifetime_crl;
-  UMBRA_TRY(Bytes crl, ca::make_crl(active, {number, now, next_update}, revoked, digest()));
-  UMBRA_CHECK(ledger->commit({store::PutCrl{{configuration.name, active.generation, number, now,
-                                             next_update, std::move(crl)}}},
-                             [number](store::ServerRow& row) { row.crl_number = number; }));
-  debug("updated crl in memory ..");
-  const std::lock_guard lock(state_mutex);
-  crl_next_update = next_update;
-  return {};
-}
-
 Result<void> CertificateServer::Impl::cancel_rollover() {
   const auto all = generations();
   if (!all->rollover) return fail(Errc::conflict, "No rollover certificate exists");

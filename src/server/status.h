@@ -8,6 +8,7 @@
 #include "base/time.h"
 #include "lifecycle/deadline.h"
 #include "x509/certificate.h"
+#include "x509/crl.h"
 
 namespace umbra::server {
 
@@ -38,6 +39,15 @@ struct RequestLine {
   std::string state;        ///< "pending", "granted", "rejected"
   std::string fingerprint;  ///< MD5 of the PKCS #10, 32 hex digits
   std::string subject;
+};
+
+/// What `info crl` shows.
+struct CrlView {
+  std::string issuer;
+  Time this_update;
+  Time next_update;
+  std::size_t octets = 0;
+  std::vector<x509::RevokedEntry> revoked;  ///< in the order of the CRL
 };
 
 }  // namespace umbra::server

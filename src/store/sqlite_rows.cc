@@ -14,8 +14,8 @@ using soci::use;
 Integer seconds(Time at) { return at.time_since_epoch().count(); }
 Time time(Integer value) { return Time{Seconds{value}}; }
 std::string text(const x509::Serial& serial) {
-  // A CA's serials have at most 20 octets: 40 digits, which sort as the numbers do. A longer one can
-  // only be asked for; it is looked up whole, and not found.
+  // A CA's serials have at most 20 octets: 40 digits, which sort as the numbers do. A longer one
+  // can only be asked for; it is looked up whole, and not found.
   constexpr std::size_t ca_serial_octets = 20;
   const ByteView all = serial.big_endian();
   const bool longer = std::any_of(all.begin(), all.end() - ca_serial_octets,
@@ -289,6 +289,10 @@ void RowWriter::apply(const Change& change) {
     sql_ << "UPDATE certificate SET revoked_at=:a, reason=:b WHERE server=:c AND serial=:d AND "
             "revoked_at=0",
         use(at), use(reason), use(revoke->server), use(serial);
+  } else if (const auto* restore = std::get_if<RestoreCertificate>(&change)) {
+    const std::string serial = text(restore->serial);
+    sql_ << "UPDATE certificate SET revoked_at=0, reason=0 WHERE server=:a AND serial=:b",
+        use(restore->server), use(serial);
   } else if (const auto* request = std::get_if<PutRequest>(&change)) {
     writer.put(request->row);
   } else if (const auto* drop_request = std::get_if<DropRequest>(&change)) {

@@ -133,6 +133,11 @@ struct RevokeCertificate {
   Time at;
   x509::RevocationReason reason;
 };
+/// Takes a revocation back.
+struct RestoreCertificate {
+  std::string server;
+  x509::Serial serial;
+};
 struct PutRequest {
   EnrollmentRequest row;
 };
@@ -146,8 +151,9 @@ struct PutCrl {
 struct PutTrustpoint {
   TrustpointRow row;
 };
-using Change = std::variant<PutServer, PutGeneration, DropGeneration, InsertCertificate,
-                            RevokeCertificate, PutRequest, DropRequest, PutCrl, PutTrustpoint>;
+using Change =
+    std::variant<PutServer, PutGeneration, DropGeneration, InsertCertificate, RevokeCertificate,
+                 RestoreCertificate, PutRequest, DropRequest, PutCrl, PutTrustpoint>;
 using Batch = std::vector<Change>;
 using Committed = std::function<void(Result<void>)>;
 
