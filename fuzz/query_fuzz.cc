@@ -13,7 +13,8 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   if (query) {
     const std::string url = scep::operation_url("http://h/x", query->operation, query->message);
     const auto again = scep::parse_query(std::string_view(url).substr(url.find('?') + 1));
-    if (!again || again->operation != query->operation) std::abort();
+    if (!again || again->operation != query->operation || again->message != query->message)
+      std::abort();
     const auto message = scep::parse_get_message(query->message);
     if (message) {
       const std::string get = scep::pki_operation_get_url("http://h/x", *message);

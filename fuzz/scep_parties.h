@@ -9,6 +9,10 @@
 /// so that what the fuzzer has found once can be found again.
 namespace umbra::fuzz {
 
+inline void must(bool condition) {
+  if (!condition) std::abort();
+}
+
 inline constexpr const char* key_pem = R"(
 -----BEGIN PRIVATE KEY-----
 MIIEvQIBADANBgkqhkiG9w0BAQEFAASCBKcwggSjAgEAAoIBAQDA3AJX6/SPFW8J
