@@ -31,14 +31,32 @@ std::string to_line(const json& value) {
   return value.dump(-1, ' ', false, json::error_handler_t::replace) + "\n";
 }
 
+/// What the listener and its sessions share. A session may outlive the listener.
+struct House {
+  explicit House(ExecHandler h) : handler(std::move(h)) {}
+  const ExecHandler handler;
+  std::atomic<std::size_t> sessions = 0;
+};
+
+/// Who answers at a socket: nobody (connection_refused), a process (success, or would_block if its
+/// backlog is full), or it may not be asked.
+boost::system::error_code knock(const stream::endpoint& endpoint) {
+  asio::io_context own;
+  stream::socket socket(own);
+  boost::system::error_code error;
+  socket.open(stream(), error);
+  if (!error) socket.non_blocking(true, error);
+  if (!error) socket.connect(endpoint, error);
+  return error;
+}
+
 class Session : public std::enable_shared_from_this<Session> {
  public:
-  Session(stream::socket socket, const ExecHandler& handler,
-          std::shared_ptr<std::atomic<std::size_t>> sessions)
-      : socket_(std::move(socket)), handler_(handler), sessions_(std::move(sessions)) {
-    ++*sessions_;
+  Session(stream::socket socket, std::shared_ptr<House> house)
+      : socket_(std::move(socket)), house_(std::move(house)) {
+    ++house_->sessions;
   }
-  ~Session() { --*sessions_; }
+  ~Session() { --house_->sessions; }
   Session(const Session&) = delete;
   Session& operator=(const Session&) = delete;
 
@@ -57,10 +75,11 @@ class Session : public std::enable_shared_from_this<Session> {
     if (!request.is_object() || !request.contains("exec") || !request["exec"].is_string()) {
       return answer({false, "expected one line of JSON: {\"exec\": \"COMMAND\"}\n"});
     }
-    handler_(request["exec"].get<std::string>(), [self = shared_from_this()](ExecReply reply) {
-      asio::post(self->socket_.get_executor(),
-                 [self, reply = std::move(reply)] { self->answer(reply); });
-    });
+    house_->handler(request["exec"].get<std::string>(),
+                    [self = shared_from_this()](ExecReply reply) {
+                      asio::post(self->socket_.get_executor(),
+                                 [self, reply = std::move(reply)] { self->answer(reply); });
+                    });
   }
 
   void answer(const ExecReply& reply) {
@@ -72,8 +91,7 @@ class Session : public std::enable_shared_from_this<Session> {
   }
 
   stream::socket socket_;
-  const ExecHandler& handler_;
-  std::shared_ptr<std::atomic<std::size_t>> sessions_;
+  std::shared_ptr<House> house_;
   std::string text_;
   std::string out_;
 };
@@ -83,9 +101,21 @@ class Session : public std::enable_shared_from_this<Session> {
 class ExecSocket::Listener : public std::enable_shared_from_this<Listener> {
  public:
   Listener(asio::io_context& loop, std::string path, ExecHandler handler)
-      : acceptor_(loop), retry_(loop), path_(std::move(path)), handler_(std::move(handler)) {}
+      : acceptor_(loop),
+        retry_(loop),
+        path_(std::move(path)),
+        house_(std::make_shared<House>(std::move(handler))) {}
 
   Result<void> open() {
+    stream::endpoint endpoint;
+    try {
+      endpoint = stream::endpoint(path_);
+    } catch (const std::exception& thrown) {  // a path longer than a socket's may be
+      return fail(
+          Errc::storage,
+          fmt::format("cannot open the console's socket {}: {}; give a shorter path with --socket",
+                      path_, thrown.what()));
+    }
     boost::system::error_code error;
     struct stat found {};
     if (::lstat(path_.c_str(), &found) == 0) {
@@ -95,40 +125,46 @@ class ExecSocket::Listener : public std::enable_shared_from_this<Listener> {
                                 "--socket, or remove it",
                                 path_));
       }
-      ::unlink(path_.c_str());
+      error = knock(endpoint);
+      if (!error || error == asio::error::would_block) {
+        return fail(Errc::conflict,
+                    fmt::format("another process answers at {}; stop it, or give another path with "
+                                "--socket",
+                                path_));
+      }
+      if (error == asio::error::connection_refused) ::unlink(path_.c_str());
     }
     acceptor_.open(stream(), error);
     const mode_t old = ::umask(0117);
-    try {
-      acceptor_.bind(stream::endpoint(path_), error);
-    } catch (const std::exception& thrown) {  // a path longer than a socket's may be
-      ::umask(old);
-      return fail(
-          Errc::storage,
-          fmt::format("cannot open the console's socket {}: {}; give a shorter path with --socket",
-                      path_, thrown.what()));
-    }
+    if (!error) acceptor_.bind(endpoint, error);
     ::umask(old);
     if (!error) acceptor_.listen(asio::socket_base::max_listen_connections, error);
     if (error)
       return fail(Errc::storage,
                   fmt::format("cannot open the console's socket {}: {}", path_, error.message()));
+    ::lstat(path_.c_str(), &mine_);
     return {};
   }
 
   void accept() {
+    if (stopping_) return;
     acceptor_.async_accept(
         [self = shared_from_this()](boost::system::error_code error, stream::socket socket) {
           if (error == asio::error::operation_aborted) return;
           if (error) return self->pause();
-          if (*self->sessions_ < sessions_max)
-            std::make_shared<Session>(std::move(socket), self->handler_, self->sessions_)->read();
+          if (self->house_->sessions < sessions_max)
+            std::make_shared<Session>(std::move(socket), self->house_)->read();
           self->accept();
         });
   }
 
   void stop() {
-    ::unlink(path_.c_str());
+    stopping_ = true;
+    // Only its own: another process may have taken the path since.
+    struct stat found {};
+    if (::lstat(path_.c_str(), &found) == 0 && found.st_ino == mine_.st_ino &&
+        found.st_dev == mine_.st_dev)
+      ::unlink(path_.c_str());
     asio::post(acceptor_.get_executor(), [self = shared_from_this()] {
       boost::system::error_code ignored;
       self->acceptor_.close(ignored);
@@ -148,9 +184,9 @@ class ExecSocket::Listener : public std::enable_shared_from_this<Listener> {
   stream::acceptor acceptor_;
   asio::steady_timer retry_;
   std::string path_;
-  ExecHandler handler_;
-  std::shared_ptr<std::atomic<std::size_t>> sessions_ =
-      std::make_shared<std::atomic<std::size_t>>(0);
+  std::shared_ptr<House> house_;
+  std::atomic<bool> stopping_ = false;
+  struct stat mine_ {};
 };
 
 ExecSocket::ExecSocket(std::shared_ptr<Listener> listener) : listener_(std::move(listener)) {}

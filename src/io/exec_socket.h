@@ -25,8 +25,8 @@ using ExecHandler = std::function<void(std::string line, std::function<void(Exec
 /// root, and its group.
 class ExecSocket {
  public:
-  /// Errors: storage. An old socket at `path` is removed (the data directory's lock says that nobody
-  /// serves it), anything else there is left alone.
+  /// A socket that nobody serves any more is replaced; anything else at `path` is left alone.
+  /// Errors: conflict if another process serves it; storage.
   [[nodiscard]] static Result<std::unique_ptr<ExecSocket>> listen(boost::asio::io_context& loop,
                                                                   const std::string& path,
                                                                   ExecHandler handler);

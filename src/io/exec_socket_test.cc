@@ -7,9 +7,12 @@
 
 #include <boost/asio/io_context.hpp>
 #include <boost/asio/local/stream_protocol.hpp>
+#include <boost/asio/post.hpp>
+#include <boost/asio/read_until.hpp>
 #include <boost/asio/write.hpp>
 #include <filesystem>
 #include <fstream>
+#include <future>
 #include <thread>
 
 namespace umbra::io {
@@ -132,6 +135,56 @@ TEST_F(ExecSocketTest, AnOldSocketIsReplacedAndAnythingElseLeftAlone) {
   ASSERT_FALSE(refused);
   EXPECT_THAT(refused.error().detail, HasSubstr(precious));
   EXPECT_EQ(fs::file_size(precious), 4U);
+}
+
+TEST_F(ExecSocketTest, ASocketThatIsServedIsNotTaken) {
+  serve();
+  asio::io_context other;
+  const auto second = ExecSocket::listen(other, path, {});
+  ASSERT_FALSE(second);
+  EXPECT_EQ(second.error().code, Errc::conflict);
+  EXPECT_THAT(second.error().detail, HasSubstr(path));
+  EXPECT_TRUE(exec(path, "show clock")) << "the first one serves on";
+}
+
+TEST_F(ExecSocketTest, WhoEndsRemovesItsOwnSocketAndNobodyElses) {
+  serve();
+  fs::rename(path, path + ".first");
+  asio::io_context other;
+  auto second = ExecSocket::listen(other, path, {});
+  ASSERT_TRUE(second) << second.error().detail;
+  socket.reset();
+  EXPECT_TRUE(fs::exists(path));
+  second->reset();
+  EXPECT_FALSE(fs::exists(path));
+}
+
+TEST_F(ExecSocketTest, AnOpenConsoleOutlivesTheListener) {
+  serve();
+  asio::io_context own;
+  stream::socket to(own);
+  to.connect(stream::endpoint(path));
+  const auto ask = [&to] {
+    asio::write(to, asio::buffer(std::string("{\"exec\": \"show clock\"}\n")));
+    std::string text;
+    asio::read_until(to, asio::dynamic_buffer(text), '\n');
+    return text;
+  };
+  EXPECT_THAT(ask(), HasSubstr("\"status\":0"));
+  socket.reset();
+  // One turn of the loop later the listener has gone.
+  std::promise<void> turned;
+  asio::post(loop, [&] { turned.set_value(); });
+  turned.get_future().wait();
+  EXPECT_THAT(ask(), HasSubstr("\"status\":0"));
+}
+
+TEST_F(ExecSocketTest, ControlCharactersArriveAsTheyWereSent) {
+  serve();
+  const std::string line("show \x01\x1b[2J\t\"\\\x7f\n\0 end", 19);
+  const auto reply = exec(path, line);
+  ASSERT_TRUE(reply);
+  EXPECT_EQ(reply->output, "you said: " + line + "\n") << "a newline in it ends no line";
 }
 
 TEST_F(ExecSocketTest, APathTooLongIsNamedWithWhatToDo) {

@@ -6,14 +6,12 @@
 #include <unistd.h>
 
 #include <atomic>
+#include <csignal>
 #include <cstdlib>
-#include <filesystem>
-#include <fstream>
 #include <thread>
 
-#include "io/log.h"
-#include "io/outlet.h"
 #include "io/random.h"
+#include "io/scratch_test.h"
 
 namespace umbra::io {
 namespace {
@@ -21,27 +19,12 @@ namespace {
 namespace fs = std::filesystem;
 using ::testing::HasSubstr;
 
-class FilesTest : public testing::Test {
+class FilesTest : public ScratchTest {
  protected:
-  FilesTest() {
-    std::string shape = (fs::temp_directory_path() / "umbra-files-XXXXXX").string();
-    directory = ::mkdtemp(shape.data());
-  }
-  ~FilesTest() override { fs::remove_all(directory); }
-  [[nodiscard]] std::string path(const std::string& name) const { return directory + "/" + name; }
-  static unsigned mode(const std::string& path) {
-    struct stat found {};
-    return ::lstat(path.c_str(), &found) == 0 ? found.st_mode & 0777U : 0;
-  }
-  static std::string text(const std::string& path) {
-    const auto content = read_file(path, 1 << 20);
-    return content ? std::string(as_text(*content)) : "(" + content.error().detail + ")";
-  }
   static Result<void> put(const std::string& path, std::string_view content) {
     return write_file(path, as_bytes(content));
   }
   OsRandom random;
-  std::string directory;
 };
 
 TEST_F(FilesTest, AWrittenFileIsForItsOwnerAlone) {
@@ -130,78 +113,6 @@ TEST_F(FilesTest, TheBoardSerialIsEightDigitsForEver) {
   EXPECT_EQ(serial->size(), 8U);
   EXPECT_EQ(serial->find_first_not_of("0123456789"), std::string::npos);
   EXPECT_EQ(*board_serial(directory, random), *serial);
-}
-
-class OutletTest : public FilesTest {
- protected:
-  static client::PemSet set(const std::string& mark) {
-    return {.ca = "ca " + mark, .cert = "cert " + mark, .key = "key " + mark, .chain = "c " + mark};
-  }
-  class Silent final : public Log {
-    void event(const LogEvent& event) override { ADD_FAILURE() << to_string(event); }
-    void debug(std::string_view, std::string_view) override {}
-  } log;
-  PemOutlet outlet{log};
-};
-
-TEST_F(OutletTest, TheFourFilesAreReplacedAsASet) {
-  ASSERT_TRUE(outlet.publish(path("pem"), set("1")));
-  EXPECT_EQ(text(path("pem/cert.pem")), "cert 1");
-  EXPECT_EQ(text(path("pem/key.pem")), "key 1");
-  EXPECT_EQ(mode(fs::canonical(path("pem/key.pem"))), 0600U);
-  ASSERT_TRUE(outlet.publish(path("pem"), set("2")));
-  for (const char* name : {"ca", "cert", "key", "chain"})
-    EXPECT_THAT(text(path("pem/") + name + ".pem"), HasSubstr(" 2"));
-  // The old generation is gone, the new one alone is there.
-  std::size_t sets = 0;
-  for (const auto& entry : fs::directory_iterator(path("pem")))
-    sets += entry.is_directory() && !entry.is_symlink() ? 1U : 0U;
-  EXPECT_EQ(sets, 1U);
-}
-
-TEST_F(OutletTest, WhoReadsThroughTheDirectorySeesOneGeneration) {
-  ASSERT_TRUE(outlet.publish(path("pem"), set("0")));
-  std::atomic<bool> done = false;
-  std::thread writer([&] {
-    for (int i = 1; i < 60; ++i) EXPECT_TRUE(outlet.publish(path("pem"), set(std::to_string(i))));
-    done = true;
-  });
-  while (!done) {
-    // Pins one generation, as a program does that resolves the link once.
-    std::error_code error;
-    const fs::path one = fs::canonical(path("pem/..data"), error);
-    if (error) continue;
-    const auto cert = read_file(one / "cert.pem", 100);
-    const auto key = read_file(one / "key.pem", 100);
-    if (!cert || !key) continue;  // taken away meanwhile: resolve again
-    EXPECT_EQ(std::string(as_text(*cert)).substr(5), std::string(as_text(*key)).substr(4));
-  }
-  writer.join();
-  EXPECT_EQ(text(path("pem/cert.pem")), "cert 59");
-}
-
-TEST_F(OutletTest, AHalfWrittenSetOfAProcessThatDiedIsNoObstacle) {
-  fs::create_directories(path("pem/..set-1"));
-  std::ofstream(path("pem/..set-1/key.pem")) << "half";
-  fs::create_directories(path("pem/..set-2"));
-  fs::create_directory_symlink("..set-1", path("pem/..data.new"));
-  ASSERT_TRUE(outlet.publish(path("pem"), set("1")));
-  ASSERT_TRUE(outlet.publish(path("pem"), set("2")));
-  EXPECT_EQ(text(path("pem/key.pem")), "key 2");
-}
-
-TEST_F(OutletTest, AFileOfSomebodyElsesIsReplacedByTheLink) {
-  fs::create_directories(path("pem"));
-  std::ofstream(path("pem/cert.pem")) << "made by hand";
-  ASSERT_TRUE(outlet.publish(path("pem"), set("1")));
-  EXPECT_EQ(text(path("pem/cert.pem")), "cert 1");
-}
-
-TEST_F(OutletTest, ADirectoryThatCannotBeMadeIsNamed) {
-  std::ofstream(path("file")) << "in the way";
-  const auto refused = outlet.publish(path("file"), set("1"));
-  ASSERT_FALSE(refused);
-  EXPECT_THAT(refused.error().detail, HasSubstr(path("file")));
 }
 
 }  // namespace

@@ -1,5 +1,6 @@
 #include "io/outlet.h"
 
+#include <fcntl.h>
 #include <fmt/format.h>
 #include <signal.h>
 #include <spawn.h>
@@ -102,9 +103,16 @@ void PemOutlet::run(const std::string& command, const std::string& trustpoint) {
   sigemptyset(&none);
   posix_spawnattr_setsigmask(&attributes, &none);
   posix_spawnattr_setflags(&attributes, POSIX_SPAWN_SETSIGDEF | POSIX_SPAWN_SETSIGMASK);
+  // Asio's sockets are not closed by exec(2): a program that the command leaves running would keep
+  // the HTTP port and the console's socket taken after the daemon has gone.
+  posix_spawn_file_actions_t files;
+  posix_spawn_file_actions_init(&files);
+  posix_spawn_file_actions_addopen(&files, STDIN_FILENO, "/dev/null", O_RDONLY, 0);
+  posix_spawn_file_actions_addclosefrom_np(&files, STDERR_FILENO + 1);
   pid_t child = 0;
   const int failed =
-      ::posix_spawn(&child, shell.c_str(), nullptr, &attributes, arguments, pointers.data());
+      ::posix_spawn(&child, shell.c_str(), &files, &attributes, arguments, pointers.data());
+  posix_spawn_file_actions_destroy(&files);
   posix_spawnattr_destroy(&attributes);
   if (failed != 0) {
     log_.event({Severity::error, "ON_CHANGE",
