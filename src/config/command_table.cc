@@ -141,6 +141,10 @@ constexpr Command table[] = {
      "lifetime enrollment-request HOURS:0-1000 [MINUTES:0-59]",
      "How long things hold|Requests that nobody decided on|Hours|Minutes",
      "lifetime enrollment-request 168", &set::lifetime_enrollment_request},
+    {Mode::server, "renewal grace", "renewal grace DAYS:0-3650",
+     "Umbra's: renewals that come too late|How long after its end, or its CA's, a certificate may "
+     "still sign its renewal|Days",
+     "renewal grace 0", &set::renewal_grace},
     {Mode::server, "cdp-url", "cdp-url URL:url",
      "Where clients find the CRL: put into certificates issued from now on|http:// or ldap://",
      "[none]", &set::cdp_url},

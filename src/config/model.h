@@ -24,6 +24,7 @@ struct Server {
   Seconds lifetime_certificate = Days{365};
   Seconds lifetime_crl = std::chrono::hours{6};
   Seconds lifetime_enrollment_request = std::chrono::hours{168};
+  Seconds renewal_grace{};  ///< how long after its end a certificate may still sign its renewal
   std::optional<Seconds> auto_rollover;  ///< the overlap
   std::string auto_rollover_text;        ///< as typed, for the status screen: "90" or "1 2 3"
   DatabaseLevel database_level = DatabaseLevel::minimum;

@@ -89,6 +89,7 @@ void lifetime_crl(Setting&);
 void lifetime_certificate(Setting&);
 void lifetime_ca_certificate(Setting&);
 void lifetime_enrollment_request(Setting&);
+void renewal_grace(Setting&);
 void cdp_url(Setting&);
 void auto_rollover(Setting&);
 void modulus(Setting&);

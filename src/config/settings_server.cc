@@ -92,6 +92,7 @@ void auto_rollover(Setting& s) {
   s.server().auto_rollover_text = text;
 }
 
+void renewal_grace(Setting& s) { s.server().renewal_grace = Days{s.number("DAYS")}; }
 void modulus(Setting& s) { s.server().modulus = s.number("BITS"); }
 
 void challenge_password(Setting& s) { s.server().challenge_password = s.secret(); }

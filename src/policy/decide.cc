@@ -27,6 +27,7 @@ std::optional<Refusal> objection(const RequestFacts& facts, const Rules& rules) 
   switch (facts.signer) {
     case Signer::stranger:
     case Signer::ours:
+    case Signer::late:
       return std::nullopt;
     case Signer::not_yet_valid:
       return Refusal{FailInfo::bad_time,

@@ -23,6 +23,7 @@ enum class Signer {
   ours,           ///< issued here, byte for byte, valid now and not revoked
   not_yet_valid,  ///< a shadow certificate before its day
   expired,
+  late,  ///< expired, but no longer ago than `renewal grace` allows: as good as ours
   revoked,
 };
 

@@ -59,6 +59,8 @@ TEST(Policy, ARenewalIsJudgedByItsSigner) {
   facts.signer = Signer::revoked;
   EXPECT_EQ(outcome(facts, automatic), "badRequest");
   EXPECT_EQ(outcome(facts, manual), "badRequest");
+  facts.signer = Signer::late;
+  EXPECT_EQ(outcome(facts, automatic), "grant");
   facts.signer = Signer::expired;
   EXPECT_EQ(outcome(facts, automatic), "badTime");
   facts.signer = Signer::not_yet_valid;

@@ -470,6 +470,73 @@ TEST_F(ServerTest, ARevokedShadowCertificateIsOnTheFirstCrlOfItsCa) {
   EXPECT_EQ(server->crl()->revoked[0].serial, shadow.serial());
 }
 
+TEST_F(ServerTest, ALateDeviceRenewsInsideTheGraceAndThatIsLogged) {
+  configuration.renewal_grace = Days{30};
+  start();
+  Device device("CN=late");
+  device.signer = granted(enroll(device));
+  go_to(day(365 + 29));
+  const auto renewed = granted(enroll(device, MessageType::renewal_req));
+  EXPECT_EQ(renewed.not_before(), day(394));
+  EXPECT_TRUE(log.has("%PKI-5-CS_LATE_RENEWAL: renewal of \"cn=late\" granted 29 days after"));
+  Device later("CN=later");
+  later.signer = granted(enroll(later));
+  go_to(day(394 + 365 + 30));
+  EXPECT_EQ(refused(enroll(later, MessageType::renewal_req)), "badTime");
+}
+
+TEST_F(ServerTest, ADeviceThatSleptThroughTheSwitchRenewsInsideTheGrace) {
+  configuration.renewal_grace = Days{30};
+  start();
+  const auto old_ca = ca();
+  go_to(day(600));
+  Device device("CN=asleep");
+  device.signer = granted(enroll(device));
+  ASSERT_EQ(device.signer.not_after(), day(730));
+  go_to(day(640));
+  go_to(day(740));
+  // It still envelopes for the CA it knows.
+  const auto asked = send(device, MessageType::renewal_req, csr(device).der(), old_ca);
+  const auto renewed = granted(asked);
+  EXPECT_TRUE(renewed.verify_signed_by(ca().public_key()));
+  EXPECT_EQ(renewed.not_before(), day(740));
+  // A stranger does not get in that way, nor does a revoked one.
+  EXPECT_EQ(refused(send(Device("CN=stranger"), MessageType::pkcs_req,
+                         csr(Device("CN=stranger")).der(), old_ca)),
+            "badRequest");
+  ASSERT_TRUE(server->revoke(device.signer.serial(), x509::RevocationReason::none));
+  Device again("CN=asleep", *x509::PrivateKey::generate_rsa(2048));
+  again.signer = device.signer;
+  again.key = device.key;
+  go_to(day(741));
+  EXPECT_EQ(
+      refused(send(again, MessageType::renewal_req,
+                   csr(Device("CN=asleep", *x509::PrivateKey::generate_rsa(2048))).der(), old_ca)),
+      "badRequest");
+}
+
+TEST_F(ServerTest, NobodyTakesAnothersPlaceInTheQueue) {
+  configuration.grant = config::Grant::manual;
+  start();
+  const Device device("CN=a");
+  enroll(device);
+  // The same transaction id, seen on the wire, with another key.
+  const Device thief("CN=a", *x509::PrivateKey::generate_rsa(2048));
+  const scep::RequestContext context{.type = MessageType::pkcs_req,
+                                     .transaction_id = device.transaction(),
+                                     .sender_nonce = scep::make_nonce(random),
+                                     .recipient = ca(),
+                                     .signer = thief.signer,
+                                     .cipher = scep::Cipher::aes256_cbc,
+                                     .digest = x509::Digest::sha256};
+  const auto reply = http({"POST", "/scep?operation=PKIOperation",
+                           *scep::request(csr(thief).der(), context, thief.key, random)});
+  EXPECT_EQ(scep::open_envelope(reply.body, {})->envelope.status, PkiStatus::failure);
+  ASSERT_EQ(server->requests()->size(), 1U);
+  ASSERT_TRUE(server->grant(std::nullopt));
+  EXPECT_EQ(granted(poll(device)).public_key(), device.key.public_key());
+}
+
 TEST_F(ServerTest, ManualGrantingPendsListsGrantsAndRejects) {
   configuration.grant = config::Grant::manual;
   start();

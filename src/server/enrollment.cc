@@ -88,11 +88,19 @@ void CertificateServer::Impl::enroll(std::shared_ptr<const Conversation> convers
 
 void CertificateServer::Impl::enroll_once(const std::shared_ptr<const Conversation>& conversation) {
   if (const auto known = answer_from_store(*conversation)) return reply(*conversation, *known);
-  const ca::Authority* const authority = conversation->generations->find(conversation->generation);
+  const ca::Authority* authority = conversation->generations->find(conversation->generation);
   const bool retired =
       authority != nullptr && authority != &*conversation->generations->active &&
       !(conversation->generations->rollover && authority == &*conversation->generations->rollover);
-  if (authority == nullptr || retired) {
+  const auto facts = facts_of(*conversation);
+  if (!facts) {
+    log(Severity::error, "CS_STORAGE", "a request could not be judged: " + facts.error().detail);
+    return conversation->done(unavailable());
+  }
+  if (retired && facts->signer == policy::Signer::late) {
+    // A device that slept through the switch: it knows no other CA, and gets the one there is now.
+    authority = &*conversation->generations->active;
+  } else if (authority == nullptr || retired) {
     return refuse(
         *conversation,
         {scep::FailInfo::bad_request,
@@ -105,11 +113,6 @@ void CertificateServer::Impl::enroll_once(const std::shared_ptr<const Conversati
     return conversation->done(
         {503, "text/plain", to_bytes(as_bytes("the next CA is taking over; try again\n"))});
   }
-  const auto facts = facts_of(*conversation);
-  if (!facts) {
-    log(Severity::error, "CS_STORAGE", "a request could not be judged: " + facts.error().detail);
-    return conversation->done(unavailable());
-  }
   const policy::GrantMode mode =
       configuration.grant == config::Grant::automatic ? policy::GrantMode::automatic
       : configuration.grant == config::Grant::none    ? policy::GrantMode::none
@@ -120,7 +123,18 @@ void CertificateServer::Impl::enroll_once(const std::shared_ptr<const Conversati
                               .rsa_bits_min = configuration.allow_rsa_1024 ? 1024 : 2048});
   if (const auto* refusal = std::get_if<scep::Refusal>(&decision))
     return refuse(*conversation, *refusal);
-  if (std::holds_alternative<policy::Pend>(decision)) return pend(conversation, *facts);
+  if (std::holds_alternative<policy::Pend>(decision))
+    return pend(conversation, *facts, authority->generation);
+  if (facts->signer == policy::Signer::late) {
+    log(Severity::notice, "CS_LATE_RENEWAL",
+        fmt::format(
+            "renewal of \"{}\" granted {} days after its certificate 0x{} ended (renewal "
+            "grace)",
+            conversation->request->subject().joined(),
+            std::chrono::floor<Days>(conversation->now - conversation->envelope.signer.not_after())
+                .count(),
+            conversation->envelope.signer.serial().to_hex()));
+  }
   grant_now(conversation, *authority);
 }
 
@@ -173,7 +187,9 @@ Result<policy::RequestFacts> CertificateServer::Impl::facts_of(
   } else if (conversation.now < signer.not_before()) {
     facts.signer = policy::Signer::not_yet_valid;
   } else if (conversation.now >= signer.not_after()) {
-    facts.signer = policy::Signer::expired;
+    facts.signer = conversation.now < signer.not_after() + configuration.renewal_grace
+                       ? policy::Signer::late
+                       : policy::Signer::expired;
   } else {
     facts.signer = policy::Signer::ours;
   }
@@ -235,7 +251,7 @@ void CertificateServer::Impl::grant_now(const std::shared_ptr<const Conversation
 }
 
 void CertificateServer::Impl::pend(const std::shared_ptr<const Conversation>& conversation,
-                                   const policy::RequestFacts& facts) {
+                                   const policy::RequestFacts& facts, std::uint32_t generation) {
   std::size_t waiting = 0;
   {
     const std::lock_guard lock(state_mutex);
@@ -252,7 +268,7 @@ void CertificateServer::Impl::pend(const std::shared_ptr<const Conversation>& co
   entry.request_digest = conversation->digest;
   entry.request = to_bytes(conversation->request->der());
   entry.signer = to_bytes(conversation->envelope.signer.der());
-  entry.generation = conversation->generation;
+  entry.generation = generation;
   entry.renewal = policy::is_renewal(facts);
   entry.received_at = conversation->now;
   store::Batch batch = {store::PutRequest{entry}};
@@ -260,6 +276,12 @@ void CertificateServer::Impl::pend(const std::shared_ptr<const Conversation>& co
   std::uint64_t replaced = 0;
   const auto old = environment.store.request_of(configuration.name, entry.transaction_id);
   if (old && *old && (*old)->state == store::RequestState::pending) {
+    // Transaction ids travel in the clear: nobody takes another's place in the queue with one.
+    const auto waiting_one = x509::Request::from_der((*old)->request);
+    if (!waiting_one || !(waiting_one->public_key() == conversation->request->public_key())) {
+      return refuse(*conversation, {scep::FailInfo::bad_request,
+                                    "a request of another key waits under this transaction id"});
+    }
     replaced = (*old)->id;
     batch.emplace_back(store::DropRequest{configuration.name, replaced});
   }

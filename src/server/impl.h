@@ -54,7 +54,7 @@ struct CertificateServer::Impl {
   void grant_now(const std::shared_ptr<const Conversation>& conversation,
                  const ca::Authority& authority);
   void pend(const std::shared_ptr<const Conversation>& conversation,
-            const policy::RequestFacts& facts);
+            const policy::RequestFacts& facts, std::uint32_t generation);
   [[nodiscard]] scep::Answer poll(const Conversation& conversation) const;
   [[nodiscard]] std::optional<scep::Answer> answer_from_store(
       const Conversation& conversation) const;
