@@ -8,6 +8,8 @@
 #include <fmt/format.h>
 
 #include <CLI/CLI.hpp>
+#include <cstdio>
+#include <exception>
 
 #include "io/exec_socket.h"
 
@@ -18,7 +20,7 @@ constexpr int no_daemon = 3;
 
 }  // namespace
 
-int main(int argc, char** argv) {
+int main(int argc, char** argv) try {
   std::string socket = "/var/lib/umbra/umbra.sock";
   std::vector<std::string> words;
   CLI::App app("Umbra's console: commands to a running umbrad");
@@ -41,4 +43,9 @@ int main(int argc, char** argv) {
   }
   fmt::print("{}", reply->output);
   return reply->ok ? 0 : 1;
+} catch (const std::exception& error) {
+  std::fputs("umbra: ", stderr);
+  std::fputs(error.what(), stderr);
+  std::fputs("\n", stderr);
+  return 1;
 }

@@ -1,10 +1,12 @@
 // umbrad: the daemon. Reads its command line and runs.
 
 #include <CLI/CLI.hpp>
+#include <cstdio>
+#include <exception>
 
 #include "io/daemon.h"
 
-int main(int argc, char** argv) {
+int main(int argc, char** argv) try {
   umbra::io::DaemonOptions options;
   options.version = UMBRA_VERSION;
   CLI::App app(
@@ -32,4 +34,9 @@ int main(int argc, char** argv) {
     return status == 0 ? 0 : static_cast<int>(umbra::io::DaemonExit::bad_configuration);
   }
   return static_cast<int>(umbra::io::run_daemon(options));
+} catch (const std::exception& error) {
+  std::fputs("umbrad: ", stderr);
+  std::fputs(error.what(), stderr);
+  std::fputs("\n", stderr);
+  return 1;
 }
