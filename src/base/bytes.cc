@@ -53,7 +53,7 @@ constexpr std::array<std::int16_t, 256> make_base64_values() {
   std::array<std::int16_t, 256> values{};
   for (auto& v : values) v = -1;
   for (std::size_t i = 0; i < base64_digits.size(); ++i) {
-    values[static_cast<std::uint8_t>(base64_digits[i])] = static_cast<std::int8_t>(i);
+    values[static_cast<std::uint8_t>(base64_digits[i])] = static_cast<std::int16_t>(i);
   }
   values[static_cast<std::uint8_t>('-')] = 62;
   values[static_cast<std::uint8_t>('_')] = 63;
