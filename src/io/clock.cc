@@ -13,6 +13,12 @@ std::chrono::nanoseconds real_now() {
       std::chrono::system_clock::now().time_since_epoch());
 }
 
+/// "No well-defined end" is the year 9999 (RFC 5280 4.1.2.5), which is past what nanoseconds count
+/// to. Nobody waits for longer than this anyway.
+constexpr std::chrono::days wait_max{3650};
+/// The end of what a time-lapse shows: far past any certificate, and within every type used here.
+constexpr Instant lapse_end = std::chrono::sys_days{std::chrono::year{9999} / 12 / 31};
+
 bool kernel_synchronised() {
   timex state{};
   return ::adjtimex(&state) >= 0 && (state.status & STA_UNSYNC) == 0;
@@ -42,8 +48,8 @@ std::string SystemClock::source() const {
 }
 
 std::chrono::nanoseconds SystemClock::real_time_until(Instant at) const {
-  return std::max(std::chrono::nanoseconds{0},
-                  std::chrono::nanoseconds(at.time_since_epoch()) - real_now());
+  const auto ahead = std::min<std::chrono::milliseconds>(at - now(), wait_max);
+  return std::max(std::chrono::nanoseconds{0}, std::chrono::nanoseconds(ahead));
 }
 
 Result<LapseClock> LapseClock::parse(const std::string& text) {
@@ -72,16 +78,20 @@ Result<LapseClock> LapseClock::parse(const std::string& text) {
 
 Instant LapseClock::now() const {
   const auto elapsed = std::max(std::chrono::nanoseconds{0}, real_now() - anchor_);
-  const auto virtual_ms =
-      static_cast<std::int64_t>(static_cast<double>(elapsed.count()) * speed_ / 1e6);
-  return Instant{start_} + std::chrono::milliseconds{virtual_ms};
+  const double virtual_ms = static_cast<double>(elapsed.count()) * speed_ / 1e6;
+  const Instant start{start_};
+  if (virtual_ms >= static_cast<double>((lapse_end - start).count())) return lapse_end;
+  return start + std::chrono::milliseconds{static_cast<std::int64_t>(virtual_ms)};
 }
 
 std::chrono::nanoseconds LapseClock::real_time_until(Instant at) const {
-  const auto ahead = std::chrono::nanoseconds(at - Instant{start_});
-  const auto real = std::chrono::nanoseconds(
-      static_cast<std::int64_t>(std::ceil(static_cast<double>(ahead.count()) / speed_)));
-  return std::max(std::chrono::nanoseconds{0}, anchor_ + real - real_now());
+  // In nanoseconds of real time since the anchor, which is when START was shown.
+  const double due = std::ceil(static_cast<double>((at - Instant{start_}).count()) / speed_ * 1e6);
+  const double ahead = due - static_cast<double>((real_now() - anchor_).count());
+  const std::chrono::nanoseconds most{wait_max};
+  if (ahead >= static_cast<double>(most.count())) return most;
+  return std::max(std::chrono::nanoseconds{0},
+                  std::chrono::nanoseconds{static_cast<std::int64_t>(ahead)});
 }
 
 }  // namespace umbra::io

@@ -43,6 +43,30 @@ TEST(LapseClock, TellsHowLongToWaitInRealTime) {
   EXPECT_EQ(clock.real_time_until(Instant{}).count(), 0) << "what is past is due";
 }
 
+TEST(LapseClock, EndsWithTheYear9999AndWaitsForNothingPastIt) {
+  const auto fast = LapseClock::parse("2015-10-09T12:14:16Z@100000000@0").value();
+  EXPECT_EQ(fast.now(), Instant{*from_rfc3339("9999-12-31T00:00:00Z")});
+  const auto slow = LapseClock::parse("1970-01-01T00:00:00Z@0.001").value();
+  const Instant never{*from_rfc3339("9999-12-31T23:59:59Z")};
+  EXPECT_GT(slow.real_time_until(never), std::chrono::hours{24});
+  EXPECT_EQ(slow.real_time_until(Instant{*from_rfc3339("0001-01-01T00:00:00Z")}).count(), 0);
+}
+
+TEST(SystemClock, WaitsForACertificateWithoutAnEnd) {
+  // RFC 5280 4.1.2.5: 99991231235959Z; as nanoseconds it would be in the past.
+  const Instant never{*from_rfc3339("9999-12-31T23:59:59Z")};
+  EXPECT_GT(SystemClock(true).real_time_until(never), std::chrono::hours{24});
+  EXPECT_EQ(
+      SystemClock(true).real_time_until(Instant{*from_rfc3339("0001-01-01T00:00:00Z")}).count(), 0);
+}
+
+TEST(SystemClock, TellsHowLongToWait) {
+  const SystemClock clock(true);
+  const auto wait = clock.real_time_until(clock.now() + std::chrono::hours{1});
+  EXPECT_GT(wait, std::chrono::minutes{59});
+  EXPECT_LE(wait, std::chrono::hours{1} + milliseconds{1});
+}
+
 TEST(LapseClock, SaysWhatItExpects) {
   for (const char* wrong :
        {"", "now", "2015-10-09T12:14:16Z", "2015-10-09T12:14:16Z@", "2015-10-09T12:14:16Z@fast",

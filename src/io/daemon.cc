@@ -33,6 +33,7 @@ namespace {
 namespace asio = boost::asio;
 
 constexpr std::size_t config_octets_max = 16U << 20;
+constexpr std::size_t files_of_our_own = 256;
 
 void complain(const std::string& text) { fmt::print(stderr, "umbrad: {}\n", text); }
 
@@ -197,8 +198,13 @@ class Daemon {
   Result<void> listen() {
     const config::Configuration& configuration = parsed_.configuration;
     if (!configuration.http_server || servers_.empty()) return {};
+    // Peers may take every connection there is, and never the store's and the key files' turn.
+    HttpLimits limits;
+    const std::size_t files = allow_open_files(limits.connections + files_of_our_own);
+    limits.connections =
+        std::min(limits.connections, std::max(files, 2 * files_of_our_own) - files_of_our_own);
     UMBRA_TRY(http_, HttpServer::listen(loop_, workers_, configuration.http_address,
-                                        configuration.http_port, {},
+                                        configuration.http_port, limits,
                                         [this](const HttpRequest& request, HttpDone done) {
                                           // A queued request adds a deadline (ER EXPIRE), but one
                                           // that lies far enough ahead for the driver's next look.

@@ -3,9 +3,11 @@
 #include <fcntl.h>
 #include <fmt/format.h>
 #include <sys/file.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <cstdlib>
 #include <cstring>
@@ -51,6 +53,18 @@ Result<void> write_all(int file, ByteView content, const std::string& path) {
   return {};
 }
 
+std::string parent_of(const std::filesystem::path& path) {
+  const std::string parent = path.parent_path().string();
+  return parent.empty() ? "." : parent;
+}
+
+/// Whether there is something of that name, be it a link that leads nowhere: a secret kept on a
+/// volume that is not mounted is not replaced by a new one.
+bool is_there(const std::string& path) {
+  struct stat found {};
+  return ::lstat(path.c_str(), &found) == 0;
+}
+
 std::string first_line(const Bytes& content) {
   const std::string_view text = as_text(content);
   return std::string(text.substr(0, text.find_first_of("\r\n")));
@@ -91,9 +105,12 @@ Result<void> write_file(const std::string& path, ByteView content, unsigned mode
       return written;
     }
   }
-  if (::rename(temporary.c_str(), path.c_str()) != 0) return os_error("replace", path);
-  const std::string parent = std::filesystem::path(path).parent_path().string();
-  return sync_directory(parent.empty() ? "." : parent);
+  if (::rename(temporary.c_str(), path.c_str()) != 0) {
+    const auto failed = os_error("replace", path);
+    ::unlink(temporary.c_str());
+    return failed;
+  }
+  return sync_directory(parent_of(path));
 }
 
 Result<void> make_directory(const std::string& path) {
@@ -102,10 +119,26 @@ Result<void> make_directory(const std::string& path) {
   for (const auto& part : std::filesystem::path(path)) {
     built /= part;
     if (built.empty() || std::filesystem::is_directory(built, error)) continue;
-    if (::mkdir(built.c_str(), 0700) != 0 && errno != EEXIST)
-      return os_error("make directory", built.string());
+    if (::mkdir(built.c_str(), 0700) != 0) {
+      const auto failed = os_error("make directory", built.string());
+      if (std::filesystem::is_directory(built, error)) continue;  // somebody else was faster
+      return failed;
+    }
+    // Or a power cut takes the directory, and with it all that was committed in it.
+    UMBRA_CHECK(sync_directory(parent_of(built)));
   }
   return {};
+}
+
+std::size_t allow_open_files(std::size_t wanted) {
+  rlimit limit{};
+  if (::getrlimit(RLIMIT_NOFILE, &limit) != 0) return 0;
+  if (limit.rlim_cur < wanted) {
+    const rlim_t before = limit.rlim_cur;
+    limit.rlim_cur = std::min<rlim_t>(wanted, limit.rlim_max);
+    if (::setrlimit(RLIMIT_NOFILE, &limit) != 0) return before;
+  }
+  return limit.rlim_cur;
 }
 
 Result<std::unique_ptr<DirectoryLock>> DirectoryLock::take(const std::string& directory) {
@@ -113,6 +146,7 @@ Result<std::unique_ptr<DirectoryLock>> DirectoryLock::take(const std::string& di
   File file(path, O_RDWR | O_CREAT, 0600);
   if (file.get() < 0) return os_error("open", path);
   if (::flock(file.get(), LOCK_EX | LOCK_NB) != 0) {
+    if (errno != EWOULDBLOCK) return os_error("lock", path);
     char holder[32] = {};
     const ssize_t got = ::pread(file.get(), holder, sizeof holder - 1, 0);
     const std::string pid =
@@ -143,7 +177,7 @@ Result<Passphrase> passphrase(const std::string& directory, const std::string& f
   Passphrase out;
   if (path.empty()) {
     path = directory + "/passphrase";
-    if (::access(path.c_str(), F_OK) != 0) {
+    if (!is_there(path)) {
       Bytes octets(32);
       random.fill(octets);
       const std::string text = to_base64(octets) + "\n";
@@ -162,7 +196,7 @@ Result<Passphrase> passphrase(const std::string& directory, const std::string& f
 
 Result<std::string> board_serial(const std::string& directory, Random& random) {
   const std::string path = directory + "/board-serial";
-  if (::access(path.c_str(), F_OK) != 0) {
+  if (!is_there(path)) {
     Bytes octets(8);
     random.fill(octets);
     std::uint64_t number = 0;
@@ -171,7 +205,10 @@ Result<std::string> board_serial(const std::string& directory, Random& random) {
     UMBRA_CHECK(write_file(path, as_bytes(text)));
   }
   UMBRA_TRY(const Bytes content, read_file(path, secret_file_max));
-  return first_line(content);
+  std::string serial = first_line(content);
+  if (serial.empty())
+    return fail(Errc::malformed, path + " is empty; its first line is the board's serial number");
+  return serial;
 }
 
 Result<std::string> DirectoryFiles::write(const std::string& name, ByteView content) {

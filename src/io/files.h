@@ -20,6 +20,10 @@ namespace umbra::io {
 /// fsync(2) of a directory: what was renamed into it stays. Errors: storage.
 [[nodiscard]] Result<void> sync_directory(const std::string& path);
 
+/// How many files this process may have open, after asking for `wanted`: as many, or what the hard
+/// limit allows.
+[[nodiscard]] std::size_t allow_open_files(std::size_t wanted);
+
 /// Two daemons on one data directory would issue the same serials: the second is refused. Released
 /// with the process, however it ends.
 class DirectoryLock {

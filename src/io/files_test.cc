@@ -2,6 +2,7 @@
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -64,6 +65,89 @@ TEST_F(FilesTest, WhatCannotBeReadOrWrittenIsNamed) {
   EXPECT_TRUE(read_file(path("large"), 1000));
 }
 
+TEST_F(FilesTest, AWriteThatDiedHalfWayIsNoObstacle) {
+  ASSERT_TRUE(put(path("key"), "old"));
+  ASSERT_TRUE(put(path("key.new"), "hal"));  // as kill -9 leaves it
+  EXPECT_EQ(::chmod(path("key.new").c_str(), 0666), 0);
+  EXPECT_EQ(text(path("key")), "old");
+  ASSERT_TRUE(put(path("key"), "new"));
+  EXPECT_EQ(text(path("key")), "new");
+  EXPECT_EQ(mode(path("key")), 0600U) << "nothing of the remains is used";
+  EXPECT_FALSE(fs::exists(path("key.new")));
+}
+
+TEST_F(FilesTest, AWriteThatFailsLeavesNoSecretBehind) {
+  fs::create_directories(path("key/in-the-way"));
+  EXPECT_FALSE(put(path("key"), "secret"));
+  EXPECT_FALSE(fs::exists(path("key.new")));
+}
+
+TEST_F(FilesTest, ALinkPutInTheWayIsNotFollowed) {
+  ASSERT_TRUE(put(path("precious"), "precious"));
+  fs::create_symlink(path("precious"), path("key.new"));
+  ASSERT_TRUE(put(path("key"), "secret"));
+  EXPECT_EQ(text(path("precious")), "precious");
+  EXPECT_EQ(text(path("key")), "secret");
+}
+
+TEST_F(FilesTest, AFullDiskIsNamedAndTheOldContentStays) {
+  ASSERT_TRUE(put(path("key"), "old"));
+  rlimit usual{};
+  ASSERT_EQ(::getrlimit(RLIMIT_FSIZE, &usual), 0);
+  auto* const before = ::signal(SIGXFSZ, SIG_IGN);
+  rlimit small = usual;
+  small.rlim_cur = 4096;
+  ASSERT_EQ(::setrlimit(RLIMIT_FSIZE, &small), 0);
+  const auto refused = put(path("key"), std::string(10000, 'x'));
+  ::setrlimit(RLIMIT_FSIZE, &usual);
+  ::signal(SIGXFSZ, before);
+  ASSERT_FALSE(refused);
+  EXPECT_EQ(refused.error().code, Errc::storage);
+  EXPECT_EQ(text(path("key")), "old");
+  EXPECT_FALSE(fs::exists(path("key.new")));
+}
+
+TEST_F(FilesTest, DirectoriesAreMadeForTheirOwnerAlone) {
+  ASSERT_TRUE(make_directory(path("a/b/c")));
+  EXPECT_EQ(mode(path("a")), 0700U);
+  EXPECT_EQ(mode(path("a/b/c")), 0700U);
+  EXPECT_TRUE(make_directory(path("a/b/c"))) << "there already";
+  ASSERT_TRUE(put(path("file"), ""));
+  EXPECT_FALSE(make_directory(path("file/below")));
+  EXPECT_FALSE(make_directory(path("file"))) << "a file is no directory";
+}
+
+TEST_F(FilesTest, AsManyFilesAsWantedOrAsTheHardLimitAllows) {
+  rlimit usual{};
+  ASSERT_EQ(::getrlimit(RLIMIT_NOFILE, &usual), 0);
+  rlimit low = usual;
+  low.rlim_cur = 100;
+  ASSERT_EQ(::setrlimit(RLIMIT_NOFILE, &low), 0);
+  EXPECT_EQ(allow_open_files(50), 100U) << "never fewer";
+  EXPECT_EQ(allow_open_files(120), 120U);
+  EXPECT_EQ(allow_open_files(usual.rlim_max), usual.rlim_max);
+  rlimit now{};
+  ::getrlimit(RLIMIT_NOFILE, &now);
+  ::setrlimit(RLIMIT_NOFILE, &usual);
+  EXPECT_EQ(now.rlim_cur, usual.rlim_max);
+}
+
+TEST_F(FilesTest, ArchivesAreFilesInOneDirectory) {
+  DirectoryFiles files(path("archive"));
+  const Bytes content{1, 2, 0, 3};
+  const auto where = files.write("ROOTCA_00001.p12", content);
+  ASSERT_TRUE(where) << where.error().detail;
+  EXPECT_EQ(*where, path("archive/ROOTCA_00001.p12"));
+  EXPECT_EQ(*read_file(*where, 100), content);
+  EXPECT_EQ(mode(*where), 0600U);
+  EXPECT_EQ(mode(path("archive")), 0700U);
+  fs::remove_all(path("archive"));
+  ASSERT_TRUE(put(path("archive"), "in the way"));
+  const auto refused = files.write("ROOTCA_00002.p12", content);
+  ASSERT_FALSE(refused);
+  EXPECT_EQ(refused.error().code, Errc::storage);
+}
+
 TEST_F(FilesTest, ADirectoryBelongsToOneProcess) {
   auto first = DirectoryLock::take(directory);
   ASSERT_TRUE(first) << first.error().detail;
@@ -105,6 +189,19 @@ TEST_F(FilesTest, APassphraseMayBeASystemdCredential) {
   ::unsetenv("CREDENTIALS_DIRECTORY");
   ASSERT_TRUE(found);
   EXPECT_EQ(found->text, "from systemd");
+}
+
+TEST_F(FilesTest, ASecretOnAVolumeThatIsNotMountedIsNotReplaced) {
+  for (const char* name : {"passphrase", "board-serial"})
+    fs::create_symlink(path("mnt/") + name, path(name));
+  EXPECT_FALSE(passphrase(directory, "", random));
+  EXPECT_FALSE(board_serial(directory, random));
+  EXPECT_TRUE(fs::is_symlink(path("passphrase")));
+}
+
+TEST_F(FilesTest, AnEmptyBoardSerialIsNone) {
+  ASSERT_TRUE(put(path("board-serial"), "\n"));
+  EXPECT_FALSE(board_serial(directory, random));
 }
 
 TEST_F(FilesTest, TheBoardSerialIsEightDigitsForEver) {
