@@ -2,6 +2,7 @@
 # make demo     set up, build, and play a CA's rollover in two minutes, then meet third-party clients
 # make test     set up, build, and run every test
 # make bench    durable enrolments per second beside their crypto floor
+# make install  the two programs to /usr/bin and the unit for systemd (DESTDIR=... puts them elsewhere)
 # make format | tidy | fuzz | clean
 
 SHELL := /bin/bash
@@ -14,7 +15,7 @@ CTEST := ctest -j$(JOBS) --output-on-failure --no-tests=error --progress
 empty :=
 space := $(empty) $(empty)
 
-.PHONY: all release setup setup-test setup-develop demo test bench format tidy fuzz clean help
+.PHONY: all release setup setup-test setup-develop demo test install bench format tidy fuzz clean help
 .DEFAULT_GOAL := all
 all: release
 
@@ -55,6 +56,11 @@ test: setup-test
 	@$(CTEST) --test-dir build/tsan -R '^($(subst $(space),|,$(THREADED)))\.|^system\.parallel'
 	@echo "== everything, as shipped"
 	@$(CTEST) --test-dir build/release
+
+install: release
+	install -D -m 0755 build/release/umbrad $(DESTDIR)/usr/bin/umbrad
+	install -D -m 0755 build/release/umbra $(DESTDIR)/usr/bin/umbra
+	install -D -m 0644 packaging/umbrad.service $(DESTDIR)/usr/lib/systemd/system/umbrad.service
 
 bench: setup
 	$(call configured,release)

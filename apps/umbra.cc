@@ -21,7 +21,7 @@ constexpr int no_daemon = 3;
 }  // namespace
 
 int main(int argc, char** argv) try {
-  std::string socket = "/var/lib/umbra/umbra.sock";
+  std::string socket = "/run/umbra/umbra.sock";
   std::vector<std::string> words;
   CLI::App app("Umbra's console: commands to a running umbrad");
   app.set_version_flag("--version", UMBRA_VERSION);
