@@ -26,24 +26,29 @@ x509::KeyUsage device_usage(const x509::Request& request) {
   return usage;
 }
 
-/// GeneralNames that are names: dNSName, iPAddress, rfc822Name, uniformResourceIdentifier,
-/// otherName, directoryName.
-std::optional<x509::Extension> device_alt_name(const x509::Request& request) {
-  for (const x509::Extension& extension : request.extensions()) {
-    if (extension.oid != oid_subject_alt_name || extension.value.size() > alt_name_octets_max)
-      continue;
-    const auto names =
-        x509::der::parse_one(extension.value, x509::der::tag::sequence, "GeneralNames");
-    if (!names || names->content.empty()) continue;
-    bool good = true;
-    for (x509::der::Reader each(names->content); good && !each.empty();) {
-      const auto name = each.next();
-      good =
-          name && (name->tag & 0xC0) == 0x80 && (name->tag & 0x1F) <= 8 && !name->content.empty();
+/// RFC 5280 4.2.1.6. What is text must be printable: a name that ends at a NUL for one reader and
+/// goes on for another is two names.
+bool is_general_name(const x509::der::Element& name) {
+  const ByteView content = name.content;
+  if (content.empty()) return false;
+  switch (name.tag) {
+    case x509::der::context_primitive(1):  // rfc822Name
+    case x509::der::context_primitive(2):  // dNSName
+    case x509::der::context_primitive(6):  // uniformResourceIdentifier
+      return std::all_of(content.begin(), content.end(),
+                         [](std::uint8_t c) { return c > 0x20 && c < 0x7F; });
+    case x509::der::context_primitive(7):  // iPAddress
+      return content.size() == 4 || content.size() == 16;
+    case x509::der::context_primitive(8):  // registeredID
+      return !x509::der::to_dotted(content).empty();
+    case x509::der::context(0):    // otherName
+    case x509::der::context(4): {  // directoryName
+      const auto as_der = x509::der::from_ber(content);
+      return as_der && equal(*as_der, content);
     }
-    if (good) return x509::Extension{std::string(oid_subject_alt_name), false, extension.value};
+    default:
+      return false;
   }
-  return std::nullopt;
 }
 
 /// What must hold of every certificate before anybody sees it.
@@ -65,6 +70,22 @@ Result<void> lint(const Authority& authority, const x509::Certificate& certifica
 }
 
 }  // namespace
+
+Bytes alt_names_of(const std::vector<x509::Extension>& extensions) {
+  for (const x509::Extension& extension : extensions) {
+    if (extension.oid != oid_subject_alt_name || extension.value.size() > alt_name_octets_max)
+      continue;
+    const auto names =
+        x509::der::parse_one(extension.value, x509::der::tag::sequence, "GeneralNames");
+    if (!names || names->content.empty()) return {};
+    for (x509::der::Reader each(names->content); !each.empty();) {
+      const auto name = each.next();
+      if (!name || !is_general_name(*name)) return {};
+    }
+    return extension.value;
+  }
+  return {};
+}
 
 Result<x509::Certificate> make_root(const x509::Name& name, const x509::Serial& serial,
                                     const lifecycle::Validity& validity,
@@ -89,7 +110,8 @@ Result<x509::Certificate> issue(const Authority& authority, const x509::Request&
   std::vector<x509::Extension> extensions;
   if (!profile.cdp_url.empty()) extensions.push_back(x509::crl_distribution_point(profile.cdp_url));
   extensions.push_back(x509::key_usage(device_usage(request)));
-  if (auto alt_name = device_alt_name(request)) extensions.push_back(*std::move(alt_name));
+  if (Bytes names = alt_names_of(request.extensions()); !names.empty())
+    extensions.push_back({std::string(oid_subject_alt_name), false, std::move(names)});
   extensions.push_back(x509::authority_key_id(authority.certificate.subject_key_id().value_or(
       authority.certificate.public_key().key_identifier())));
   extensions.push_back(x509::subject_key_id(request.public_key().key_identifier()));

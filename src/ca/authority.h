@@ -33,6 +33,10 @@ struct Profile {
                                                   const lifecycle::Validity& validity,
                                                   const x509::PrivateKey& key, x509::Digest digest);
 
+/// The subjectAltName that a request or certificate has, if it is one that is issued here: names,
+/// addresses and directory names that every reader reads alike. Empty = none.
+[[nodiscard]] Bytes alt_names_of(const std::vector<x509::Extension>& extensions);
+
 /// A device's certificate in IOS's profile: CDP, keyUsage, subjectAltName, authorityKeyIdentifier,
 /// subjectKeyIdentifier. keyUsage and its criticality are the request's (0xA0 if it asks for none),
 /// without keyCertSign and cRLSign whatever it asks; subjectAltName is the request's if it parses.

@@ -226,7 +226,9 @@ bool has_fingerprint(const x509::Certificate& certificate, std::string_view hex)
 
 Result<x509::Certificate> choose_next_ca(const State& state, ByteView body) {
   if (!state.ca) return fail(Errc::not_found, "no CA is authenticated");
-  UMBRA_TRY(const auto received, scep::parse_next_ca_cert(body, active_signers(state)));
+  // The CA's own signature alone. Who is an RA was told by a GetCACert that nobody signed: any
+  // device of the CA could have put itself there, and would name the next CA.
+  UMBRA_TRY(const auto received, scep::parse_next_ca_cert(body, {*state.ca}));
   for (const auto& candidate : received) {
     if (!may_sign_certificates(candidate) || candidate == *state.ca) continue;
     if (candidate.self_issued() && !candidate.verify_signed_by(candidate.public_key())) continue;

@@ -112,6 +112,48 @@ TEST_F(ShadowTest, ANextCaSignedBySomebodyElseIsIgnored) {
   EXPECT_FALSE(status().rollover_ca);
 }
 
+TEST_F(ShadowTest, ADeviceThatPassedForAnRaDoesNotNameTheNextCa) {
+  // GetCACert is signed by nobody: whoever is on the way can add his own device's certificate.
+  start_server();
+  clock.set(day(365));
+  ASSERT_TRUE(server->run_due());
+  const auto root = *server->status().ca;
+  const auto key = *x509::PrivateKey::generate_rsa(2048);
+  const auto name = *x509::Name::from_ios("CN=device");
+  const auto signs_only = x509::key_usage({0x80, false});
+  const auto wish =
+      *x509::sign_request({name, std::nullopt, {signs_only}}, key, x509::Digest::sha256);
+  const scep::RequestContext context{
+      .type = MessageType::pkcs_req,
+      .transaction_id = "device",
+      .sender_nonce = scep::make_nonce(random),
+      .recipient = root,
+      .signer = *x509::self_signed_signer(name, day(365), key, x509::Digest::sha256),
+      .cipher = scep::Cipher::aes128_cbc,
+      .digest = x509::Digest::sha256};
+  std::promise<HttpReply> reply;
+  server->handle(
+      {"POST", "/scep?operation=PKIOperation", *scep::request(wish.der(), context, key, random)},
+      [&](HttpReply got) { reply.set_value(std::move(got)); });
+  const auto opened = scep::open_cert_rep(
+      reply.get_future().get().body,
+      {context.transaction_id, context.sender_nonce, {root}, context.signer}, key, {});
+  ASSERT_TRUE(opened);
+  const auto device = opened->certificates.at(0);
+  tamper = [&](const Sent& call, HttpReply answer) {
+    if (call.operation == "GetCACert") answer.body = scep::certs_only({root, device});
+    if (call.operation == "GetNextCACert")
+      answer.body = *scep::next_ca_cert({*server->status().rollover}, {device, key}, day(657));
+    return answer;
+  };
+  start_spoke();
+  authenticate();
+  ASSERT_TRUE(status().identity);
+  run_until(day(658));
+  EXPECT_EQ(sent.back().operation, "GetNextCACert");
+  EXPECT_FALSE(status().rollover_ca);
+}
+
 TEST_F(ShadowTest, TooEarlyForTheServerItAsksAgainAndSendsNoRequestBefore) {
   ca.auto_rollover = Days{60};
   enrolled_on(365);

@@ -16,6 +16,8 @@ std::optional<Refusal> objection(const RequestFacts& facts, const Rules& rules) 
     return Refusal{FailInfo::bad_request,
                    "the request asks for a CA certificate; this server issues none"};
   if (facts.subject_empty) return Refusal{FailInfo::bad_request, "the request has no subject name"};
+  if (facts.subject_is_the_ca)
+    return Refusal{FailInfo::bad_request, "the requested name is the CA's own"};
   if (facts.key_is_a_ca_key)
     return Refusal{FailInfo::bad_request, "the requested key is the CA's own"};
   if (facts.key_algorithm == x509::KeyAlgorithm::rsa &&
@@ -56,16 +58,22 @@ Decision decide(const RequestFacts& facts, const Rules& rules) {
   if (rules.grant == GrantMode::none)
     return refuse(FailInfo::bad_request, "this server grants no requests");
   if (auto refusal = objection(facts, rules)) return *std::move(refusal);
+  const bool challenged = rules.challenge && rules.grant == GrantMode::automatic;
   if (is_renewal(facts)) {
     if (!facts.subject_matches_signer) {
       return refuse(FailInfo::bad_request,
                     "a renewal keeps the subject of the certificate that signs it");
     }
+    // Else whoever was let in under one name could take every other.
+    if (challenged && facts.new_alt_names &&
+        !challenge_matches(facts.challenge, *rules.challenge)) {
+      return refuse(FailInfo::bad_request,
+                    "a renewal with another subjectAltName needs the challenge password");
+    }
   } else if (facts.type == scep::MessageType::renewal_req) {
     return refuse(FailInfo::bad_request,
                   "a RenewalReq is signed by a certificate of this CA; enrol with PKCSReq");
-  } else if (rules.challenge && rules.grant == GrantMode::automatic &&
-             !challenge_matches(facts.challenge, *rules.challenge)) {
+  } else if (challenged && !challenge_matches(facts.challenge, *rules.challenge)) {
     return refuse(FailInfo::bad_request, facts.challenge ? "the challenge password is wrong"
                                                          : "a challenge password is required");
   }

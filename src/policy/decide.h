@@ -35,7 +35,9 @@ struct RequestFacts {
   bool asks_for_ca = false;  ///< CA:TRUE or keyCertSign
   x509::KeyAlgorithm key_algorithm = x509::KeyAlgorithm::rsa;
   int key_bits = 2048;
-  bool key_is_a_ca_key = false;  ///< the requested key is one of this server's own
+  bool subject_is_the_ca = false;  ///< the CA's own name: the certificate would look self-issued
+  bool new_alt_names = false;      ///< a subjectAltName that the signer's certificate has not
+  bool key_is_a_ca_key = false;    ///< the requested key is one of this server's own
   std::optional<std::string> challenge;
 };
 

@@ -52,6 +52,16 @@ TEST(Policy, AnEmptyConfiguredChallengeIsNotMetByAbsence) {
   EXPECT_EQ(outcome(first(), {.grant = GrantMode::automatic, .challenge = ""}), "badRequest");
 }
 
+TEST(Policy, ARenewalTakesNoOtherNameWithoutTheChallenge) {
+  auto facts = renewal();
+  facts.new_alt_names = true;
+  EXPECT_EQ(outcome(facts, with_challenge), "badRequest");
+  EXPECT_EQ(outcome(facts, automatic), "grant") << "where anybody may have any name";
+  EXPECT_EQ(outcome(facts, manual), "pend") << "an administrator decides";
+  facts.challenge = "secret";
+  EXPECT_EQ(outcome(facts, with_challenge), "grant");
+}
+
 TEST(Policy, ARenewalIsJudgedByItsSigner) {
   auto facts = renewal();
   facts.type = MessageType::pkcs_req;  // as IOS and certmonger renew
@@ -83,6 +93,9 @@ TEST(Policy, WhatIsWeakOrDangerousIsRefusedInEveryMode) {
     EXPECT_EQ(outcome(facts, rules), "badRequest");
     facts = first();
     facts.key_is_a_ca_key = true;
+    EXPECT_EQ(outcome(facts, rules), "badRequest");
+    facts = first();
+    facts.subject_is_the_ca = true;
     EXPECT_EQ(outcome(facts, rules), "badRequest");
     facts = first();
     facts.subject_empty = true;

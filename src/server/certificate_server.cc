@@ -263,7 +263,12 @@ std::vector<lifecycle::Deadline> CertificateServer::deadlines() const {
   }
   const lifecycle::CaFacts facts = impl_->facts(*all);
   const std::lock_guard lock(impl_->state_mutex);
-  if (impl_->expired || !all->active->key) return {};
+  if (!all->active->key) return {};
+  if (impl_->expired) {
+    // For good, unless the clock was wrong and has been put back: then everything is due again.
+    if (to_time(impl_->environment.clock.now()) >= all->active->certificate.not_after()) return {};
+    return {{Time{}, lifecycle::Timer::cs_crl_update, ""}};
+  }
   auto list = lifecycle::deadlines(impl_->settings, facts);
   for (const auto& [id, received] : impl_->pending) {
     list.push_back({received + impl_->configuration.lifetime_enrollment_request,

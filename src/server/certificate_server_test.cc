@@ -515,6 +515,44 @@ TEST_F(ServerTest, ADeviceThatSleptThroughTheSwitchRenewsInsideTheGrace) {
       "badRequest");
 }
 
+TEST_F(ServerTest, ARenewalKeepsItsNamesUnlessItHasTheChallenge) {
+  configuration.challenge_password = "secret";
+  start();
+  Device device("CN=a");
+  device.challenge = "secret";
+  const auto names = [](const char* dns) { return std::vector{x509::subject_alt_dns(dns)}; };
+  const auto ask = [&](std::vector<x509::Extension> extensions) {
+    return send(device, MessageType::pkcs_req, csr(device, std::move(extensions)).der(), ca());
+  };
+  device.signer = granted(ask(names("a.example")));
+  device.challenge.reset();
+  EXPECT_EQ(refused(ask(names("admin.example"))), "badRequest");
+  granted(ask(names("a.example")));
+  granted(ask({}));
+  device.challenge = "secret";
+  granted(ask(names("b.example")));
+}
+
+TEST_F(ServerTest, NobodyIsCalledLikeTheCa) {
+  start();
+  EXPECT_EQ(refused(enroll(Device("CN=rootca,OU=TAC,O=Cisco"))), "badRequest");
+}
+
+TEST_F(ServerTest, AClockThatIsPutBackEndsTheEnd) {
+  configuration.auto_rollover.reset();
+  start();
+  go_to(day(9000));
+  EXPECT_NE(server->status().status, "enabled");
+  EXPECT_TRUE(server->deadlines().empty());
+  clock.set(day(1));
+  ASSERT_FALSE(server->deadlines().empty()) << "nobody would ever look again";
+  EXPECT_LE(server->deadlines().front().at, day(1));
+  go_to(day(1));
+  EXPECT_EQ(server->status().status, "enabled");
+  EXPECT_EQ(server->deadlines().size(), 2U);
+  granted(enroll(Device("CN=a")));
+}
+
 TEST_F(ServerTest, NobodyTakesAnothersPlaceInTheQueue) {
   configuration.grant = config::Grant::manual;
   start();
@@ -529,11 +567,15 @@ TEST_F(ServerTest, NobodyTakesAnothersPlaceInTheQueue) {
                                      .signer = thief.signer,
                                      .cipher = scep::Cipher::aes256_cbc,
                                      .digest = x509::Digest::sha256};
-  const auto reply = http({"POST", "/scep?operation=PKIOperation",
-                           *scep::request(csr(thief).der(), context, thief.key, random)});
-  EXPECT_EQ(scep::open_envelope(reply.body, {})->envelope.status, PkiStatus::failure);
+  const auto steal = [&] {
+    const auto reply = http({"POST", "/scep?operation=PKIOperation",
+                             *scep::request(csr(thief).der(), context, thief.key, random)});
+    return scep::open_envelope(reply.body, {})->envelope.status;
+  };
+  EXPECT_EQ(steal(), PkiStatus::failure);
   ASSERT_EQ(server->requests()->size(), 1U);
   ASSERT_TRUE(server->grant(std::nullopt));
+  EXPECT_EQ(steal(), PkiStatus::failure) << "before the owner has fetched it";
   EXPECT_EQ(granted(poll(device)).public_key(), device.key.public_key());
 }
 

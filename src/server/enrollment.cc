@@ -171,6 +171,8 @@ Result<policy::RequestFacts> CertificateServer::Impl::facts_of(
   facts.type = conversation.envelope.type;
   facts.subject_matches_signer = request.subject() == signer.subject();
   facts.subject_empty = request.subject().empty();
+  facts.subject_is_the_ca =
+      request.subject() == conversation.generations->active->certificate.subject();
   facts.asks_for_ca = request.asks_for_ca();
   facts.key_algorithm = request.public_key().algorithm();
   facts.key_bits = request.public_key().bits();
@@ -193,6 +195,8 @@ Result<policy::RequestFacts> CertificateServer::Impl::facts_of(
   } else {
     facts.signer = policy::Signer::ours;
   }
+  const Bytes names = ca::alt_names_of(request.extensions());
+  facts.new_alt_names = !names.empty() && names != ca::alt_names_of(signer.extensions());
   return facts;
 }
 
@@ -275,13 +279,16 @@ void CertificateServer::Impl::pend(const std::shared_ptr<const Conversation>& co
   // A new content under the id of an entry that still waits replaces it.
   std::uint64_t replaced = 0;
   const auto old = environment.store.request_of(configuration.name, entry.transaction_id);
-  if (old && *old && (*old)->state == store::RequestState::pending) {
-    // Transaction ids travel in the clear: nobody takes another's place in the queue with one.
-    const auto waiting_one = x509::Request::from_der((*old)->request);
-    if (!waiting_one || !(waiting_one->public_key() == conversation->request->public_key())) {
+  // Transaction ids travel in the clear: nobody takes another's place in the queue with one, nor
+  // hides an entry that was granted and that its owner has not fetched yet.
+  if (old && *old && (*old)->state != store::RequestState::rejected) {
+    const auto known = x509::Request::from_der((*old)->request);
+    if (!known || !(known->public_key() == conversation->request->public_key())) {
       return refuse(*conversation, {scep::FailInfo::bad_request,
-                                    "a request of another key waits under this transaction id"});
+                                    "a request of another key has this transaction id"});
     }
+  }
+  if (old && *old && (*old)->state == store::RequestState::pending) {
     replaced = (*old)->id;
     batch.emplace_back(store::DropRequest{configuration.name, replaced});
   }

@@ -97,6 +97,10 @@ Result<void> CertificateServer::Impl::run_due() {
         break;
     }
   }
+  {
+    const std::lock_guard lock(state_mutex);
+    expired = false;
+  }
   UMBRA_CHECK(expire_queue(now));
   const bool was_serving = serving.exchange(true);
   if (!http_enabled) {
