@@ -16,10 +16,15 @@ StderrLog::StderrLog(const Clock& clock, TimeZone zone, bool debug)
 StderrLog::~StderrLog() = default;
 
 void StderrLog::line(std::string_view text) {
-  // What peers sent may be in it: no control character reaches the terminal or forges a line.
+  // What peers sent may be in it: no control character reaches the terminal or forges a line. Those
+  // of U+0080 to U+009F count: some terminals take U+009B for the start of a command.
   std::string safe(text);
+  unsigned char before = 0;
   for (char& c : safe) {
-    if (static_cast<unsigned char>(c) < 0x20 || c == 0x7F) c = '?';
+    const auto octet = static_cast<unsigned char>(c);
+    const bool c1 = before == 0xC2 && octet >= 0x80 && octet < 0xA0;
+    if (octet < 0x20 || octet == 0x7F || c1) c = '?';
+    before = octet;
   }
   logger_->info("{}{}: {}", clock_.authoritative() ? "" : "*", to_ios_log_time(clock_.now(), zone_),
                 safe);
