@@ -2,6 +2,8 @@
 
 #include <gtest/gtest.h>
 
+#include "x509/der.h"
+
 namespace umbra::ca {
 namespace {
 
@@ -76,6 +78,33 @@ TEST(Issue, NoRequestBecomesACaOrSignsCrls) {
   const auto only = *issue(authority(), request({x509::key_usage({0x06, true})}), x509::Serial(2),
                            {start, start + Days{365}}, {});
   EXPECT_EQ(only.key_usage()->bits, 0xA0);
+}
+
+TEST(Issue, OnlyNamesThatEveryReaderReadsAlikeAreTakenOver) {
+  using x509::der::context;
+  using x509::der::context_primitive;
+  using x509::der::tlv;
+  const auto taken = [](std::uint8_t tag, const Bytes& content) {
+    const x509::Extension asked{"2.5.29.17", false, x509::der::sequence({tlv(tag, content)})};
+    const auto issued =
+        *issue(authority(), request({asked}), x509::Serial(9), {start, start + Days{1}}, {});
+    const Bytes names = alt_names_of(issued.extensions());
+    EXPECT_TRUE(names.empty() || names == asked.value);
+    return !names.empty();
+  };
+  const auto text = [](std::string_view words) { return to_bytes(as_bytes(words)); };
+  const Bytes directory = to_bytes(x509::Name::from_ios("CN=other")->der());
+  EXPECT_TRUE(taken(context_primitive(2), text("spoke.example")));
+  EXPECT_TRUE(taken(context_primitive(1), text("a@b.example")));
+  EXPECT_TRUE(taken(context_primitive(6), text("urn:uuid:1")));
+  EXPECT_TRUE(taken(context_primitive(7), {10, 1, 255, 12}));
+  EXPECT_TRUE(taken(context(4), directory));
+  EXPECT_FALSE(taken(context_primitive(2), text({"good.example\0.evil.example", 26})));
+  EXPECT_FALSE(taken(context_primitive(2), text("a\nb")));
+  EXPECT_FALSE(taken(context_primitive(2), text("sp\xC3\xB6ke")));
+  EXPECT_FALSE(taken(context_primitive(7), {10, 1, 255}));
+  EXPECT_FALSE(taken(context_primitive(3), text("x.400")));
+  EXPECT_FALSE(taken(context_primitive(4), directory));
 }
 
 TEST(Issue, NothingReachesBeyondTheCaOrCarriesItsKeyOrSerial) {
