@@ -553,6 +553,19 @@ TEST_F(ServerTest, AClockThatIsPutBackEndsTheEnd) {
   granted(enroll(Device("CN=a")));
 }
 
+TEST_F(ServerTest, WhatIsLargerThanAnyHonestRequestDoesNotWait) {
+  configuration.grant = config::Grant::manual;
+  start();
+  const Device device("CN=a");
+  const auto ask = [&](std::size_t octets) {
+    const x509::Extension padding{"1.3.6.1.4.1.9.9.9", false, Bytes(octets, 0x04)};
+    return send(device, MessageType::pkcs_req, csr(device, {padding}).der(), ca());
+  };
+  EXPECT_EQ(refused(ask(20000)), "badRequest");
+  EXPECT_TRUE(server->requests()->empty());
+  EXPECT_EQ(ask(8000).reply.status, PkiStatus::pending);
+}
+
 TEST_F(ServerTest, NobodyTakesAnothersPlaceInTheQueue) {
   configuration.grant = config::Grant::manual;
   start();

@@ -7,6 +7,9 @@ namespace umbra::server {
 namespace {
 
 constexpr std::size_t pending_max = 10000;
+// Of one of them, with its signer: RSA-8192 and 4 KiB of names fit well. Anybody may fill the
+// queue, and it is read into memory as a whole.
+constexpr std::size_t pending_octets_max = 16384;
 
 HttpReply unavailable() {
   return {503, "text/plain",
@@ -264,6 +267,11 @@ void CertificateServer::Impl::pend(const std::shared_ptr<const Conversation>& co
   if (waiting >= pending_max) {
     return refuse(*conversation, {scep::FailInfo::bad_request,
                                   "too many requests wait for an administrator already"});
+  }
+  if (conversation->request->der().size() + conversation->envelope.signer.der().size() >
+      pending_octets_max) {
+    return refuse(*conversation, {scep::FailInfo::bad_request,
+                                  "the request is too large to wait for an administrator"});
   }
   store::EnrollmentRequest entry;
   entry.server = configuration.name;
