@@ -163,7 +163,7 @@ void Trustpoint::Agent::fetch_next_ca() {
     if (!reply) return agent.on_no_answer(reply.error());
     if (media_type(*reply) != scep::type_next_ca_cert)
       return agent.on_no_answer({Errc::malformed, "not a GetNextCACert answer"});
-    const auto next = choose_next_ca(agent.state_, reply->body);
+    const auto next = choose_next_ca(agent.state_, reply->body, agent.configuration_);
     if (!next) return agent.on_no_answer(next.error());
     if (!agent.take({EventKind::next_ca_received, {next->not_before(), next->not_after()}},
                     {.certificate = *next}))

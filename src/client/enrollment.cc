@@ -224,11 +224,15 @@ bool has_fingerprint(const x509::Certificate& certificate, std::string_view hex)
   return false;
 }
 
-Result<x509::Certificate> choose_next_ca(const State& state, ByteView body) {
+Result<x509::Certificate> choose_next_ca(const State& state, ByteView body,
+                                         const config::Trustpoint& configuration) {
   if (!state.ca) return fail(Errc::not_found, "no CA is authenticated");
   // The CA's own signature alone. Who is an RA was told by a GetCACert that nobody signed: any
   // device of the CA could have put itself there, and would name the next CA.
-  UMBRA_TRY(const auto received, scep::parse_next_ca_cert(body, {*state.ca}));
+  UMBRA_TRY(const auto received,
+            scep::parse_next_ca_cert(
+                body, {*state.ca},
+                {.legacy = legacy_of(configuration), .flat = configuration.allow_flat_next_ca}));
   for (const auto& candidate : received) {
     if (!may_sign_certificates(candidate) || candidate == *state.ca) continue;
     if (candidate.self_issued() && !candidate.verify_signed_by(candidate.public_key())) continue;

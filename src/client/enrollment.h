@@ -74,6 +74,7 @@ struct Offer {
 /// The rollover CA out of GetNextCACert's answer: signed by the active CA or its RA, a CA itself,
 /// with another key or serial than the active one, beginning when that one ends (an hour before at
 /// the earliest) and ending after it. Errors: crypto, malformed, conflict.
-[[nodiscard]] Result<x509::Certificate> choose_next_ca(const State& state, ByteView body);
+[[nodiscard]] Result<x509::Certificate> choose_next_ca(const State& state, ByteView body,
+                                                       const config::Trustpoint& configuration);
 
 }  // namespace umbra::client

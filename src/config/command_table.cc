@@ -288,8 +288,9 @@ constexpr Command table[] = {
      "Where certificates are kept|Umbra's: ca.pem, cert.pem, key.pem and chain.pem for other "
      "programs|Their directory",
      "[no files]", &set::storage_pem},
-    {Mode::trustpoint, "allow legacy", "allow legacy {des|md5|rsa-1024}",
-     "Umbra's: what is used and taken in|What is unsafe today|Single DES|MD5|RSA keys of 1024 bits",
+    {Mode::trustpoint, "allow legacy", "allow legacy {des|flat-next-ca|md5|rsa-1024}",
+     "Umbra's: what is used and taken in|What is unsafe today|Single DES|GetNextCACert in EJBCA's "
+     "form: no signature covers the next CA|MD5|RSA keys of 1024 bits",
      "[refused]", &set::allow_legacy, Command::per_keyword},
     {Mode::trustpoint, "show", "show", "Shows these settings (on the router's console)",
      "[let pass]", nullptr, Command::passed},

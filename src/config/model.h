@@ -63,7 +63,8 @@ struct Trustpoint {
   bool regenerate = false;
   std::string fingerprint;  ///< hex without blanks: 32 (MD5), 40 (SHA-1) or 64 (SHA-256) digits
   HashName hash = HashName::sha256;
-  bool allow_des = false;  ///< `allow legacy des`: for micromdm's answers
+  bool allow_des = false;           ///< `allow legacy des`: for micromdm's answers
+  bool allow_flat_next_ca = false;  ///< GetNextCACert whose signature covers no certificate
   bool allow_md5 = false;
   bool allow_rsa_1024 = false;
   std::string storage_pem;     ///< directory for ca.pem, cert.pem, key.pem, chain.pem

@@ -101,9 +101,10 @@ void allow_legacy(Setting& s) {
   bool& flag = s.in_server() ? (s.has("des")   ? s.server().allow_des
                                 : s.has("md5") ? s.server().allow_md5
                                                : s.server().allow_rsa_1024)
-                             : (s.has("des")   ? s.trustpoint().allow_des
-                                : s.has("md5") ? s.trustpoint().allow_md5
-                                               : s.trustpoint().allow_rsa_1024);
+                             : (s.has("des")            ? s.trustpoint().allow_des
+                                : s.has("md5")          ? s.trustpoint().allow_md5
+                                : s.has("flat-next-ca") ? s.trustpoint().allow_flat_next_ca
+                                                        : s.trustpoint().allow_rsa_1024);
   flag = true;
 }
 

@@ -57,6 +57,10 @@ std::vector<std::string> weaknesses(const config::Configuration& configuration) 
   for (const auto& server : configuration.servers) look("certificate server", server);
   for (const auto& trustpoint : configuration.trustpoints) {
     look("trustpoint", trustpoint);
+    if (trustpoint.allow_flat_next_ca) {
+      found.push_back("trustpoint " + trustpoint.name +
+                      " takes a next CA certificate that no signature covers");
+    }
     constexpr std::size_t md5_digits = 32;
     if (trustpoint.fingerprint.size() == md5_digits) {
       found.push_back("trustpoint " + trustpoint.name +

@@ -168,7 +168,7 @@ Result<Bytes> next_ca_cert(const std::vector<x509::Certificate>& next, const Rec
 }
 
 Result<std::vector<x509::Certificate>> parse_next_ca_cert(
-    ByteView body, const std::vector<x509::Certificate>& signers) {
+    ByteView body, const std::vector<x509::Certificate>& signers, const NextCaRules& rules) {
   UMBRA_TRY(const cms::SignedData data, cms::parse_signed_data(body));
   Result<void> verified =
       fail(Errc::crypto, "the next CA certificate is not signed by the active CA");
@@ -179,6 +179,9 @@ Result<std::vector<x509::Certificate>> parse_next_ca_cert(
         std::any_of(info.attributes.begin(), info.attributes.end(),
                     [](const auto& a) { return a.oid.starts_with("2.16.840.1.113733.1.9."); });
     if (scep_message) return fail(Errc::malformed, "a CertRep in place of the next CA certificate");
+    if ((info.digest == x509::Digest::md5 && !rules.legacy.md5) ||
+        (info.digest == x509::Digest::sha1 && !rules.legacy.sha1))
+      return fail(Errc::unsupported, "a next CA certificate signed with MD5 or SHA-1");
     for (const auto& accepted : signers) {
       if (!verified && cms::names(info, accepted))
         verified = cms::verify(data, info, accepted.public_key());
@@ -192,8 +195,12 @@ Result<std::vector<x509::Certificate>> parse_next_ca_cert(
   if (data.content && !data.content->empty()) {
     UMBRA_TRY(const cms::SignedData inner, cms::parse_signed_data(*data.content));
     found = inner.certificates;
-  } else {
+  } else if (rules.flat) {
     found = data.certificates;
+  } else {
+    return fail(Errc::unsupported,
+                "the next CA certificate lies beside the signature, which covers nothing; `allow "
+                "legacy flat-next-ca` takes it all the same");
   }
   std::erase_if(found, [&](const auto& certificate) {
     return std::find(signers.begin(), signers.end(), certificate) != signers.end();

@@ -42,12 +42,20 @@ struct Capabilities {
 /// outer bag too.
 [[nodiscard]] Result<Bytes> next_ca_cert(const std::vector<x509::Certificate>& next,
                                          const Recipient& current, Time now);
-/// Takes nested, flat and union forms, id-data and id-signedData, with or without signed attributes
-/// or signer in the bag. In:     signers: the active CA (and its RAs), as authenticated. Out: the
-/// next CA certificates, without the signer. Errors: crypto if the signature is not by one of
-/// `signers` (unsigned answers included); malformed if it holds none.
+/// What of GetNextCACert is taken.
+struct NextCaRules {
+  Legacy legacy{};
+  /// The flat form, which EJBCA and jscep's servlet send: the certificates lie beside a signature
+  /// over nothing, so whoever has seen one such answer can put others there.
+  bool flat = false;
+};
+/// Takes nested and union forms, flat ones by rule, id-data and id-signedData, with or without
+/// signed attributes or signer in the bag. In:     signers: the active CA, as authenticated. Out:
+/// the next CA certificates, without the signer. Errors: crypto if the signature is not by one of
+/// `signers` (unsigned answers included); unsupported if the rules refuse its form or its digest;
+/// malformed if it holds none.
 [[nodiscard]] Result<std::vector<x509::Certificate>> parse_next_ca_cert(
-    ByteView body, const std::vector<x509::Certificate>& signers);
+    ByteView body, const std::vector<x509::Certificate>& signers, const NextCaRules& rules = {});
 
 inline constexpr std::string_view type_ca_cert = "application/x-x509-ca-cert";
 inline constexpr std::string_view type_ca_ra_cert = "application/x-x509-ca-ra-cert";

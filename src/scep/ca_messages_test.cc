@@ -69,7 +69,7 @@ TEST(NextCaCert, TheUnionFormIsReadBackAndSignedByTheActiveCa) {
   EXPECT_EQ(cms::parse_signed_data(body)->certificates.size(), 2U);
 }
 
-TEST(NextCaCert, NestedAndFlatFormsAreReadToo) {
+TEST(NextCaCert, TheNestedFormIsReadTooAndTheFlatOneWhereItIsAllowed) {
   cms::SignTemplate nested{.content = cms::degenerate(std::vector{next().certificate}, {}),
                            .form = cms::Content::octets,
                            .attributes = {},
@@ -83,9 +83,22 @@ TEST(NextCaCert, NestedAndFlatFormsAreReadToo) {
                          .attributes = {},
                          .bag = {next().certificate},
                          .digest = x509::Digest::sha256};
-  EXPECT_EQ(
-      parse_next_ca_cert(*cms::sign(flat, ca().certificate, ca().key), {ca().certificate})->front(),
-      next().certificate);
+  const Bytes body = *cms::sign(flat, ca().certificate, ca().key);
+  EXPECT_EQ(parse_next_ca_cert(body, {ca().certificate}).error().code, Errc::unsupported);
+  EXPECT_EQ(parse_next_ca_cert(body, {ca().certificate}, {.legacy = {}, .flat = true})->front(),
+            next().certificate);
+}
+
+TEST(NextCaCert, AWeakDigestIsRefusedUnlessItIsAllowed) {
+  cms::SignTemplate nested{.content = cms::degenerate(std::vector{next().certificate}, {}),
+                           .form = cms::Content::octets,
+                           .attributes = {},
+                           .bag = {},
+                           .digest = x509::Digest::sha1};
+  const Bytes body = *cms::sign(nested, ca().certificate, ca().key);
+  EXPECT_TRUE(parse_next_ca_cert(body, {ca().certificate}));
+  EXPECT_EQ(parse_next_ca_cert(body, {ca().certificate}, {.legacy = {.sha1 = false}}).error().code,
+            Errc::unsupported);
 }
 
 TEST(NextCaCert, UnsignedForgedAndDisguisedAnswersAreRefused) {
@@ -105,8 +118,8 @@ TEST(NextCaCert, UnsignedForgedAndDisguisedAnswersAreRefused) {
       .attributes = {{"2.16.840.1.113733.1.9.2", x509::der::printable("3")}},
       .bag = {next().certificate},
       .digest = x509::Digest::sha256};
-  EXPECT_FALSE(
-      parse_next_ca_cert(*cms::sign(disguised, ca().certificate, ca().key), {ca().certificate}));
+  EXPECT_FALSE(parse_next_ca_cert(*cms::sign(disguised, ca().certificate, ca().key),
+                                  {ca().certificate}, {.legacy = {}, .flat = true}));
   EXPECT_FALSE(parse_next_ca_cert(Bytes{}, {ca().certificate}));
 }
 
