@@ -295,6 +295,16 @@ Result<void> Trustpoint::Agent::accept(const Offer& offer) {
   row.capabilities_known = false;
   UMBRA_CHECK(commit(std::move(row)));
   forget_call();
+  // The CA's fingerprint says nothing of them: whoever answered GetCACert chose them among all that
+  // the CA has issued, and they read what is sent, the password too.
+  for (const auto& ra : offer.ras) {
+    log(Severity::notice, "RA",
+        fmt::format("Trustpoint {}: requests may be enveloped for the RA \"{}\", SHA-256 "
+                    "fingerprint {}; if the CA has none, somebody is in between",
+                    configuration_.name, ra.subject().joined(),
+                    to_hex_groups(ra.fingerprint(x509::Digest::sha256))),
+        "UMBRA");
+  }
   debug("trustpoint " + configuration_.name + ": CA certificate accepted");
   return {};
 }

@@ -149,6 +149,7 @@ TEST_F(ShadowTest, ADeviceThatPassedForAnRaDoesNotNameTheNextCa) {
   start_spoke();
   authenticate();
   ASSERT_TRUE(status().identity);
+  EXPECT_EQ(log.count("enveloped for the RA \"cn=device\""), 1U);
   run_until(day(658));
   EXPECT_EQ(sent.back().operation, "GetNextCACert");
   EXPECT_FALSE(status().rollover_ca);
