@@ -207,6 +207,9 @@ class Daemon {
     const std::size_t files = allow_open_files(limits.connections + files_of_our_own);
     limits.connections =
         std::min(limits.connections, std::max(files, 2 * files_of_our_own) - files_of_our_own);
+    // Nor one address the turn of all the others, where files are few.
+    limits.connections_per_address =
+        std::min(limits.connections_per_address, limits.connections / 4);
     UMBRA_TRY(http_, HttpServer::listen(loop_, workers_, configuration.http_address,
                                         configuration.http_port, limits,
                                         [this](const HttpRequest& request, HttpDone done) {
