@@ -2,6 +2,7 @@
 
 #include <sys/timex.h>
 
+#include <algorithm>
 #include <charconv>
 #include <cmath>
 
@@ -48,8 +49,8 @@ std::string SystemClock::source() const {
 }
 
 std::chrono::nanoseconds SystemClock::real_time_until(Instant at) const {
-  const auto ahead = std::min<std::chrono::milliseconds>(at - now(), wait_max);
-  return std::max(std::chrono::nanoseconds{0}, std::chrono::nanoseconds(ahead));
+  using std::chrono::milliseconds;
+  return std::clamp<milliseconds>(at - now(), milliseconds{0}, wait_max);
 }
 
 Result<LapseClock> LapseClock::parse(const std::string& text) {
