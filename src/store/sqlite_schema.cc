@@ -4,14 +4,14 @@
 #include <soci/soci.h>
 #include <soci/sqlite3/soci-sqlite3.h>
 
+#include <span>
+
 namespace umbra::store {
 namespace {
 
-constexpr int schema_version = 1;
-
 // Times are seconds since 1970, 0 for none. Serial numbers are 40 hexadecimal digits, so that text
 // order is value order. Certificates, requests, CRLs and sealed keys are base64 of their DER.
-constexpr const char* schema[] = {
+constexpr const char* first_schema[] = {
     "CREATE TABLE server (name TEXT PRIMARY KEY, last_serial INTEGER NOT NULL, serial_lease "
     "INTEGER NOT NULL,"
     " next_request_id INTEGER NOT NULL, crl_number INTEGER NOT NULL, rollover_cancelled INTEGER "
@@ -58,6 +58,13 @@ constexpr const char* schema[] = {
     " last_status TEXT NOT NULL)",
 };
 
+/// What turns a database of schema N into one of N + 1; the first makes one from nothing. Append
+/// only: databases of every version ever released are out there.
+constexpr std::span<const char* const> upgrades[] = {
+    first_schema,
+};
+constexpr int schema_version = static_cast<int>(std::size(upgrades));
+
 }  // namespace
 
 void open_session(soci::session& sql, const std::string& path) {
@@ -82,7 +89,9 @@ Result<void> prepare_schema(soci::session& sql, const std::string& path) {
                     path, version, schema_version));
   }
   soci::transaction all(sql);
-  for (const char* statement : schema) sql << statement;
+  for (auto step = static_cast<std::size_t>(version); step < std::size(upgrades); ++step) {
+    for (const char* statement : upgrades[step]) sql << statement;
+  }
   sql << fmt::format("PRAGMA user_version={}", schema_version);
   all.commit();
   return {};
