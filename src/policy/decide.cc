@@ -59,13 +59,14 @@ Decision decide(const RequestFacts& facts, const Rules& rules) {
     return refuse(FailInfo::bad_request, "this server grants no requests");
   if (auto refusal = objection(facts, rules)) return *std::move(refusal);
   const bool challenged = rules.challenge && rules.grant == GrantMode::automatic;
-  if (is_renewal(facts)) {
+  const bool renewal = is_renewal(facts);
+  if (renewal) {
     if (!facts.subject_matches_signer) {
       return refuse(FailInfo::bad_request,
                     "a renewal keeps the subject of the certificate that signs it");
     }
     // Else whoever was let in under one name could take every other.
-    if (challenged && facts.new_alt_names &&
+    if (challenged && facts.new_alt_names && !facts.one_time_password &&
         !challenge_matches(facts.challenge, *rules.challenge)) {
       return refuse(FailInfo::bad_request,
                     "a renewal with another subjectAltName needs the challenge password");
@@ -73,11 +74,23 @@ Decision decide(const RequestFacts& facts, const Rules& rules) {
   } else if (facts.type == scep::MessageType::renewal_req) {
     return refuse(FailInfo::bad_request,
                   "a RenewalReq is signed by a certificate of this CA; enrol with PKCSReq");
-  } else if (challenged && !challenge_matches(facts.challenge, *rules.challenge)) {
+  } else if (challenged && !facts.one_time_password &&
+             !challenge_matches(facts.challenge, *rules.challenge)) {
     return refuse(FailInfo::bad_request, facts.challenge ? "the challenge password is wrong"
                                                          : "a challenge password is required");
   }
-  return rules.grant == GrantMode::automatic ? Decision(Grant{}) : Decision(Pend{});
+  // Spent only where nothing else would do: a renewal, or `grant auto` for everybody, needs none.
+  const bool needs_none =
+      rules.grant == GrantMode::automatic && (!challenged || (renewal && !facts.new_alt_names) ||
+                                              challenge_matches(facts.challenge, *rules.challenge));
+  if (needs_none) return Grant{};
+  // A renewal proves who asks, not that it may have names it did not have: a person looks at those.
+  if (rules.grant == GrantMode::trusted && facts.signer_trusted &&
+      !(renewal && facts.new_alt_names)) {
+    return Grant{};
+  }
+  if (facts.one_time_password) return Grant{.spends_password = true};
+  return Pend{};
 }
 
 }  // namespace umbra::policy

@@ -9,7 +9,12 @@
 /// Grant, pend or reject: a pure answer on facts. No clock, no store, no OpenSSL.
 namespace umbra::policy {
 
-enum class GrantMode { manual, automatic, none };
+enum class GrantMode {
+  manual,
+  automatic,
+  none,
+  trusted,  ///< `grant auto trustpoint`: what a trusted certificate signed; the rest waits
+};
 
 struct Rules {
   GrantMode grant = GrantMode::manual;
@@ -37,11 +42,17 @@ struct RequestFacts {
   int key_bits = 2048;
   bool subject_is_the_ca = false;  ///< the CA's own name: the certificate would look self-issued
   bool new_alt_names = false;      ///< a subjectAltName that the signer's certificate has not
-  bool key_is_a_ca_key = false;    ///< the requested key is one of this server's own
+  /// `grant auto trustpoint`: the signer's certificate is of such a trustpoint's CA, and neither
+  /// expired nor revoked.
+  bool signer_trusted = false;
+  bool key_is_a_ca_key = false;  ///< the requested key is one of this server's own
   std::optional<std::string> challenge;
+  bool one_time_password = false;  ///< the challenge is the live one-time password
 };
 
-struct Grant {};
+struct Grant {
+  bool spends_password = false;  ///< the one-time password is what let it through
+};
 struct Pend {};
 using Decision = std::variant<Grant, Pend, scep::Refusal>;
 

@@ -114,5 +114,53 @@ TEST(Policy, WhatIsWeakOrDangerousIsRefusedInEveryMode) {
   EXPECT_EQ(outcome(facts, automatic), "grant");
 }
 
+TEST(Policy, ATrustedSignerIsGrantedAndTheRestWaits) {
+  const Rules trusted{.grant = GrantMode::trusted, .challenge = {}, .rsa_bits_min = 2048};
+  EXPECT_EQ(outcome(first(), trusted), "pend");
+  EXPECT_EQ(outcome(renewal(), trusted), "pend") << "ours, but not of a trustpoint named";
+  auto facts = first();
+  facts.signer_trusted = true;
+  EXPECT_EQ(outcome(facts, trusted), "grant") << "another CA's certificate vouches for it";
+  EXPECT_EQ(outcome(facts, manual), "pend") << "trust counts in its own mode alone";
+  facts = renewal();
+  facts.signer_trusted = true;
+  EXPECT_EQ(outcome(facts, trusted), "grant");
+  facts.new_alt_names = true;
+  EXPECT_EQ(outcome(facts, trusted), "pend") << "a name it did not have";
+  facts = renewal();
+  facts.signer_trusted = true;
+  facts.signer = Signer::revoked;
+  EXPECT_EQ(outcome(facts, trusted), "badRequest");
+  facts = renewal();
+  facts.signer_trusted = true;
+  facts.subject_matches_signer = false;
+  EXPECT_EQ(outcome(facts, trusted), "badRequest");
+}
+
+TEST(Policy, AOneTimePasswordIsSpentWhereNothingElseWouldDo) {
+  const auto spends = [](const RequestFacts& facts, const Rules& rules) {
+    const auto decision = decide(facts, rules);
+    const auto* const grant = std::get_if<Grant>(&decision);
+    return grant ? (grant->spends_password ? "spends it" : "without it") : "no grant";
+  };
+  auto facts = first();
+  facts.challenge = "anything";
+  facts.one_time_password = true;
+  EXPECT_STREQ(spends(facts, manual), "spends it");
+  EXPECT_STREQ(spends(facts, with_challenge), "spends it");
+  EXPECT_STREQ(spends(facts, automatic), "without it") << "everybody is granted here";
+  EXPECT_STREQ(spends(facts, {.grant = GrantMode::none, .challenge = {}}), "no grant");
+  facts.challenge = "secret";
+  EXPECT_STREQ(spends(facts, with_challenge), "without it");
+  facts = renewal();
+  facts.one_time_password = true;
+  EXPECT_STREQ(spends(facts, with_challenge), "without it");
+  EXPECT_STREQ(spends(facts, manual), "spends it");
+  facts = first();
+  facts.one_time_password = true;
+  facts.asks_for_ca = true;
+  EXPECT_STREQ(spends(facts, manual), "no grant") << "no password opens what is refused to all";
+}
+
 }  // namespace
 }  // namespace umbra::policy

@@ -56,4 +56,19 @@ Result<std::optional<store::TrustpointRow>> TrackedStore::trustpoint(const std::
   return real_->trustpoint(name);
 }
 
+Result<std::vector<std::string>> TrackedStore::servers() { return real_->servers(); }
+Result<std::optional<store::OneTimePassword>> TrackedStore::one_time_password(
+    const std::string& server) {
+  return real_->one_time_password(server);
+}
+Result<std::vector<store::NextCaFetch>> TrackedStore::next_ca_fetches(const std::string& server,
+                                                                      std::uint32_t generation) {
+  return real_->next_ca_fetches(server, generation);
+}
+Result<std::vector<store::Holder>> TrackedStore::holders(const std::string& server,
+                                                         std::uint32_t active,
+                                                         std::uint32_t rollover, Time now) {
+  return real_->holders(server, active, rollover, now);
+}
+
 }  // namespace umbra::sim

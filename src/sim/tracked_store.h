@@ -42,6 +42,15 @@ class TrackedStore final : public store::Store {
                                                          std::uint32_t generation) override;
   [[nodiscard]] Result<std::optional<store::TrustpointRow>> trustpoint(
       const std::string& name) override;
+  [[nodiscard]] Result<std::vector<std::string>> servers() override;
+  [[nodiscard]] Result<std::optional<store::OneTimePassword>> one_time_password(
+      const std::string& server) override;
+  [[nodiscard]] Result<std::vector<store::NextCaFetch>> next_ca_fetches(
+      const std::string& server, std::uint32_t generation) override;
+  [[nodiscard]] Result<std::vector<store::Holder>> holders(const std::string& server,
+                                                           std::uint32_t active,
+                                                           std::uint32_t rollover,
+                                                           Time now) override;
 
  private:
   std::unique_ptr<store::Store> real_;

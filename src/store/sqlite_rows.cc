@@ -1,5 +1,7 @@
 #include "store/sqlite_rows.h"
 
+#include "store/sqlite_service_rows.h"
+
 #include <algorithm>
 
 #include <soci/soci.h>
@@ -170,7 +172,7 @@ std::vector<Row> all_rows(soci::session& sql, const std::string& server, const s
 }  // namespace
 
 struct RowWriter::Prepared {
-  explicit Prepared(soci::session& sql) : insert(sql), put_server(sql) {
+  explicit Prepared(soci::session& sql) : insert(sql), put_server(sql), require_generation(sql) {
     CertificateColumns& c = certificate;
     for (auto* field : {&c.server, &c.serial}) insert.exchange(use(*field));
     insert.exchange(use(c.generation));
@@ -182,17 +184,27 @@ struct RowWriter::Prepared {
     insert.prepare("INSERT INTO certificate VALUES (:a,:b,:c,:d,:e,:f,:g,:h,:i,:j,:k,:l)");
     insert.define_and_bind();
     put_server.exchange(use(name));
-    for (auto* field : {&last_serial, &serial_lease, &next_request_id, &crl_number, &cancelled})
+    for (auto* field :
+         {&last_serial, &serial_lease, &next_request_id, &crl_number, &cancelled, &last_generation})
       put_server.exchange(use(*field));
     put_server.alloc();
-    put_server.prepare("INSERT OR REPLACE INTO server VALUES (:a,:b,:c,:d,:e,:f)");
+    put_server.prepare("INSERT OR REPLACE INTO server VALUES (:a,:b,:c,:d,:e,:f,:g)");
     put_server.define_and_bind();
+    require_generation.exchange(use(name));
+    require_generation.exchange(use(generation));
+    require_generation.exchange(into(found));
+    require_generation.alloc();
+    require_generation.prepare("SELECT count(*) FROM generation WHERE server=:a AND number=:b");
+    require_generation.define_and_bind();
   }
   CertificateColumns certificate;
   soci::statement insert;
   std::string name;
-  Integer last_serial = 0, serial_lease = 0, next_request_id = 0, crl_number = 0, cancelled = 0;
+  Integer last_serial = 0, serial_lease = 0, next_request_id = 0, crl_number = 0, cancelled = 0,
+          last_generation = 0;
   soci::statement put_server;
+  Integer generation = 0, found = 0;
+  soci::statement require_generation;
 };
 
 RowWriter::RowWriter(soci::session& sql) : sql_(sql), prepared_(std::make_unique<Prepared>(sql)) {}
@@ -273,6 +285,7 @@ void RowWriter::apply(const Change& change) {
     p.next_request_id = static_cast<Integer>(put_server->row.next_request_id);
     p.crl_number = static_cast<Integer>(put_server->row.crl_number);
     p.cancelled = put_server->row.rollover_cancelled ? 1 : 0;
+    p.last_generation = put_server->row.last_generation;
     p.put_server.execute(true);
   } else if (const auto* insert = std::get_if<InsertCertificate>(&change)) {
     prepared_->certificate.take(insert->row);
@@ -300,8 +313,19 @@ void RowWriter::apply(const Change& change) {
     sql_ << "DELETE FROM request WHERE server=:a AND id=:b", use(drop_request->server), use(id);
   } else if (const auto* crl = std::get_if<PutCrl>(&change)) {
     writer.put(crl->row);
+  } else if (const auto* require = std::get_if<RequireGeneration>(&change)) {
+    Prepared& p = *prepared_;
+    p.name = require->server;
+    p.generation = require->number;
+    p.require_generation.execute(true);
+    const bool there = p.found != 0;
+    while (p.require_generation.fetch()) {
+    }
+    if (!there) throw Contradiction("the CA this was issued by has been taken back");
+  } else if (const auto* trustpoint = std::get_if<PutTrustpoint>(&change)) {
+    writer.put(trustpoint->row);
   } else {
-    writer.put(std::get<PutTrustpoint>(change).row);
+    apply_service(sql_, change);
   }
 }
 
@@ -328,17 +352,19 @@ RowReader::RowReader(soci::session& sql) : sql_(sql), prepared_(std::make_unique
 RowReader::~RowReader() = default;
 
 std::optional<ServerRow> RowReader::server(const std::string& server) {
-  Integer last = 0, lease = 0, next = 0, crl_number = 0, cancelled = 0;
-  sql_ << "SELECT last_serial, serial_lease, next_request_id, crl_number, rollover_cancelled FROM "
-          "server WHERE name=:a",
-      use(server), into(last), into(lease), into(next), into(crl_number), into(cancelled);
+  Integer last = 0, lease = 0, next = 0, crl_number = 0, cancelled = 0, last_generation = 0;
+  sql_ << "SELECT last_serial, serial_lease, next_request_id, crl_number, rollover_cancelled, "
+          "last_generation FROM server WHERE name=:a",
+      use(server), into(last), into(lease), into(next), into(crl_number), into(cancelled),
+      into(last_generation);
   if (!sql_.got_data()) return std::nullopt;
   return ServerRow{server,
                    static_cast<std::uint64_t>(last),
                    static_cast<std::uint64_t>(lease),
                    static_cast<std::uint64_t>(next),
                    static_cast<std::uint64_t>(crl_number),
-                   cancelled != 0};
+                   cancelled != 0,
+                   static_cast<std::uint32_t>(last_generation)};
 }
 
 std::vector<CaGeneration> RowReader::generations(const std::string& server) {

@@ -2,6 +2,7 @@
 
 #include <memory>
 #include <optional>
+#include <stdexcept>
 #include <vector>
 
 #include "store/store.h"
@@ -13,6 +14,11 @@ class session;
 /// Rows of the tables to values and back. Everything here may throw what SOCI throws;
 /// sqlite_store.cc catches it.
 namespace umbra::store {
+
+/// A change that contradicts what is stored: its batch fails, alone.
+struct Contradiction : std::runtime_error {
+  using std::runtime_error::runtime_error;
+};
 
 /// Writes changes on one session; keeps the statements of the request road prepared.
 class RowWriter {
@@ -50,6 +56,11 @@ class RowReader {
   std::size_t pending_count(const std::string& server);
   std::optional<CrlRow> crl(const std::string& server, std::uint32_t generation);
   std::optional<TrustpointRow> trustpoint(const std::string& name);
+  std::vector<std::string> servers();
+  std::optional<OneTimePassword> one_time_password(const std::string& server);
+  std::vector<NextCaFetch> next_ca_fetches(const std::string& server, std::uint32_t generation);
+  std::vector<Holder> holders(const std::string& server, std::uint32_t active,
+                              std::uint32_t rollover, Time now);
 
  private:
   struct Prepared;

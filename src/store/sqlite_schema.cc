@@ -58,10 +58,22 @@ constexpr const char* first_schema[] = {
     " last_status TEXT NOT NULL)",
 };
 
+constexpr const char* password_and_overlap[] = {
+    // Generation numbers are never used again, not even a cancelled one's.
+    "ALTER TABLE server ADD COLUMN last_generation INTEGER NOT NULL DEFAULT 0",
+    "UPDATE server SET last_generation=(SELECT coalesce(max(number), 0) FROM generation WHERE "
+    "generation.server=server.name)",
+    "CREATE TABLE one_time_password (server TEXT PRIMARY KEY, digest TEXT NOT NULL, expires_at "
+    "INTEGER NOT NULL)",
+    "CREATE TABLE next_ca_fetch (server TEXT NOT NULL, generation INTEGER NOT NULL, address TEXT "
+    "NOT NULL, first_at INTEGER NOT NULL, PRIMARY KEY (server, generation, address))",
+};
+
 /// What turns a database of schema N into one of N + 1; the first makes one from nothing. Append
 /// only: databases of every version ever released are out there.
 constexpr std::span<const char* const> upgrades[] = {
     first_schema,
+    password_and_overlap,
 };
 constexpr int schema_version = static_cast<int>(std::size(upgrades));
 

@@ -125,6 +125,20 @@ class SqliteStore final : public Store {
   Result<std::optional<TrustpointRow>> trustpoint(const std::string& name) override {
     return read([&](RowReader& rows) { return rows.trustpoint(name); });
   }
+  Result<std::vector<std::string>> servers() override {
+    return read([&](RowReader& rows) { return rows.servers(); });
+  }
+  Result<std::optional<OneTimePassword>> one_time_password(const std::string& server) override {
+    return read([&](RowReader& rows) { return rows.one_time_password(server); });
+  }
+  Result<std::vector<NextCaFetch>> next_ca_fetches(const std::string& server,
+                                                   std::uint32_t generation) override {
+    return read([&](RowReader& rows) { return rows.next_ca_fetches(server, generation); });
+  }
+  Result<std::vector<Holder>> holders(const std::string& server, std::uint32_t active,
+                                      std::uint32_t rollover, Time now) override {
+    return read([&](RowReader& rows) { return rows.holders(server, active, rollover, now); });
+  }
 
  private:
   struct Pending {
@@ -209,6 +223,9 @@ class SqliteStore final : public Store {
     run(sql_, "SAVEPOINT batch");
     try {
       for (const Change& change : pending.batch) writer_rows_->apply(change);
+    } catch (const Contradiction& contradiction) {
+      pending.result = fail(Errc::conflict, contradiction.what());
+      run(sql_, "ROLLBACK TO batch");
     } catch (const std::exception& error) {
       const bool conflict = (sqlite_api::sqlite3_errcode(native(sql_)) & 0xFF) == SQLITE_CONSTRAINT;
       if (!conflict) throw;

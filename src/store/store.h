@@ -42,6 +42,7 @@ struct ServerRow {
   std::uint64_t next_request_id = 1;
   std::uint64_t crl_number = 0;
   bool rollover_cancelled = false;
+  std::uint32_t last_generation = 0;  ///< highest number a CA of this server ever had
 };
 
 struct IssuedCertificate {
@@ -86,6 +87,29 @@ struct CrlRow {
   Time this_update;
   Time next_update;
   Bytes crl;  ///< DER
+};
+
+/// `password generate`: the newest one-time password, and nothing that tells what it is.
+struct OneTimePassword {
+  std::string server;
+  Bytes
+      digest;  ///< SHA-256: what is hashed is random enough that guessing it backwards is hopeless
+  Time expires_at;
+};
+
+/// Who asked for a rollover CA certificate first when.
+struct NextCaFetch {
+  std::string server;
+  std::uint32_t generation = 1;  ///< the rollover CA's
+  std::string address;
+  Time first_at;
+};
+
+/// One name that holds certificates of a CA, and how far it is with the next CA.
+struct Holder {
+  std::string subject;                 ///< screen form
+  Time not_after;                      ///< of its last certificate that still counts
+  std::optional<x509::Serial> shadow;  ///< serial of its newest shadow certificate
 };
 
 /// A trustpoint's memory: what RFC 8894 2.5.1 and the guide need after a restart. Empty bytes = not
@@ -151,9 +175,33 @@ struct PutCrl {
 struct PutTrustpoint {
   TrustpointRow row;
 };
-using Change =
-    std::variant<PutServer, PutGeneration, DropGeneration, InsertCertificate, RevokeCertificate,
-                 RestoreCertificate, PutRequest, DropRequest, PutCrl, PutTrustpoint>;
+/// Conflict unless this CA generation is (still) there: with it, nothing is stored of a CA that was
+/// taken back meanwhile.
+struct RequireGeneration {
+  std::string server;
+  std::uint32_t number;
+};
+/// Replaces the server's one-time password.
+struct PutOneTimePassword {
+  OneTimePassword row;
+};
+/// Conflict unless this is the server's one-time password; gone afterwards.
+struct SpendOneTimePassword {
+  std::string server;
+  Bytes digest;
+};
+/// Remembers the first time; later ones change nothing.
+struct PutNextCaFetch {
+  NextCaFetch row;
+};
+/// All that is kept of one certificate server.
+struct DropServer {
+  std::string server;
+};
+using Change = std::variant<PutServer, PutGeneration, DropGeneration, InsertCertificate,
+                            RevokeCertificate, RestoreCertificate, PutRequest, DropRequest, PutCrl,
+                            PutTrustpoint, RequireGeneration, PutOneTimePassword,
+                            SpendOneTimePassword, PutNextCaFetch, DropServer>;
 using Batch = std::vector<Change>;
 using Committed = std::function<void(Result<void>)>;
 
@@ -195,6 +243,18 @@ class Store {
                                                           std::uint32_t generation) = 0;
   [[nodiscard]] virtual Result<std::optional<TrustpointRow>> trustpoint(
       const std::string& name) = 0;
+  /// Names of all certificate servers that anything is kept of.
+  [[nodiscard]] virtual Result<std::vector<std::string>> servers() = 0;
+  [[nodiscard]] virtual Result<std::optional<OneTimePassword>> one_time_password(
+      const std::string& server) = 0;
+  /// Oldest first.
+  [[nodiscard]] virtual Result<std::vector<NextCaFetch>> next_ca_fetches(
+      const std::string& server, std::uint32_t generation) = 0;
+  /// Everybody with an unrevoked certificate of `active` or of `rollover` that ends after `now`,
+  /// by name; CA certificates left out (those have no transaction). Reads the whole table.
+  [[nodiscard]] virtual Result<std::vector<Holder>> holders(const std::string& server,
+                                                            std::uint32_t active,
+                                                            std::uint32_t rollover, Time now) = 0;
 };
 
 /// SQLite through SOCI, WAL, synchronous=FULL; one writing thread that groups commits, readers in

@@ -205,13 +205,18 @@ TEST_F(StoreTest, RefusesADatabaseOfANewerVersion) {
   store.reset();
   sqlite3* raw = nullptr;
   ASSERT_EQ(sqlite3_open(path.c_str(), &raw), SQLITE_OK);
+  sqlite3_stmt* query = nullptr;
+  ASSERT_EQ(sqlite3_prepare_v2(raw, "PRAGMA user_version", -1, &query, nullptr), SQLITE_OK);
+  ASSERT_EQ(sqlite3_step(query), SQLITE_ROW);
+  const std::string ours = "PRAGMA user_version=" + std::to_string(sqlite3_column_int(query, 0));
+  sqlite3_finalize(query);
   sqlite3_exec(raw, "PRAGMA user_version=99", nullptr, nullptr, nullptr);
   sqlite3_close(raw);
   const auto refused = open_sqlite(path);
   ASSERT_FALSE(refused);
   EXPECT_NE(refused.error().detail.find("newer version"), std::string::npos);
   ASSERT_EQ(sqlite3_open(path.c_str(), &raw), SQLITE_OK);
-  sqlite3_exec(raw, "PRAGMA user_version=1", nullptr, nullptr, nullptr);
+  sqlite3_exec(raw, ours.c_str(), nullptr, nullptr, nullptr);
   sqlite3_close(raw);
   EXPECT_TRUE(open_sqlite(path));
 }
@@ -221,6 +226,111 @@ TEST(Store, SaysWhereItCannotBeOpened) {
   ASSERT_FALSE(refused);
   EXPECT_EQ(refused.error().code, Errc::storage);
   EXPECT_NE(refused.error().detail.find("/nonexistent/umbra.db"), std::string::npos);
+}
+
+TEST_F(StoreTest, ADatabaseOfTheFirstVersionIsUpgraded) {
+  store.reset();
+  std::filesystem::remove(path);
+  sqlite3* raw = nullptr;
+  ASSERT_EQ(sqlite3_open(path.c_str(), &raw), SQLITE_OK);
+  ASSERT_EQ(
+      sqlite3_exec(
+          raw,
+          "CREATE TABLE server (name TEXT PRIMARY KEY, last_serial INTEGER NOT NULL, serial_lease "
+          "INTEGER NOT NULL, next_request_id INTEGER NOT NULL, crl_number INTEGER NOT NULL, "
+          "rollover_cancelled INTEGER NOT NULL);"
+          "CREATE TABLE generation (server TEXT NOT NULL, number INTEGER NOT NULL, status INTEGER "
+          "NOT NULL, certificate TEXT NOT NULL, sealed_key TEXT NOT NULL, created_at INTEGER NOT "
+          "NULL, PRIMARY KEY (server, number));"
+          "INSERT INTO server VALUES ('CA', 41, 64, 3, 9, 0);"
+          "INSERT INTO generation VALUES ('CA', 1, 3, '', '', 0), ('CA', 2, 2, '', '', 0);"
+          "PRAGMA user_version=1",
+          nullptr, nullptr, nullptr),
+      SQLITE_OK);
+  sqlite3_close(raw);
+  open();
+  const auto row = *store->server("CA");
+  ASSERT_TRUE(row);
+  EXPECT_EQ(row->last_serial, 41U);
+  EXPECT_EQ(row->crl_number, 9U);
+  EXPECT_EQ(row->last_generation, 2U) << "numbers that were used stay used";
+  EXPECT_FALSE(*store->one_time_password("CA"));
+  EXPECT_EQ(*store->servers(), std::vector<std::string>{"CA"});
+}
+
+TEST_F(StoreTest, AOneTimePasswordIsSpentOnce) {
+  const Bytes first(32, 1), second(32, 2);
+  ASSERT_TRUE(store->commit({PutOneTimePassword{{"CA", first, now}}}));
+  ASSERT_TRUE(store->commit({PutOneTimePassword{{"CA", second, now + Days{1}}}}));
+  EXPECT_EQ((*store->one_time_password("CA"))->digest, second) << "only the newest counts";
+  EXPECT_EQ((*store->one_time_password("CA"))->expires_at, now + Days{1});
+  auto spend = [&](const Bytes& digest, std::uint64_t serial) {
+    return store->commit(
+        {SpendOneTimePassword{"CA", digest}, InsertCertificate{certificate(serial)}});
+  };
+  EXPECT_EQ(spend(first, 5).error().code, Errc::conflict);
+  EXPECT_TRUE(spend(second, 6));
+  EXPECT_EQ(spend(second, 7).error().code, Errc::conflict);
+  EXPECT_FALSE(*store->certificate("CA", x509::Serial(7))) << "all of a batch or nothing";
+  open();
+  EXPECT_FALSE(*store->one_time_password("CA"));
+}
+
+TEST_F(StoreTest, NothingIsStoredOfACaThatWasTakenBack) {
+  ASSERT_TRUE(store->commit({PutGeneration{generation(1, GenerationStatus::active)},
+                             PutGeneration{generation(2, GenerationStatus::rollover)}}));
+  const auto insert = [&](std::uint64_t serial) {
+    return store->commit(
+        {RequireGeneration{"CA", 2}, InsertCertificate{certificate(serial, "T", 2)}});
+  };
+  EXPECT_TRUE(insert(5));
+  ASSERT_TRUE(store->commit({DropGeneration{"CA", 2}}));
+  EXPECT_EQ(insert(6).error().code, Errc::conflict);
+  EXPECT_FALSE(*store->certificate("CA", x509::Serial(6)));
+}
+
+TEST_F(StoreTest, WhoIsReadyForTheNextCaIsCountedByName) {
+  const auto put = [&](std::uint64_t serial, const std::string& subject, std::uint32_t of,
+                       Time ends, const std::string& transaction = "T") {
+    auto row = certificate(serial, transaction, of);
+    row.subject = subject;
+    row.not_after = ends;
+    ASSERT_TRUE(store->commit({InsertCertificate{row}}));
+  };
+  put(1, "cn=CA", 1, now + Days{9}, "");
+  put(2, "cn=a", 1, now + Days{5});
+  put(3, "cn=a", 1, now + Days{7});
+  put(4, "cn=b", 1, now + Days{6});
+  put(5, "cn=b", 2, now + Days{60});
+  put(6, "cn=gone", 1, now);
+  put(7, "cn=revoked", 1, now + Days{5});
+  ASSERT_TRUE(store->commit(
+      {RevokeCertificate{"CA", x509::Serial(7), now, x509::RevocationReason::superseded}}));
+  const auto holders = *store->holders("CA", 1, 2, now);
+  ASSERT_EQ(holders.size(), 2U);
+  EXPECT_EQ(holders[0].subject, "cn=a");
+  EXPECT_EQ(holders[0].not_after, now + Days{7});
+  EXPECT_FALSE(holders[0].shadow);
+  EXPECT_EQ(holders[1].subject, "cn=b");
+  EXPECT_EQ(holders[1].shadow, x509::Serial(5));
+
+  ASSERT_TRUE(store->commit({PutNextCaFetch{{"CA", 2, "192.0.2.1", now}}}));
+  ASSERT_TRUE(store->commit({PutNextCaFetch{{"CA", 2, "192.0.2.1", now + Days{1}}}}));
+  ASSERT_EQ(store->next_ca_fetches("CA", 2)->size(), 1U);
+  EXPECT_EQ(store->next_ca_fetches("CA", 2)->front().first_at, now);
+  EXPECT_TRUE(store->next_ca_fetches("CA", 1)->empty());
+}
+
+TEST_F(StoreTest, OneServerGoesAndTheOthersStay) {
+  ASSERT_TRUE(store->commit({PutServer{{.server = "CA"}}, PutServer{{.server = "B"}},
+                             PutGeneration{generation(1, GenerationStatus::active)},
+                             InsertCertificate{certificate(1)},
+                             PutOneTimePassword{{"CA", Bytes(32, 1), now}}}));
+  ASSERT_TRUE(store->commit({DropServer{"CA"}}));
+  EXPECT_EQ(*store->servers(), std::vector<std::string>{"B"});
+  EXPECT_TRUE(store->generations("CA")->empty());
+  EXPECT_FALSE(*store->certificate("CA", x509::Serial(1)));
+  EXPECT_FALSE(*store->one_time_password("CA"));
 }
 
 }  // namespace

@@ -1,0 +1,111 @@
+#include "store/sqlite_service_rows.h"
+
+#include <soci/soci.h>
+
+#include "store/sqlite_rows.h"
+
+namespace umbra::store {
+namespace {
+
+using Integer = long long;
+using soci::into;
+using soci::use;
+
+Integer seconds(Time at) { return at.time_since_epoch().count(); }
+Time time(Integer value) { return Time{Seconds{value}}; }
+
+/// Every table that has rows of a server, and the column that names it.
+constexpr std::pair<const char*, const char*> tables_of_a_server[] = {
+    {"generation", "server"}, {"certificate", "server"},       {"request", "server"},
+    {"crl", "server"},        {"one_time_password", "server"}, {"next_ca_fetch", "server"},
+    {"server", "name"}};
+
+}  // namespace
+
+void apply_service(soci::session& sql, const Change& change) {
+  if (const auto* password = std::get_if<PutOneTimePassword>(&change)) {
+    const std::string digest = to_hex(password->row.digest);
+    const Integer expires = seconds(password->row.expires_at);
+    sql << "INSERT OR REPLACE INTO one_time_password VALUES (:a,:b,:c)", use(password->row.server),
+        use(digest), use(expires);
+  } else if (const auto* spend = std::get_if<SpendOneTimePassword>(&change)) {
+    const std::string digest = to_hex(spend->digest);
+    soci::statement statement =
+        (sql.prepare << "DELETE FROM one_time_password WHERE server=:a AND digest=:b",
+         use(spend->server), use(digest));
+    statement.execute(true);
+    if (statement.get_affected_rows() != 1)
+      throw Contradiction("the one-time password has been used already");
+  } else if (const auto* fetch = std::get_if<PutNextCaFetch>(&change)) {
+    const Integer generation = fetch->row.generation;
+    const Integer at = seconds(fetch->row.first_at);
+    sql << "INSERT OR IGNORE INTO next_ca_fetch VALUES (:a,:b,:c,:d)", use(fetch->row.server),
+        use(generation), use(fetch->row.address), use(at);
+  } else {
+    const std::string& name = std::get<DropServer>(change).server;
+    for (const auto& [table, column] : tables_of_a_server)
+      sql << "DELETE FROM " << table << " WHERE " << column << "=:a", use(name);
+  }
+}
+
+std::vector<std::string> RowReader::servers() {
+  std::vector<std::string> names;
+  std::string name;
+  // A server's row comes with its first serial number; what has none was never enabled.
+  soci::statement statement = (sql_.prepare << "SELECT name FROM server ORDER BY name", into(name));
+  statement.execute();
+  while (statement.fetch()) names.push_back(name);
+  return names;
+}
+
+std::optional<OneTimePassword> RowReader::one_time_password(const std::string& server) {
+  std::string digest;
+  Integer expires = 0;
+  sql_ << "SELECT digest, expires_at FROM one_time_password WHERE server=:a", use(server),
+      into(digest), into(expires);
+  if (!sql_.got_data()) return std::nullopt;
+  return OneTimePassword{server, from_hex(digest).value_or(Bytes{}), time(expires)};
+}
+
+std::vector<NextCaFetch> RowReader::next_ca_fetches(const std::string& server,
+                                                    std::uint32_t generation) {
+  std::vector<NextCaFetch> rows;
+  const Integer of = generation;
+  std::string address;
+  Integer first = 0;
+  soci::statement statement =
+      (sql_.prepare << "SELECT address, first_at FROM next_ca_fetch WHERE server=:a AND "
+                       "generation=:b ORDER BY first_at, address",
+       use(server), use(of), into(address), into(first));
+  statement.execute();
+  while (statement.fetch()) rows.push_back({server, generation, address, time(first)});
+  return rows;
+}
+
+std::vector<Holder> RowReader::holders(const std::string& server, std::uint32_t active,
+                                       std::uint32_t rollover, Time now) {
+  std::vector<Holder> rows;
+  const Integer old = active, next = rollover, after = seconds(now);
+  std::string subject, shadow;
+  Integer not_after = 0;
+  soci::statement statement =
+      (sql_.prepare
+           << "SELECT subject, max(not_after), max(CASE WHEN generation=:a THEN serial ELSE '' END)"
+              " FROM certificate WHERE server=:b AND generation IN (:c, :d) AND revoked_at=0 AND "
+              "not_after>:e AND transaction_id<>'' GROUP BY subject ORDER BY 2, subject",
+       use(next), use(server), use(old), use(next), use(after), into(subject), into(not_after),
+       into(shadow));
+  statement.execute();
+  while (statement.fetch()) {
+    Holder holder{subject, time(not_after), std::nullopt};
+    if (!shadow.empty()) {
+      const auto serial = x509::Serial::from_hex(shadow);
+      if (!serial) throw soci::soci_error("a column is no serial number: the database is damaged");
+      holder.shadow = *serial;
+    }
+    rows.push_back(std::move(holder));
+  }
+  return rows;
+}
+
+}  // namespace umbra::store
