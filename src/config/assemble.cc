@@ -105,6 +105,7 @@ class Assembler {
     made.issuer_name = "CN=" + block.name;
     apply(block, &made, nullptr);
     weak_things(block, made, "modulus", "BITS");
+    granting_trustpoints(block, made);
     if (made.hash == HashName::sha1 && !made.allow_sha1) {
       fault(*find(block, "hash"), "", "hash sha1 contradicts \"no allow sha1\"",
             "expected: hash sha256, or no \"no allow sha1\"");
@@ -115,6 +116,24 @@ class Assembler {
             fmt::format(
                 "expected: less than {} days (lifetime ca-certificate)",
                 std::chrono::duration<double, Days::period>(made.lifetime_ca_certificate).count()));
+    }
+  }
+
+  /// `grant auto trustpoint` names trustpoints that exist and that a CA can be fetched for.
+  void granting_trustpoints(const Block& block, const Server& made) {
+    for (const std::string& name : made.grant_trustpoints) {
+      const Entry& entry = *find(block, "grant");
+      const auto of_this_name = [&](const Block& other) { return other.name == name; };
+      if (std::any_of(document_.servers.begin(), document_.servers.end(), of_this_name)) {
+        fault(entry, "NAME", fmt::format("{} is a certificate server's own trustpoint", name),
+              "expected: another trustpoint, authenticated to the CA that vouches for requests");
+      } else if (std::none_of(document_.trustpoints.begin(), document_.trustpoints.end(),
+                              of_this_name)) {
+        fault(entry, "NAME", fmt::format("there is no trustpoint {}", name),
+              fmt::format("expected: \"crypto pki trustpoint {}\" with its \"enrollment url\" in "
+                          "this configuration",
+                          name));
+      }
     }
   }
 

@@ -109,13 +109,13 @@ constexpr Command table[] = {
     {Mode::server, "grant", "grant ra-auto",
      "Which requests are granted|What a known registration authority signed", "[manual]"},
     {Mode::server, "grant", "grant auto trustpoint NAME:word",
-     "Which requests are granted|At once|What a certificate of this trustpoint's CA signed|The "
-     "trustpoint",
-     "[manual]"},
+     "Which requests are granted|At once|What a valid certificate of this trustpoint's CA signed; "
+     "the rest waits|The trustpoint, not the server's own",
+     "[manual]", &set::grant_trustpoints},
     {Mode::server, "grant", "grant auto tp-list NAME:word...",
-     "Which requests are granted|At once|What a certificate of these trustpoints' CAs signed|The "
-     "trustpoints",
-     "[manual]"},
+     "Which requests are granted|At once|What a valid certificate of these trustpoints' CAs "
+     "signed; the rest waits|The trustpoints, up to 5",
+     "[manual]", &set::grant_trustpoints},
     {Mode::server, "grant auto rollover", "grant auto rollover {ca-cert|ra-cert}",
      "Which requests are granted|At once|Rollover requests|Of subordinate CAs|Of registration "
      "authorities",

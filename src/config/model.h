@@ -11,7 +11,7 @@
 /// printed back by config::running_config. Values that were not given hold the default.
 namespace umbra::config {
 
-enum class Grant { manual, automatic, none };
+enum class Grant { manual, automatic, none, trustpoints };
 enum class DatabaseLevel { minimum, names, complete };
 enum class ArchiveFormat { pkcs12, pem };
 enum class HashName { md5, sha1, sha256, sha384, sha512 };
@@ -20,6 +20,8 @@ struct Server {
   std::string name;
   std::string issuer_name;  ///< as typed; CN=NAME if not given
   Grant grant = Grant::manual;
+  /// `grant auto trustpoint` and `tp-list`: whose CAs' certificates vouch for a request.
+  std::vector<std::string> grant_trustpoints;
   Seconds lifetime_ca_certificate = Days{1095};
   Seconds lifetime_certificate = Days{365};
   Seconds lifetime_crl = std::chrono::hours{6};

@@ -84,6 +84,7 @@ void database_url(Setting&);
 void issuer_name(Setting&);
 void grant_auto(Setting&);
 void grant_none(Setting&);
+void grant_trustpoints(Setting&);
 void hash(Setting&);
 void lifetime_crl(Setting&);
 void lifetime_certificate(Setting&);

@@ -1,5 +1,7 @@
 #include <fmt/format.h>
 
+#include <algorithm>
+
 #include "config/settings.h"
 
 namespace umbra::config::set {
@@ -32,6 +34,20 @@ void issuer_name(Setting& s) {
 }
 void grant_auto(Setting& s) { s.server().grant = Grant::automatic; }
 void grant_none(Setting& s) { s.server().grant = Grant::none; }
+
+void grant_trustpoints(Setting& s) {
+  constexpr std::size_t trustpoints_max = 5;
+  s.server().grant = Grant::trustpoints;
+  s.server().grant_trustpoints.clear();
+  for (const Capture& capture : s.match().captures) {
+    if (capture.word->kind == WordKind::keyword) continue;
+    auto& names = s.server().grant_trustpoints;
+    if (std::find(names.begin(), names.end(), capture.text) == names.end())
+      names.push_back(capture.text);
+  }
+  if (s.server().grant_trustpoints.size() > trustpoints_max)
+    s.fault("NAME", "more than 5 trustpoints", "expected: up to 5 names");
+}
 
 void hash(Setting& s) {
   const HashName name = s.has("md5")      ? HashName::md5

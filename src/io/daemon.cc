@@ -112,7 +112,8 @@ class Daemon {
     for (const auto& server : configuration.servers) {
       UMBRA_TRY(auto opened, server::CertificateServer::open(
                                  server, configuration.http_server,
-                                 {*store_, *clock_, random_, log_, *files_, secret.text}));
+                                 {*store_, *clock_, random_, log_, *files_, secret.text,
+                                  [this](const std::string& name) { return trusted_ca(name); }}));
       servers_.push_back(std::move(opened));
     }
     for (const auto& trustpoint : configuration.trustpoints) {
@@ -195,6 +196,21 @@ class Daemon {
   }
 
  private:
+  /// `grant auto trustpoint`: asked while requests are answered, when all trustpoints are there.
+  [[nodiscard]] server::TrustedCa trusted_ca(const std::string& name) const {
+    for (const auto& trustpoint : trustpoints_) {
+      const client::Status status = trustpoint->status();
+      if (status.name != name) continue;
+      const auto& configured = parsed_.configuration.trustpoints;
+      const auto found = std::find_if(configured.begin(), configured.end(),
+                                      [&](const auto& one) { return one.name == name; });
+      const bool unchecked = found != configured.end() && !found->revocation_check.empty() &&
+                             found->revocation_check.front() == "none";
+      return {status.ca, unchecked};
+    }
+    return {};
+  }
+
   void poke() {
     if (driver_) driver_->poke();
   }

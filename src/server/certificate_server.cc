@@ -18,14 +18,17 @@ lifecycle::CaSettings ca_settings(const config::Server& server) {
           .overlap = server.auto_rollover};
 }
 
-std::string granting(config::Grant grant) {
-  switch (grant) {
+std::string granting(const config::Server& server) {
+  switch (server.grant) {
     case config::Grant::manual:
       return "manual";
     case config::Grant::automatic:
       return "auto";
     case config::Grant::none:
       return "none";
+    case config::Grant::trustpoints:
+      return fmt::format("auto for trustpoint {}, manual else",
+                         fmt::join(server.grant_trustpoints, ", "));
   }
   return "";
 }
@@ -233,6 +236,7 @@ Result<std::unique_ptr<CertificateServer>> CertificateServer::open(
   UMBRA_TRY(impl->ledger, ca::Ledger::open(impl->environment.store, configuration.name));
   UMBRA_CHECK(impl->reload());
   UMBRA_CHECK(impl->load_queue());
+  UMBRA_TRY(impl->one_time_password, impl->environment.store.one_time_password(configuration.name));
   return std::unique_ptr<CertificateServer>(new CertificateServer(std::move(impl)));
 }
 
@@ -285,7 +289,7 @@ Status CertificateServer::status() const {
   status.name = configuration.name;
   status.shut = configuration.shutdown;
   status.issuer_name = configuration.issuer_name;
-  status.granting = granting(configuration.grant);
+  status.granting = granting(configuration);
   status.last_serial = impl_->ledger->row().last_serial;
   status.database_url = configuration.database_url;
   status.database_level = level(configuration.database_level);

@@ -26,6 +26,12 @@ class FileSink {
   [[nodiscard]] virtual Result<std::string> write(const std::string& name, ByteView content) = 0;
 };
 
+/// A CA whose certificates vouch for requests (`grant auto trustpoint`).
+struct TrustedCa {
+  std::optional<x509::Certificate> certificate;  ///< nothing: the trustpoint has none yet
+  bool unchecked = false;  ///< `revocation-check none`: its certificates count without a CRL
+};
+
 struct Environment {
   store::Store& store;
   const Clock& clock;
@@ -33,6 +39,8 @@ struct Environment {
   Log& log;
   FileSink& files;
   std::string key_passphrase;  ///< seals CA keys in the store
+  /// The CA of the trustpoint of this name. May be empty: nobody vouches then. Thread-safe.
+  std::function<TrustedCa(const std::string& trustpoint)> trusted_ca = {};
 };
 
 /// One `crypto pki server`. Thread-safe: requests run in parallel, deadlines and exec commands one
@@ -75,6 +83,9 @@ class CertificateServer {
   [[nodiscard]] Result<void> unrevoke(const x509::Serial& serial);
   /// `info crl`: the active CA's. Errors: not_found before the first one.
   [[nodiscard]] Result<CrlView> crl() const;
+  /// `crypto pki server NAME password generate [MINUTES]`: a first enrolment that carries it as its
+  /// challenge is granted, once. The one before it counts no more. Errors: conflict, storage.
+  [[nodiscard]] Result<std::string> generate_password(std::chrono::minutes valid_for);
   /// `crypto pki server NAME rollover [cancel]`. Errors: conflict if there is one already, or none
   /// to cancel.
   [[nodiscard]] Result<void> rollover();

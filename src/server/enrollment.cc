@@ -116,14 +116,16 @@ void CertificateServer::Impl::enroll_once(const std::shared_ptr<const Conversati
     return conversation->done(
         {503, "text/plain", to_bytes(as_bytes("the next CA is taking over; try again\n"))});
   }
-  const policy::GrantMode mode =
-      configuration.grant == config::Grant::automatic ? policy::GrantMode::automatic
-      : configuration.grant == config::Grant::none    ? policy::GrantMode::none
-                                                      : policy::GrantMode::manual;
-  const auto decision =
-      policy::decide(*facts, {.grant = mode,
-                              .challenge = configuration.challenge_password,
-                              .rsa_bits_min = configuration.allow_rsa_1024 ? 1024 : 2048});
+  auto decision = policy::decide(*facts, rules());
+  std::optional<store::OneTimePassword> spent;
+  if (const auto* grant = std::get_if<policy::Grant>(&decision); grant && grant->spends_password) {
+    spent = claim_password(facts->challenge, conversation->now);
+    if (!spent) {  // another request was faster
+      policy::RequestFacts without = *facts;
+      without.one_time_password = false;
+      decision = policy::decide(without, rules());
+    }
+  }
   if (const auto* refusal = std::get_if<scep::Refusal>(&decision))
     return refuse(*conversation, *refusal);
   if (std::holds_alternative<policy::Pend>(decision))
@@ -138,7 +140,7 @@ void CertificateServer::Impl::enroll_once(const std::shared_ptr<const Conversati
                 .count(),
             conversation->envelope.signer.serial().to_hex()));
   }
-  grant_now(conversation, *authority);
+  grant_now(conversation, *authority, spent);
 }
 
 /// A request that was decided before: the same certificate, or the same state. Nothing = this one
@@ -168,6 +170,13 @@ std::optional<scep::Answer> CertificateServer::Impl::answer_from_store(
 
 Result<policy::RequestFacts> CertificateServer::Impl::facts_of(
     const Conversation& conversation) const {
+  UMBRA_TRY(policy::RequestFacts facts, facts_without_trust(conversation));
+  facts.signer_trusted = trusted_signer(conversation, facts.signer);
+  return facts;
+}
+
+Result<policy::RequestFacts> CertificateServer::Impl::facts_without_trust(
+    const Conversation& conversation) const {
   const x509::Request& request = *conversation.request;
   const x509::Certificate& signer = conversation.envelope.signer;
   policy::RequestFacts facts;
@@ -180,6 +189,7 @@ Result<policy::RequestFacts> CertificateServer::Impl::facts_of(
   facts.key_algorithm = request.public_key().algorithm();
   facts.key_bits = request.public_key().bits();
   facts.challenge = request.challenge_password();
+  facts.one_time_password = is_one_time_password(facts.challenge, conversation.now);
   for (const auto& recipient : conversation.generations->recipients) {
     if (recipient.certificate.public_key() == request.public_key()) facts.key_is_a_ca_key = true;
   }
@@ -217,7 +227,8 @@ Result<lifecycle::Validity> CertificateServer::Impl::validity_from(const ca::Aut
 }
 
 void CertificateServer::Impl::grant_now(const std::shared_ptr<const Conversation>& conversation,
-                                        const ca::Authority& authority) {
+                                        const ca::Authority& authority,
+                                        const std::optional<store::OneTimePassword>& spent) {
   const auto issue = [&]() -> Result<x509::Certificate> {
     UMBRA_TRY(const auto validity,
               validity_from(authority, *conversation->generations, conversation->now));
@@ -227,6 +238,7 @@ void CertificateServer::Impl::grant_now(const std::shared_ptr<const Conversation
   };
   const auto certificate = issue();
   if (!certificate) {
+    if (spent) give_back(*spent);
     log(Severity::error, "CS_ISSUE",
         "a certificate could not be issued: " + certificate.error().detail);
     if (certificate.error().code == Errc::storage) return conversation->done(unavailable());
@@ -239,14 +251,19 @@ void CertificateServer::Impl::grant_now(const std::shared_ptr<const Conversation
   draft.done = [prepared](HttpReply reply) { *prepared = std::move(reply); };
   reply(draft, scep::Granted{{*certificate}});
   const std::uint64_t serial = certificate->serial().to_uint64().value_or(0);
-  store::Batch batch = {store::InsertCertificate{
-      ca::row_of(configuration.name, authority.generation, *certificate,
-                 conversation->envelope.transaction_id, conversation->digest, conversation->now)}};
+  // A rollover CA may be taken back while this is under way: then nothing of it is handed out.
+  store::Batch batch = {
+      store::RequireGeneration{configuration.name, authority.generation},
+      store::InsertCertificate{ca::row_of(configuration.name, authority.generation, *certificate,
+                                          conversation->envelope.transaction_id,
+                                          conversation->digest, conversation->now)}};
+  if (spent) batch.emplace_back(store::SpendOneTimePassword{spent->server, spent->digest});
   ledger->commit(
       std::move(batch),
       [serial](store::ServerRow& row) { row.last_serial = std::max(row.last_serial, serial); },
-      [this, conversation, prepared, serial](Result<void> committed) {
+      [this, conversation, prepared, serial, spent](Result<void> committed) {
         if (!committed) {
+          if (spent) give_back(*spent);
           log(Severity::critical, "CS_CRIT_STORAGE",
               "a certificate was not stored and is withheld: " + committed.error().detail);
           return conversation->done(unavailable());

@@ -52,13 +52,26 @@ struct CertificateServer::Impl {
   void enroll(std::shared_ptr<const Conversation> conversation);
   void enroll_once(const std::shared_ptr<const Conversation>& conversation);
   void grant_now(const std::shared_ptr<const Conversation>& conversation,
-                 const ca::Authority& authority);
+                 const ca::Authority& authority,
+                 const std::optional<store::OneTimePassword>& spent);
   void pend(const std::shared_ptr<const Conversation>& conversation,
             const policy::RequestFacts& facts, std::uint32_t generation);
   [[nodiscard]] scep::Answer poll(const Conversation& conversation) const;
   [[nodiscard]] std::optional<scep::Answer> answer_from_store(
       const Conversation& conversation) const;
   [[nodiscard]] Result<policy::RequestFacts> facts_of(const Conversation& conversation) const;
+  [[nodiscard]] Result<policy::RequestFacts> facts_without_trust(
+      const Conversation& conversation) const;
+  // granting.cc: what lets a request through besides an administrator
+  [[nodiscard]] policy::Rules rules() const;
+  [[nodiscard]] bool trusted_signer(const Conversation& conversation, policy::Signer judged) const;
+  [[nodiscard]] bool is_one_time_password(const std::optional<std::string>& challenge,
+                                          Time now) const;
+  /// Takes it away from everybody else; whoever cannot use it gives it back.
+  [[nodiscard]] std::optional<store::OneTimePassword> claim_password(
+      const std::optional<std::string>& challenge, Time now);
+  void give_back(const store::OneTimePassword& password);
+
   [[nodiscard]] Result<lifecycle::Validity> validity_from(const ca::Authority& authority,
                                                           const Generations& all, Time now) const;
   void reply(const Conversation& conversation, const scep::Answer& answer) const;
@@ -112,6 +125,7 @@ struct CertificateServer::Impl {
   std::optional<Time> crl_next_update;
   std::map<std::uint64_t, Time> pending;  ///< received at, by request number
   bool expired = false;
+  std::optional<store::OneTimePassword> one_time_password;
 
   std::mutex transactions_mutex;
   std::condition_variable transaction_done;

@@ -53,7 +53,8 @@ Result<void> CertificateServer::Impl::grant_entry(const store::EnrollmentRequest
   granted.granted_serial = certificate.serial();
   const std::uint64_t number = certificate.serial().to_uint64().value_or(0);
   UMBRA_CHECK(ledger->commit(
-      {store::InsertCertificate{ca::row_of(configuration.name, authority->generation, certificate,
+      {store::RequireGeneration{configuration.name, authority->generation},
+       store::InsertCertificate{ca::row_of(configuration.name, authority->generation, certificate,
                                            entry.transaction_id, entry.request_digest, now)},
        store::PutRequest{granted}},
       [number](store::ServerRow& row) { row.last_serial = std::max(row.last_serial, number); }));
