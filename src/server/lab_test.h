@@ -5,6 +5,7 @@
 
 #include <atomic>
 #include <filesystem>
+#include <fstream>
 #include <future>
 #include <map>
 #include <thread>
@@ -110,8 +111,8 @@ class ServerTest : public testing::Test {
     server.reset();
     store.reset();
     store = *store::open_sqlite(directory + "/umbra.db");
-    server =
-        *CertificateServer::open(configuration, http, {*store, clock, random, log, files, "pass"});
+    server = *CertificateServer::open(configuration, http,
+                                      {*store, clock, random, log, files, "pass", trusted_ca});
     ASSERT_TRUE(server->run_due());
   }
   void go_to(Time at) {
@@ -183,6 +184,7 @@ class ServerTest : public testing::Test {
   TestRandom random;
   TestLog log;
   TestFiles files;
+  std::function<TrustedCa(const std::string&)> trusted_ca;
   std::unique_ptr<store::Store> store;
   std::unique_ptr<CertificateServer> server;
 };
