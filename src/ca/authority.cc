@@ -10,6 +10,7 @@ namespace {
 constexpr std::string_view oid_key_usage = "2.5.29.15";
 constexpr std::string_view oid_subject_alt_name = "2.5.29.17";
 constexpr std::uint8_t usage_device = 0xA0;        // digitalSignature, keyEncipherment
+constexpr std::uint8_t usage_ca = 0x86;            // digitalSignature, keyCertSign, cRLSign
 constexpr std::uint8_t usage_never = 0x04 | 0x02;  // keyCertSign, cRLSign
 constexpr std::size_t alt_name_octets_max = 4096;
 
@@ -52,14 +53,21 @@ bool is_general_name(const x509::der::Element& name) {
 }
 
 /// What must hold of every certificate before anybody sees it.
-Result<void> lint(const Authority& authority, const x509::Certificate& certificate) {
+Result<void> lint(const Authority& authority, const x509::Certificate& certificate,
+                  bool subordinate_ca) {
   if (certificate.not_before() > certificate.not_after())
     return fail(Errc::conflict, "a certificate that ends before it begins");
   if (certificate.not_after() > authority.certificate.not_after() ||
       certificate.not_before() < authority.certificate.not_before()) {
     return fail(Errc::conflict, "a certificate that reaches beyond its CA's validity");
   }
-  if (certificate.is_ca()) return fail(Errc::conflict, "a device's certificate that could issue");
+  const auto usage = certificate.key_usage();
+  const bool could_issue = certificate.is_ca() || (usage && usage->key_cert_sign());
+  if (could_issue && !subordinate_ca)
+    return fail(Errc::conflict, "a device's certificate that could issue");
+  if (subordinate_ca && !(certificate.is_ca() && usage && usage->key_cert_sign()))
+    return fail(Errc::conflict, "a subordinate CA's certificate that could not issue");
+  if (certificate.self_issued()) return fail(Errc::conflict, "the CA's own name");
   if (!(certificate.issuer() == authority.certificate.subject()))
     return fail(Errc::conflict, "another issuer than the CA");
   if (certificate.serial() == authority.certificate.serial())
@@ -98,7 +106,7 @@ Result<x509::Certificate> make_root(const x509::Name& name, const x509::Serial& 
        .not_before = validity.not_before,
        .not_after = validity.not_after,
        .spki = to_bytes(key.public_key().spki()),
-       .extensions = {x509::basic_constraints_ca(), x509::key_usage({0x86, true}),
+       .extensions = {x509::basic_constraints_ca(), x509::key_usage({usage_ca, true}),
                       x509::authority_key_id(id), x509::subject_key_id(id)}},
       key, digest);
 }
@@ -109,9 +117,14 @@ Result<x509::Certificate> issue(const Authority& authority, const x509::Request&
   if (!authority.key) return fail(Errc::unsupported, "the CA's key is missing");
   std::vector<x509::Extension> extensions;
   if (!profile.cdp_url.empty()) extensions.push_back(x509::crl_distribution_point(profile.cdp_url));
-  extensions.push_back(x509::key_usage(device_usage(request)));
-  if (Bytes names = alt_names_of(request.extensions()); !names.empty())
-    extensions.push_back({std::string(oid_subject_alt_name), false, std::move(names)});
+  if (profile.subordinate_ca) {
+    extensions.push_back(x509::basic_constraints_ca());
+    extensions.push_back(x509::key_usage({usage_ca, true}));
+  } else {
+    extensions.push_back(x509::key_usage(device_usage(request)));
+    if (Bytes names = alt_names_of(request.extensions()); !names.empty())
+      extensions.push_back({std::string(oid_subject_alt_name), false, std::move(names)});
+  }
   extensions.push_back(x509::authority_key_id(authority.certificate.subject_key_id().value_or(
       authority.certificate.public_key().key_identifier())));
   extensions.push_back(x509::subject_key_id(request.public_key().key_identifier()));
@@ -123,7 +136,7 @@ Result<x509::Certificate> issue(const Authority& authority, const x509::Request&
                                                       .spki = to_bytes(request.public_key().spki()),
                                                       .extensions = std::move(extensions)},
                                                      *authority.key, profile.digest));
-  UMBRA_CHECK(lint(authority, certificate));
+  UMBRA_CHECK(lint(authority, certificate, profile.subordinate_ca));
   return certificate;
 }
 
@@ -142,7 +155,7 @@ Result<Bytes> make_crl(const Authority& authority, const CrlFacts& facts,
 store::IssuedCertificate row_of(const std::string& server, std::uint32_t generation,
                                 const x509::Certificate& certificate,
                                 const std::string& transaction_id, const Bytes& request_digest,
-                                Time now) {
+                                Time now, store::RequestClass granted_as) {
   store::IssuedCertificate row;
   row.server = server;
   row.serial = certificate.serial();
@@ -154,6 +167,7 @@ store::IssuedCertificate row_of(const std::string& server, std::uint32_t generat
   row.transaction_id = transaction_id;
   row.request_digest = request_digest;
   row.issued_at = now;
+  row.granted_as = granted_as;
   return row;
 }
 

@@ -22,7 +22,10 @@ struct Authority {
 
 struct Profile {
   x509::Digest digest = x509::Digest::sha256;
-  std::string cdp_url;  ///< empty = no CRL distribution point
+  std::string cdp_url{};  ///< empty = no CRL distribution point
+  /// CDP, basicConstraints critical CA:TRUE, keyUsage critical 0x86, key identifiers; nothing of
+  /// what the request asks for is taken over.
+  bool subordinate_ca = false;
 };
 
 /// A root CA certificate in IOS's profile: v3; basicConstraints critical CA:TRUE, keyUsage critical
@@ -62,6 +65,7 @@ struct CrlFacts {
 [[nodiscard]] store::IssuedCertificate row_of(const std::string& server, std::uint32_t generation,
                                               const x509::Certificate& certificate,
                                               const std::string& transaction_id,
-                                              const Bytes& request_digest, Time now);
+                                              const Bytes& request_digest, Time now,
+                                              store::RequestClass granted_as);
 
 }  // namespace umbra::ca

@@ -80,6 +80,24 @@ TEST(Issue, NoRequestBecomesACaOrSignsCrls) {
   EXPECT_EQ(only.key_usage()->bits, 0xA0);
 }
 
+TEST(Issue, ASubordinateCaGetsItsProfileAndNothingElseOfItsRequest) {
+  const auto asking = request({x509::basic_constraints_ca(), x509::key_usage({0xFE, false}),
+                               x509::subject_alt_dns("sub.cisco.com")});
+  const auto sub = *issue(authority(), asking, x509::Serial(2), {start, start + Days{365}},
+                          {.cdp_url = "http://ca/ROOTCA.crl", .subordinate_ca = true});
+  EXPECT_EQ(oids(sub), (std::vector<std::string>{"2.5.29.31", "2.5.29.19", "2.5.29.15", "2.5.29.35",
+                                                 "2.5.29.14"}));
+  EXPECT_TRUE(sub.is_ca());
+  EXPECT_EQ(sub.key_usage()->bits, 0x86);
+  EXPECT_TRUE(sub.key_usage()->critical);
+  EXPECT_EQ(sub.authority_key_id(), authority().certificate.subject_key_id());
+  EXPECT_EQ(*sub.subject_key_id(), device_key().public_key().key_identifier());
+  const auto namesake = *x509::sign_request({authority().certificate.subject(), {}, {}},
+                                            device_key(), x509::Digest::sha256);
+  EXPECT_FALSE(issue(authority(), namesake, x509::Serial(3), {start, start + Days{365}},
+                     {.subordinate_ca = true}));
+}
+
 TEST(Issue, OnlyNamesThatEveryReaderReadsAlikeAreTakenOver) {
   using x509::der::context;
   using x509::der::context_primitive;

@@ -107,7 +107,9 @@ constexpr Command table[] = {
     {Mode::server, "grant", "grant none", "Which requests are granted|None: all are refused",
      "[manual]", &set::grant_none},
     {Mode::server, "grant", "grant ra-auto",
-     "Which requests are granted|What a known registration authority signed", "[manual]"},
+     "Which requests are granted|What a registration authority signed that this server made one; "
+     "the rest waits",
+     "[manual]", &set::grant_ra_auto},
     {Mode::server, "grant", "grant auto trustpoint NAME:word",
      "Which requests are granted|At once|What a valid certificate of this trustpoint's CA signed; "
      "the rest waits|The trustpoint, not the server's own",
@@ -119,7 +121,7 @@ constexpr Command table[] = {
     {Mode::server, "grant auto rollover", "grant auto rollover {ca-cert|ra-cert}",
      "Which requests are granted|At once|Rollover requests|Of subordinate CAs|Of registration "
      "authorities",
-     "[off]", nullptr, Command::per_keyword},
+     "[off]", &set::grant_rollover, Command::per_keyword},
     {Mode::server, "hash", "hash {md5|sha1|sha256|sha384|sha512}",
      "The digest of signatures|Needs `allow legacy md5`|Refused by most software "
      "today|SHA-256|SHA-384|SHA-512",
@@ -137,6 +139,11 @@ constexpr Command table[] = {
      "lifetime ca-certificate DAYS:0-7305 [HOURS:0-23 [MINUTES:0-59]]",
      "How long things hold|The CA certificate and each that follows it|Days|Hours|Minutes",
      "lifetime ca-certificate 1095", &set::lifetime_ca_certificate},
+    {Mode::server, "lifetime subordinate-ca",
+     "lifetime subordinate-ca DAYS:0-7305 [HOURS:0-23 [MINUTES:0-59]]",
+     "How long things hold|Umbra's: certificates of subordinate CAs; none outlives its "
+     "CA|Days|Hours|Minutes",
+     "[as lifetime certificate]", &set::lifetime_subordinate_ca},
     {Mode::server, "lifetime enrollment-request",
      "lifetime enrollment-request HOURS:0-1000 [MINUTES:0-59]",
      "How long things hold|Requests that nobody decided on|Hours|Minutes",

@@ -230,8 +230,7 @@ TEST(Config, TakesAPastedSession) {
 
 TEST(Config, KeepsWhatIsNotYetEffectiveAndNamesIt) {
   const std::string text =
-      "!\nclock summer-time CEST recurring\n!\ncrypto pki server A\n grant ra-auto\n"
-      " grant auto rollover ca-cert\n grant auto rollover ra-cert\n"
+      "!\nclock summer-time CEST recurring\n!\ncrypto pki server A\n"
       " eku server-auth client-auth\n database url crl publish ftp://10.0.0.1 username u password "
       "7 01100F175804575D72\n mode sub-cs\n redundancy\n!\ncrypto pki trustpoint B\n usage ike\n"
       " source interface Loopback 0\n vrf BLUE\n match certificate MAP 10\n!\nntp server "
@@ -239,13 +238,26 @@ TEST(Config, KeepsWhatIsNotYetEffectiveAndNamesIt) {
   const Parsed parsed = good(text);
   EXPECT_EQ(parsed.running_config, text);
   EXPECT_THAT(not_effective(parsed),
-              ElementsAre("clock summer-time CEST recurring", "grant ra-auto",
-                          "grant auto rollover ca-cert", "grant auto rollover ra-cert",
-                          "eku server-auth client-auth",
+              ElementsAre("clock summer-time CEST recurring", "eku server-auth client-auth",
                           "database url crl publish ftp://10.0.0.1 username u password <removed>",
                           "mode sub-cs", "redundancy", "usage ike", "source interface Loopback 0",
                           "vrf BLUE", "match certificate MAP 10", "ntp server 10.0.0.1",
                           "ntp server 10.0.0.2 prefer"));
+}
+
+TEST(Config, KnowsWhatIsGrantedToCasAndRas) {
+  const Parsed parsed = good(
+      "crypto pki server A\n grant ra-auto\n grant auto rollover ca-cert\n"
+      " grant auto rollover ra-cert\n lifetime subordinate-ca 730 12\n");
+  EXPECT_THAT(not_effective(parsed), ElementsAre());
+  const Server& server = parsed.configuration.servers.front();
+  EXPECT_EQ(server.grant, Grant::manual);
+  EXPECT_TRUE(server.grant_ra_auto);
+  EXPECT_TRUE(server.grant_rollover_ca_cert);
+  EXPECT_TRUE(server.grant_rollover_ra_cert);
+  EXPECT_EQ(server.lifetime_subordinate_ca, Days{730} + std::chrono::hours{12});
+  const Parsed later = good("crypto pki server A\n grant ra-auto\n grant auto\n");
+  EXPECT_FALSE(later.configuration.servers.front().grant_ra_auto) << "the later mode counts";
 }
 
 TEST(Config, ActionsAreNamedAndNotKept) {

@@ -22,8 +22,12 @@ struct Server {
   Grant grant = Grant::manual;
   /// `grant auto trustpoint` and `tp-list`: whose CAs' certificates vouch for a request.
   std::vector<std::string> grant_trustpoints;
+  bool grant_ra_auto = false;           ///< what an RA of ours signed
+  bool grant_rollover_ca_cert = false;  ///< shadow requests of subordinate CAs
+  bool grant_rollover_ra_cert = false;  ///< shadow requests of RAs
   Seconds lifetime_ca_certificate = Days{1095};
   Seconds lifetime_certificate = Days{365};
+  std::optional<Seconds> lifetime_subordinate_ca;  ///< nothing = lifetime_certificate
   Seconds lifetime_crl = std::chrono::hours{6};
   Seconds lifetime_enrollment_request = std::chrono::hours{168};
   Seconds renewal_grace{};  ///< how long after its end a certificate may still sign its renewal

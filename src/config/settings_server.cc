@@ -49,6 +49,11 @@ void grant_trustpoints(Setting& s) {
     s.fault("NAME", "more than 5 trustpoints", "expected: up to 5 names");
 }
 
+void grant_ra_auto(Setting& s) { s.server().grant_ra_auto = true; }
+void grant_rollover(Setting& s) {
+  (s.has("ca-cert") ? s.server().grant_rollover_ca_cert : s.server().grant_rollover_ra_cert) = true;
+}
+
 void hash(Setting& s) {
   const HashName name = s.has("md5")      ? HashName::md5
                         : s.has("sha1")   ? HashName::sha1
@@ -75,6 +80,11 @@ void lifetime(Setting& s, Seconds& into) {
 void lifetime_crl(Setting& s) { lifetime(s, s.server().lifetime_crl); }
 void lifetime_certificate(Setting& s) { lifetime(s, s.server().lifetime_certificate); }
 void lifetime_ca_certificate(Setting& s) { lifetime(s, s.server().lifetime_ca_certificate); }
+void lifetime_subordinate_ca(Setting& s) {
+  Seconds span{};
+  lifetime(s, span);
+  s.server().lifetime_subordinate_ca = span;
+}
 void lifetime_enrollment_request(Setting& s) {
   lifetime(s, s.server().lifetime_enrollment_request);
 }

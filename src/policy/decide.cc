@@ -12,9 +12,6 @@ Decision refuse(FailInfo info, std::string text) { return Refusal{info, std::mov
 
 /// What no grant mode lets through. Nothing = no objection.
 std::optional<Refusal> objection(const RequestFacts& facts, const Rules& rules) {
-  if (facts.asks_for_ca)
-    return Refusal{FailInfo::bad_request,
-                   "the request asks for a CA certificate; this server issues none"};
   if (facts.subject_empty) return Refusal{FailInfo::bad_request, "the request has no subject name"};
   if (facts.subject_is_the_ca)
     return Refusal{FailInfo::bad_request, "the requested name is the CA's own"};
@@ -50,9 +47,30 @@ bool challenge_matches(const std::optional<std::string>& given, const std::strin
   return equal_constant_time(as_bytes(given.value_or("")), as_bytes(wanted)) && given.has_value();
 }
 
+/// `grant auto rollover`: nobody becomes a CA or an RA by it, those who are go on being it.
+bool rollover_granted(const RequestFacts& facts, const Rules& rules) {
+  const bool asked_for =
+      facts.asked == Class::subordinate_ca ? rules.rollover_ca_cert : rules.rollover_ra_cert;
+  return asked_for && facts.shadow && facts.signer == Signer::ours && is_renewal(facts) &&
+         facts.subject_matches_signer && facts.signer_class == facts.asked && !facts.new_alt_names;
+}
+
 }  // namespace
 
-bool is_renewal(const RequestFacts& facts) { return facts.signer != Signer::stranger; }
+Class class_of(const x509::Request& request) {
+  if (request.asks_for_ca()) return Class::subordinate_ca;
+  return request.subject().has(x509::oid_organizational_unit, "ioscs RA") ? Class::ra
+                                                                          : Class::router;
+}
+
+bool is_forwarded(const RequestFacts& facts) {
+  return facts.signer != Signer::stranger && facts.signer_class == Class::ra &&
+         !facts.subject_matches_signer;
+}
+
+bool is_renewal(const RequestFacts& facts) {
+  return facts.signer != Signer::stranger && !is_forwarded(facts);
+}
 
 Decision decide(const RequestFacts& facts, const Rules& rules) {
   if (rules.grant == GrantMode::none)
@@ -64,6 +82,11 @@ Decision decide(const RequestFacts& facts, const Rules& rules) {
     if (!facts.subject_matches_signer) {
       return refuse(FailInfo::bad_request,
                     "a renewal keeps the subject of the certificate that signs it");
+    }
+    if (facts.asked != facts.signer_class) {
+      return refuse(FailInfo::bad_request,
+                    "a renewal asks for what its signer's certificate is: a CA's, an RA's or a "
+                    "device's; enrol anew with a self-signed certificate");
     }
     // Else whoever was let in under one name could take every other.
     if (challenged && facts.new_alt_names && !facts.one_time_password &&
@@ -79,6 +102,10 @@ Decision decide(const RequestFacts& facts, const Rules& rules) {
     return refuse(FailInfo::bad_request, facts.challenge ? "the challenge password is wrong"
                                                          : "a challenge password is required");
   }
+  if (facts.asked != Class::router)
+    return rollover_granted(facts, rules) ? Decision{Grant{}} : Pend{};
+  // The RA has looked at it.
+  if (is_forwarded(facts) && rules.ra_auto && facts.signer == Signer::ours) return Grant{};
   // Spent only where nothing else would do: a renewal, or `grant auto` for everybody, needs none.
   const bool needs_none =
       rules.grant == GrantMode::automatic && (!challenged || (renewal && !facts.new_alt_names) ||

@@ -16,8 +16,18 @@ enum class GrantMode {
   trusted,  ///< `grant auto trustpoint`: what a trusted certificate signed; the rest waits
 };
 
+/// What a request asks for, or a certificate of ours was granted as.
+enum class Class {
+  router,
+  ra,              ///< OU=ioscs RA, which makes nobody an RA: only an administrator's grant does
+  subordinate_ca,  ///< CA:TRUE or keyCertSign
+};
+
 struct Rules {
   GrantMode grant = GrantMode::manual;
+  bool ra_auto = false;           ///< `grant ra-auto`: what an RA of ours signed
+  bool rollover_ca_cert = false;  ///< `grant auto rollover ca-cert`
+  bool rollover_ra_cert = false;  ///< `grant auto rollover ra-cert`
   std::optional<std::string> challenge;  ///< what first enrolments must carry under `grant auto`
   int rsa_bits_min = 2048;               ///< 1024 with `allow legacy rsa-1024`
 };
@@ -37,7 +47,9 @@ struct RequestFacts {
   Signer signer = Signer::stranger;
   bool subject_matches_signer = false;  ///< equal names, RFC 5280 7.1
   bool subject_empty = false;
-  bool asks_for_ca = false;  ///< CA:TRUE or keyCertSign
+  Class asked = Class::router;
+  Class signer_class = Class::router;  ///< what the signer's certificate was granted as
+  bool shadow = false;                 ///< enveloped for the next CA
   x509::KeyAlgorithm key_algorithm = x509::KeyAlgorithm::rsa;
   int key_bits = 2048;
   bool subject_is_the_ca = false;  ///< the CA's own name: the certificate would look self-issued
@@ -56,9 +68,17 @@ struct Grant {
 struct Pend {};
 using Decision = std::variant<Grant, Pend, scep::Refusal>;
 
-/// A renewal: signed by a certificate of ours, whichever of the two message types says so (IOS
-/// knows only PKCSReq).
+/// Source: IOS sorts by OU=ioscs RA and by what the request's extensions ask for.
+[[nodiscard]] Class class_of(const x509::Request& request);
+/// A renewal: signed by a certificate of ours for itself, whichever of the two message types says so
+/// (IOS knows only PKCSReq).
 [[nodiscard]] bool is_renewal(const RequestFacts& facts);
+/// Signed by an RA of ours for somebody else.
+[[nodiscard]] bool is_forwarded(const RequestFacts& facts);
+/// Requests for CA and RA certificates wait for an administrator under every grant mode, whatever
+/// password or trusted signature they come with. One thing alone is granted without a person:
+/// `grant auto rollover`, for a shadow request that a valid certificate of the same name and class
+/// has signed.
 [[nodiscard]] Decision decide(const RequestFacts& facts, const Rules& rules);
 
 }  // namespace umbra::policy

@@ -89,9 +89,6 @@ TEST(Policy, WhatIsWeakOrDangerousIsRefusedInEveryMode) {
     facts.key_bits = 1024;
     EXPECT_EQ(outcome(facts, rules), "badAlg");
     facts = first();
-    facts.asks_for_ca = true;
-    EXPECT_EQ(outcome(facts, rules), "badRequest");
-    facts = first();
     facts.key_is_a_ca_key = true;
     EXPECT_EQ(outcome(facts, rules), "badRequest");
     facts = first();
@@ -158,8 +155,116 @@ TEST(Policy, AOneTimePasswordIsSpentWhereNothingElseWouldDo) {
   EXPECT_STREQ(spends(facts, manual), "spends it");
   facts = first();
   facts.one_time_password = true;
-  facts.asks_for_ca = true;
+  facts.asked = Class::subordinate_ca;
   EXPECT_STREQ(spends(facts, manual), "no grant") << "no password opens what is refused to all";
+}
+
+/// Everything on that ever lets a request through.
+Rules everything_on(GrantMode mode) {
+  return {.grant = mode,
+          .ra_auto = true,
+          .rollover_ca_cert = true,
+          .rollover_ra_cert = true,
+          .challenge = {},
+          .rsa_bits_min = 2048};
+}
+constexpr GrantMode granting_modes[] = {GrantMode::manual, GrantMode::automatic,
+                                        GrantMode::trusted};
+
+TEST(Policy, NobodyBecomesACaOrAnRaWithoutAPerson) {
+  for (const auto mode : granting_modes) {
+    for (const auto asked : {Class::subordinate_ca, Class::ra}) {
+      const Rules rules = everything_on(mode);
+      auto facts = first();
+      facts.asked = asked;
+      facts.one_time_password = true;
+      facts.signer_trusted = true;
+      EXPECT_EQ(outcome(facts, rules), "pend") << "a stranger, whatever it knows";
+      facts.shadow = true;
+      EXPECT_EQ(outcome(facts, rules), "pend") << "a stranger at the next CA";
+      facts = renewal();
+      facts.asked = asked;
+      facts.shadow = true;
+      EXPECT_EQ(outcome(facts, rules), "badRequest") << "a device's renewal that wants to be more";
+      facts.type = MessageType::pkcs_req;
+      facts.subject_matches_signer = false;
+      facts.signer_class = Class::ra;
+      EXPECT_EQ(outcome(facts, rules), "pend") << "what an RA passes on";
+    }
+  }
+}
+
+TEST(Policy, GrantAutoRolloverGrantsShadowRequestsOfTheSameNameAndClass) {
+  for (const auto mode : granting_modes) {
+    for (const auto asked : {Class::subordinate_ca, Class::ra}) {
+      auto facts = renewal();
+      facts.asked = facts.signer_class = asked;
+      facts.shadow = true;
+      EXPECT_EQ(outcome(facts, everything_on(mode)), "grant");
+      Rules only = everything_on(mode);
+      (asked == Class::ra ? only.rollover_ra_cert : only.rollover_ca_cert) = false;
+      EXPECT_EQ(outcome(facts, only), "pend") << "the other keyword is about others";
+
+      const Rules rules = everything_on(mode);
+      auto other = facts;
+      other.shadow = false;
+      EXPECT_EQ(outcome(other, rules), "pend") << "the active CA's certificates wait";
+      other = facts;
+      other.signer = Signer::late;
+      EXPECT_EQ(outcome(other, rules), "pend");
+      other = facts;
+      other.new_alt_names = true;
+      EXPECT_EQ(outcome(other, rules), "pend");
+      other = facts;
+      other.signer = Signer::revoked;
+      EXPECT_EQ(outcome(other, rules), "badRequest");
+      other = facts;
+      other.signer_class = asked == Class::ra ? Class::subordinate_ca : Class::ra;
+      EXPECT_EQ(outcome(other, rules), "badRequest");
+      if (asked == Class::subordinate_ca) {
+        other = facts;
+        other.subject_matches_signer = false;
+        EXPECT_EQ(outcome(other, rules), "badRequest") << "a CA asks for itself alone";
+      }
+    }
+  }
+}
+
+TEST(Policy, RaAutoGrantsWhatAnRaOfOursSigned) {
+  Rules rules = manual;
+  rules.ra_auto = true;
+  auto facts = renewal();
+  facts.type = MessageType::pkcs_req;
+  facts.signer_class = Class::ra;
+  facts.subject_matches_signer = false;
+  EXPECT_EQ(outcome(facts, rules), "grant");
+  facts.new_alt_names = true;
+  EXPECT_EQ(outcome(facts, rules), "grant") << "the names are the device's, which the RA knows";
+  EXPECT_EQ(outcome(facts, manual), "pend");
+  EXPECT_EQ(outcome(facts, with_challenge), "badRequest") << "as a stranger's";
+  facts.signer = Signer::late;
+  EXPECT_EQ(outcome(facts, rules), "pend");
+  facts.signer = Signer::expired;
+  EXPECT_EQ(outcome(facts, rules), "badTime");
+  facts.signer = Signer::revoked;
+  EXPECT_EQ(outcome(facts, rules), "badRequest");
+  facts.signer = Signer::ours;
+  facts.signer_class = Class::router;
+  EXPECT_EQ(outcome(facts, rules), "badRequest") << "a device vouches for nobody";
+}
+
+TEST(Policy, ARequestsClassIsWhatItAsksForAndNotWhatItSays) {
+  const auto key = *x509::PrivateKey::generate_rsa(2048);
+  const auto asked = [&](const char* name, std::vector<x509::Extension> extensions) {
+    return class_of(*x509::sign_request({*x509::Name::from_ios(name), {}, std::move(extensions)},
+                                        key, x509::Digest::sha256));
+  };
+  EXPECT_EQ(asked("CN=spoke", {}), Class::router);
+  EXPECT_EQ(asked("CN=ra,OU=ioscs RA,O=Cisco", {}), Class::ra);
+  EXPECT_EQ(asked("CN=ra,OU=IOSCS  ra", {}), Class::ra);
+  EXPECT_EQ(asked("CN=ioscs RA", {}), Class::router);
+  EXPECT_EQ(asked("CN=sub,OU=ioscs RA", {x509::basic_constraints_ca()}), Class::subordinate_ca);
+  EXPECT_EQ(asked("CN=sub", {x509::key_usage({0x04, false})}), Class::subordinate_ca);
 }
 
 }  // namespace

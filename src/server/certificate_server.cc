@@ -99,6 +99,12 @@ x509::Digest CertificateServer::Impl::digest() const {
   return x509::Digest::sha256;
 }
 
+ca::Profile CertificateServer::Impl::profile(store::RequestClass as) const {
+  return {.digest = digest(),
+          .cdp_url = configuration.cdp_url,
+          .subordinate_ca = as == store::RequestClass::subordinate_ca};
+}
+
 void CertificateServer::Impl::handle(const HttpRequest& request, HttpDone done) {
   const std::size_t mark = std::min(request.target.find('?'), request.target.size());
   const std::string_view path = std::string_view(request.target).substr(0, mark);

@@ -186,9 +186,6 @@ TEST_F(ServerTest, RefusesWithTheRightFailInfo) {
   start();
   const Device weak("CN=weak", *x509::PrivateKey::generate_rsa(1024));
   EXPECT_EQ(refused(enroll(weak)), "badAlg");
-  EXPECT_EQ(refused(send(Device("CN=ca"), MessageType::pkcs_req,
-                         csr(Device("CN=ca"), {x509::basic_constraints_ca()}).der(), ca())),
-            "badRequest");
   EXPECT_EQ(refused(enroll(Device("CN=x"), MessageType::renewal_req)), "badRequest");
   const auto other_name =
       *x509::sign_certificate({.serial = x509::Serial(99),

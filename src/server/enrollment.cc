@@ -16,6 +16,30 @@ HttpReply unavailable() {
           to_bytes(as_bytes("the request could not be stored; nothing was issued, try again\n"))};
 }
 
+store::RequestClass class_in_store(policy::Class one) {
+  switch (one) {
+    case policy::Class::router:
+      return store::RequestClass::router;
+    case policy::Class::ra:
+      return store::RequestClass::ra;
+    case policy::Class::subordinate_ca:
+      return store::RequestClass::subordinate_ca;
+  }
+  return store::RequestClass::router;
+}
+
+policy::Class class_of(store::RequestClass one) {
+  switch (one) {
+    case store::RequestClass::subordinate_ca:
+      return policy::Class::subordinate_ca;
+    case store::RequestClass::ra:
+      return policy::Class::ra;
+    case store::RequestClass::router:
+      return policy::Class::router;
+  }
+  return policy::Class::router;
+}
+
 /// An Error where a decision was expected: what the peer is told. The inner detail goes to the log
 /// alone.
 scep::Refusal cannot() {
@@ -140,7 +164,7 @@ void CertificateServer::Impl::enroll_once(const std::shared_ptr<const Conversati
                 .count(),
             conversation->envelope.signer.serial().to_hex()));
   }
-  grant_now(conversation, *authority, spent);
+  grant_now(conversation, *authority, class_in_store(facts->asked), spent);
 }
 
 /// A request that was decided before: the same certificate, or the same state. Nothing = this one
@@ -185,7 +209,9 @@ Result<policy::RequestFacts> CertificateServer::Impl::facts_without_trust(
   facts.subject_empty = request.subject().empty();
   facts.subject_is_the_ca =
       request.subject() == conversation.generations->active->certificate.subject();
-  facts.asks_for_ca = request.asks_for_ca();
+  facts.asked = policy::class_of(request);
+  facts.shadow = conversation.generations->rollover &&
+                 conversation.generation == conversation.generations->rollover->generation;
   facts.key_algorithm = request.public_key().algorithm();
   facts.key_bits = request.public_key().bits();
   facts.challenge = request.challenge_password();
@@ -197,6 +223,7 @@ Result<policy::RequestFacts> CertificateServer::Impl::facts_without_trust(
   UMBRA_TRY(const auto row, environment.store.certificate(configuration.name, signer.serial()));
   // Issued here means: in our database, octet for octet. A name and a serial prove nothing.
   if (!row || !equal(row->certificate, signer.der())) return facts;
+  facts.signer_class = class_of(row->granted_as);
   if (row->revoked_at) {
     facts.signer = policy::Signer::revoked;
   } else if (conversation.now < signer.not_before()) {
@@ -215,26 +242,30 @@ Result<policy::RequestFacts> CertificateServer::Impl::facts_without_trust(
 
 Result<lifecycle::Validity> CertificateServer::Impl::validity_from(const ca::Authority& authority,
                                                                    const Generations& all,
+                                                                   store::RequestClass as,
                                                                    Time now) const {
+  const Seconds lifetime =
+      as == store::RequestClass::subordinate_ca
+          ? configuration.lifetime_subordinate_ca.value_or(configuration.lifetime_certificate)
+          : configuration.lifetime_certificate;
   const lifecycle::Validity ca{authority.certificate.not_before(),
                                authority.certificate.not_after()};
   if (all.rollover && authority.generation == all.rollover->generation) {
-    return lifecycle::shadow_validity(configuration.lifetime_certificate, ca);
+    return lifecycle::shadow_validity(lifetime, ca);
   }
-  const auto validity = lifecycle::issued_validity(now, configuration.lifetime_certificate, ca);
+  const auto validity = lifecycle::issued_validity(now, lifetime, ca);
   if (!validity) return fail(Errc::conflict, "the CA certificate is not valid now");
   return *validity;
 }
 
 void CertificateServer::Impl::grant_now(const std::shared_ptr<const Conversation>& conversation,
-                                        const ca::Authority& authority,
+                                        const ca::Authority& authority, store::RequestClass as,
                                         const std::optional<store::OneTimePassword>& spent) {
   const auto issue = [&]() -> Result<x509::Certificate> {
     UMBRA_TRY(const auto validity,
-              validity_from(authority, *conversation->generations, conversation->now));
+              validity_from(authority, *conversation->generations, as, conversation->now));
     UMBRA_TRY(const auto serial, ledger->take_serial());
-    return ca::issue(authority, *conversation->request, serial, validity,
-                     {digest(), configuration.cdp_url});
+    return ca::issue(authority, *conversation->request, serial, validity, profile(as));
   };
   const auto certificate = issue();
   if (!certificate) {
@@ -256,7 +287,7 @@ void CertificateServer::Impl::grant_now(const std::shared_ptr<const Conversation
       store::RequireGeneration{configuration.name, authority.generation},
       store::InsertCertificate{ca::row_of(configuration.name, authority.generation, *certificate,
                                           conversation->envelope.transaction_id,
-                                          conversation->digest, conversation->now)}};
+                                          conversation->digest, conversation->now, as)}};
   if (spent) batch.emplace_back(store::SpendOneTimePassword{spent->server, spent->digest});
   ledger->commit(
       std::move(batch),
@@ -298,6 +329,7 @@ void CertificateServer::Impl::pend(const std::shared_ptr<const Conversation>& co
   entry.request = to_bytes(conversation->request->der());
   entry.signer = to_bytes(conversation->envelope.signer.der());
   entry.generation = generation;
+  entry.request_class = class_in_store(facts.asked);
   entry.renewal = policy::is_renewal(facts);
   entry.received_at = conversation->now;
   store::Batch batch = {store::PutRequest{entry}};

@@ -18,6 +18,9 @@ Bytes digest_of(std::string_view password) {
 
 policy::Rules CertificateServer::Impl::rules() const {
   policy::Rules rules{.grant = policy::GrantMode::manual,
+                      .ra_auto = configuration.grant_ra_auto,
+                      .rollover_ca_cert = configuration.grant_rollover_ca_cert,
+                      .rollover_ra_cert = configuration.grant_rollover_ra_cert,
                       .challenge = configuration.challenge_password,
                       .rsa_bits_min = configuration.allow_rsa_1024 ? 1024 : 2048};
   switch (configuration.grant) {

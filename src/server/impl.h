@@ -52,7 +52,7 @@ struct CertificateServer::Impl {
   void enroll(std::shared_ptr<const Conversation> conversation);
   void enroll_once(const std::shared_ptr<const Conversation>& conversation);
   void grant_now(const std::shared_ptr<const Conversation>& conversation,
-                 const ca::Authority& authority,
+                 const ca::Authority& authority, store::RequestClass as,
                  const std::optional<store::OneTimePassword>& spent);
   void pend(const std::shared_ptr<const Conversation>& conversation,
             const policy::RequestFacts& facts, std::uint32_t generation);
@@ -73,7 +73,9 @@ struct CertificateServer::Impl {
   void give_back(const store::OneTimePassword& password);
 
   [[nodiscard]] Result<lifecycle::Validity> validity_from(const ca::Authority& authority,
-                                                          const Generations& all, Time now) const;
+                                                          const Generations& all,
+                                                          store::RequestClass as, Time now) const;
+  [[nodiscard]] ca::Profile profile(store::RequestClass as) const;
   void reply(const Conversation& conversation, const scep::Answer& answer) const;
   void refuse(const Conversation& conversation, scep::Refusal refusal) const;
 

@@ -44,10 +44,10 @@ Result<void> CertificateServer::Impl::grant_entry(const store::EnrollmentRequest
                 fmt::format("request {} was made to a CA that has ended", entry.id));
   const Time now = to_time(environment.clock.now());
   UMBRA_TRY(const auto request, x509::Request::from_der(entry.request));
-  UMBRA_TRY(const auto validity, validity_from(*authority, *all, now));
+  UMBRA_TRY(const auto validity, validity_from(*authority, *all, entry.request_class, now));
   UMBRA_TRY(const auto serial, ledger->take_serial());
   UMBRA_TRY(const auto certificate,
-            ca::issue(*authority, request, serial, validity, {digest(), configuration.cdp_url}));
+            ca::issue(*authority, request, serial, validity, profile(entry.request_class)));
   store::EnrollmentRequest granted = entry;
   granted.state = store::RequestState::granted;
   granted.granted_serial = certificate.serial();
@@ -55,7 +55,8 @@ Result<void> CertificateServer::Impl::grant_entry(const store::EnrollmentRequest
   UMBRA_CHECK(ledger->commit(
       {store::RequireGeneration{configuration.name, authority->generation},
        store::InsertCertificate{ca::row_of(configuration.name, authority->generation, certificate,
-                                           entry.transaction_id, entry.request_digest, now)},
+                                           entry.transaction_id, entry.request_digest, now,
+                                           entry.request_class)},
        store::PutRequest{granted}},
       [number](store::ServerRow& row) { row.last_serial = std::max(row.last_serial, number); }));
   {
@@ -107,8 +108,23 @@ Result<std::vector<RequestLine>> CertificateServer::requests() const {
 Result<void> CertificateServer::grant(std::optional<std::uint64_t> id) {
   const std::lock_guard one_at_a_time(impl_->life_mutex);
   if (!impl_->serving) return fail(Errc::conflict, "the certificate server is not enabled");
-  return impl_->for_each_pending(id,
-                                 [this](const auto& entry) { return impl_->grant_entry(entry); });
+  if (id) {
+    return impl_->for_each_pending(id,
+                                   [this](const auto& entry) { return impl_->grant_entry(entry); });
+  }
+  // A stranger's request to be a CA hides well among a hundred devices'.
+  std::string left;
+  UMBRA_CHECK(impl_->for_each_pending(
+      id, [this, &left](const store::EnrollmentRequest& entry) -> Result<void> {
+        if (entry.request_class == store::RequestClass::router) return impl_->grant_entry(entry);
+        left += fmt::format("{}{}", left.empty() ? "" : ", ", entry.id);
+        return {};
+      }));
+  if (left.empty()) return {};
+  return fail(Errc::conflict, fmt::format("for a CA or RA certificate, and still pending: {}; "
+                                          "\"grant all\" makes nobody a CA or an RA, grant each "
+                                          "by its number",
+                                          left));
 }
 
 Result<void> CertificateServer::reject(std::optional<std::uint64_t> id) {

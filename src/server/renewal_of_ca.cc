@@ -156,7 +156,8 @@ Result<void> CertificateServer::Impl::first_enable(Time now) {
   UMBRA_CHECK(ledger->commit(
       {store::PutGeneration{{configuration.name, 1, store::GenerationStatus::active,
                              to_bytes(certificate.der()), sealed, now}},
-       store::InsertCertificate{ca::row_of(configuration.name, 1, certificate, "", {}, now)}},
+       store::InsertCertificate{ca::row_of(configuration.name, 1, certificate, "", {}, now,
+                                           store::RequestClass::subordinate_ca)}},
       [number](store::ServerRow& row) { row.last_serial = std::max(row.last_serial, number); }));
   UMBRA_CHECK(reload());
   if (configuration.grant == config::Grant::automatic) {
@@ -185,16 +186,16 @@ Result<void> CertificateServer::Impl::generate_rollover(Time now) {
   if (!file.empty()) debug("file opened: " + file);
   UMBRA_TRY(const Bytes sealed, key.seal(environment.key_passphrase));
   const std::uint64_t number = serial.to_uint64().value_or(0);
-  UMBRA_CHECK(
-      ledger->commit({store::PutGeneration{{configuration.name, authority.generation,
-                                            store::GenerationStatus::rollover,
-                                            to_bytes(certificate.der()), sealed, now}},
-                      store::InsertCertificate{ca::row_of(configuration.name, authority.generation,
-                                                          certificate, "", {}, now)}},
-                     [number](store::ServerRow& row) {
-                       row.last_serial = std::max(row.last_serial, number);
-                       row.rollover_cancelled = false;
-                     }));
+  UMBRA_CHECK(ledger->commit(
+      {store::PutGeneration{{configuration.name, authority.generation,
+                             store::GenerationStatus::rollover, to_bytes(certificate.der()), sealed,
+                             now}},
+       store::InsertCertificate{ca::row_of(configuration.name, authority.generation, certificate,
+                                           "", {}, now, store::RequestClass::subordinate_ca)}},
+      [number](store::ServerRow& row) {
+        row.last_serial = std::max(row.last_serial, number);
+        row.rollover_cancelled = false;
+      }));
   UMBRA_CHECK(reload());
   log(Severity::notice, "CS_ROLLOVER",
       fmt::format("Rollover CA certificate {} of {} is available; it becomes active at {}.",

@@ -47,7 +47,7 @@ Result<store::IssuedCertificate> CertificateServer::Impl::revocable(
   if (!found)
     return fail(Errc::not_found, "no certificate with serial number 0x" + serial.to_hex());
   UMBRA_TRY(const auto certificate, x509::Certificate::from_der(found->certificate));
-  if (certificate.is_ca()) {
+  if (certificate.is_ca() && certificate.self_issued()) {
     return fail(Errc::conflict, "0x" + serial.to_hex() +
                                     " is a CA certificate of this server; it cannot revoke itself");
   }

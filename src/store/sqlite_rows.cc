@@ -40,7 +40,7 @@ x509::Serial serial(const std::string& hex) {
 constexpr const char* certificate_columns =
     "SELECT serial, generation, certificate, subject, not_before, not_after, transaction_id, "
     "request_digest, issued_at,"
-    " revoked_at, reason FROM certificate ";
+    " revoked_at, reason, class FROM certificate ";
 constexpr const char* request_columns =
     "SELECT id, class, state, transaction_id, request_digest, request, signer, generation, "
     "renewal, received_at,"
@@ -49,7 +49,8 @@ constexpr const char* request_columns =
 /// The columns of a certificate as SOCI exchanges them.
 struct CertificateColumns {
   std::string server, serial, certificate, subject, transaction_id, request_digest;
-  Integer generation = 0, not_before = 0, not_after = 0, issued_at = 0, revoked_at = 0, reason = 0;
+  Integer generation = 0, not_before = 0, not_after = 0, issued_at = 0, revoked_at = 0, reason = 0,
+          granted_as = 0;
 
   void take(const IssuedCertificate& row) {
     server = row.server;
@@ -64,6 +65,7 @@ struct CertificateColumns {
     issued_at = seconds(row.issued_at);
     revoked_at = row.revoked_at ? seconds(*row.revoked_at) : 0;
     reason = static_cast<Integer>(row.reason);
+    granted_as = static_cast<Integer>(row.granted_as);
   }
   [[nodiscard]] IssuedCertificate give(const std::string& of) const {
     IssuedCertificate row;
@@ -79,6 +81,7 @@ struct CertificateColumns {
     row.issued_at = time(issued_at);
     if (revoked_at != 0) row.revoked_at = time(revoked_at);
     row.reason = static_cast<x509::RevocationReason>(reason);
+    row.granted_as = static_cast<RequestClass>(granted_as);
     return row;
   }
   void exchange_into(soci::statement& statement) {
@@ -93,6 +96,7 @@ struct CertificateColumns {
     statement.exchange(into(issued_at));
     statement.exchange(into(revoked_at));
     statement.exchange(into(reason));
+    statement.exchange(into(granted_as));
   }
 };
 
@@ -179,9 +183,10 @@ struct RowWriter::Prepared {
     for (auto* field : {&c.certificate, &c.subject}) insert.exchange(use(*field));
     for (auto* field : {&c.not_before, &c.not_after}) insert.exchange(use(*field));
     for (auto* field : {&c.transaction_id, &c.request_digest}) insert.exchange(use(*field));
-    for (auto* field : {&c.issued_at, &c.revoked_at, &c.reason}) insert.exchange(use(*field));
+    for (auto* field : {&c.issued_at, &c.revoked_at, &c.reason, &c.granted_as})
+      insert.exchange(use(*field));
     insert.alloc();
-    insert.prepare("INSERT INTO certificate VALUES (:a,:b,:c,:d,:e,:f,:g,:h,:i,:j,:k,:l)");
+    insert.prepare("INSERT INTO certificate VALUES (:a,:b,:c,:d,:e,:f,:g,:h,:i,:j,:k,:l,:m)");
     insert.define_and_bind();
     put_server.exchange(use(name));
     for (auto* field :

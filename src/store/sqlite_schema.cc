@@ -69,11 +69,17 @@ constexpr const char* password_and_overlap[] = {
     "NOT NULL, first_at INTEGER NOT NULL, PRIMARY KEY (server, generation, address))",
 };
 
+constexpr const char* class_of_certificates[] = {
+    // Certificates of older versions are devices', whatever they are called.
+    "ALTER TABLE certificate ADD COLUMN class INTEGER NOT NULL DEFAULT 3",
+};
+
 /// What turns a database of schema N into one of N + 1; the first makes one from nothing. Append
 /// only: databases of every version ever released are out there.
 constexpr std::span<const char* const> upgrades[] = {
     first_schema,
     password_and_overlap,
+    class_of_certificates,
 };
 constexpr int schema_version = static_cast<int>(std::size(upgrades));
 

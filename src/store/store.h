@@ -61,6 +61,7 @@ struct IssuedCertificate {
   Time issued_at;
   std::optional<Time> revoked_at;
   x509::RevocationReason reason = x509::RevocationReason::none;
+  RequestClass granted_as = RequestClass::router;  ///< who may act as an RA is told by this alone
 };
 
 /// An entry of the enrolment request database.

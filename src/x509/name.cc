@@ -341,6 +341,18 @@ std::optional<std::string> Name::first(std::string_view oid) const {
   return std::nullopt;
 }
 
+bool Name::has(std::string_view oid, std::string_view value) const {
+  const auto rdns = parse_rdns(der_);
+  if (!rdns) return false;
+  const std::string wanted = canonical({std::string(oid), der::tag::utf8_string, as_bytes(value)});
+  for (const auto& rdn : *rdns) {
+    for (const Attribute& attribute : rdn) {
+      if (canonical(attribute) == wanted) return true;
+    }
+  }
+  return false;
+}
+
 bool operator==(const Name& a, const Name& b) {
   if (equal(a.der_, b.der_)) return true;
   const auto left = parse_rdns(a.der_);

@@ -44,6 +44,8 @@ class Name {
   [[nodiscard]] std::string joined(std::string_view separator = ",") const;
   /// First value of a type, as UTF-8; for "Name:" lines and storage names. `type` is a dotted OID.
   [[nodiscard]] std::optional<std::string> first(std::string_view oid) const;
+  /// Is there an attribute of this type with this value, by the comparison of RFC 5280 7.1?
+  [[nodiscard]] bool has(std::string_view oid, std::string_view value) const;
   friend bool operator==(const Name&, const Name&);
 
  private:

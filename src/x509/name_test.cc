@@ -40,6 +40,15 @@ TEST(Name, EqualityFoldsCaseAndBlanksAndStringTypes) {
   EXPECT_FALSE(*Name::from_ios("CN=a,O=b") == *Name::from_ios("O=b,CN=a"));
 }
 
+TEST(Name, FindsAValueAsNamesAreCompared) {
+  const Name name = *Name::from_ios("CN=ra,OU=Branch+OU=IOSCS  ra,O=Cisco");
+  EXPECT_TRUE(name.has(oid_organizational_unit, "ioscs RA"));
+  EXPECT_TRUE(name.has(oid_organizational_unit, "branch"));
+  EXPECT_FALSE(name.has(oid_organizational_unit, "ioscs"));
+  EXPECT_FALSE(name.has(oid_common_name, "ioscs RA"));
+  EXPECT_FALSE(Name().has(oid_common_name, ""));
+}
+
 TEST(Name, NoPeerForgesAScreenLine) {
   const Name name = *Name::from_ios("CN=a\nCertificate");
   EXPECT_EQ(name.screen_lines(), (std::vector<std::string>{"cn=a\\0ACertificate"}));
