@@ -54,7 +54,10 @@ Result<x509::Serial> Ledger::take_serial() {
   } else if (!leasing_ && leased_end_ - next_ < lease_size / 4) {
     lease();
   }
-  return x509::Serial(next_++);
+  const x509::Serial serial(next_++);
+  lock.unlock();
+  if (follower_.before_use) UMBRA_CHECK(follower_.before_use(serial));
+  return serial;
 }
 
 std::uint64_t Ledger::take_request_id() {
@@ -73,7 +76,13 @@ void Ledger::commit(store::Batch batch, const std::function<void(store::ServerRo
   const std::lock_guard lock(mutex_);
   change(row_);
   batch.emplace_back(store::PutServer{row_});
-  store_.commit(std::move(batch), std::move(done));
+  const auto after = follower_.joining ? follower_.joining(batch) : std::function<void()>{};
+  if (!after) return store_.commit(std::move(batch), std::move(done));
+  // First those who stay: who waits for `done` may end the server.
+  store_.commit(std::move(batch), [after, done = std::move(done)](Result<void> result) {
+    if (result) after();
+    done(std::move(result));
+  });
 }
 
 Result<void> Ledger::commit(store::Batch batch,

@@ -8,6 +8,15 @@
 
 namespace umbra::ca {
 
+/// Who follows what a server commits, and the serial numbers it uses.
+struct Follower {
+  /// May add to each batch; what it gives back is called once the batch is durable, by the thread
+  /// that committed it. Called with the ledger locked: quick, and never back into it.
+  std::function<std::function<void()>(store::Batch&)> joining;
+  /// Before a serial number is used. Errors: then it is skipped.
+  std::function<Result<void>(const x509::Serial&)> before_use;
+};
+
 /// The counters of one certificate server: serial numbers, request numbers, CRL numbers.
 /// Thread-safe.
 ///
@@ -20,6 +29,9 @@ class Ledger {
   /// Reads the counters. Errors: storage.
   [[nodiscard]] static Result<std::unique_ptr<Ledger>> open(store::Store& store,
                                                             const std::string& server);
+
+  /// Before anything is taken or committed.
+  void follow(Follower follower) { follower_ = std::move(follower); }
 
   /// The next serial. Waits for the store when a lease is used up. Errors: storage.
   [[nodiscard]] Result<x509::Serial> take_serial();
@@ -48,6 +60,7 @@ class Ledger {
   std::uint64_t leased_end_;
   bool leasing_ = false;
   std::optional<Error> lease_error_;
+  Follower follower_;
 };
 
 }  // namespace umbra::ca

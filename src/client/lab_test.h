@@ -13,6 +13,7 @@
 #include "client/trustpoint.h"
 #include "scep/ca_messages.h"
 #include "server/certificate_server.h"
+#include "store/forwarding_store.h"
 
 /// One spoke and one certificate server, both the production code with a real database each, on a
 /// clock that is moved by hand and a network that is a function call.
@@ -61,7 +62,10 @@ class LabLog final : public Log {
 
 class LabFiles final : public server::FileSink {
  public:
-  Result<std::string> write(const std::string& name, ByteView) override { return name; }
+  server::Delivery deliver(const config::FilePlace&,
+                           const std::vector<server::PublishedFile>& files) override {
+    return {files.size(), std::nullopt};
+  }
 };
 
 class LabOutlet final : public Outlet {
@@ -76,9 +80,9 @@ class LabOutlet final : public Outlet {
 };
 
 /// A trustpoint's store that can be made to refuse, and that counts its commits.
-class LabStore final : public store::Store {
+class LabStore final : public store::ForwardingStore {
  public:
-  explicit LabStore(const std::string& path) : real_(*store::open_sqlite(path)) {}
+  explicit LabStore(const std::string& path) : ForwardingStore(*store::open_sqlite(path)) {}
   using store::Store::commit;
   void commit(store::Batch batch, store::Committed done) override {
     if (refuse) return done(fail(Errc::storage, "disk full"));
@@ -87,55 +91,8 @@ class LabStore final : public store::Store {
       done(stored);
     });
   }
-  Result<std::optional<store::ServerRow>> server(const std::string& s) override {
-    return real_->server(s);
-  }
-  Result<std::vector<store::CaGeneration>> generations(const std::string& s) override {
-    return real_->generations(s);
-  }
-  Result<std::optional<store::IssuedCertificate>> certificate(const std::string& s,
-                                                              const x509::Serial& n) override {
-    return real_->certificate(s, n);
-  }
-  Result<std::optional<store::IssuedCertificate>> certificate_of(const std::string& s,
-                                                                 const std::string& t,
-                                                                 ByteView d) override {
-    return real_->certificate_of(s, t, d);
-  }
-  Result<std::vector<store::IssuedCertificate>> certificates(const std::string& s,
-                                                             const x509::Serial& after,
-                                                             std::size_t limit) override {
-    return real_->certificates(s, after, limit);
-  }
-  Result<std::vector<x509::RevokedEntry>> revoked(const std::string& s, std::uint32_t g,
-                                                  Time at) override {
-    return real_->revoked(s, g, at);
-  }
-  Result<std::vector<store::EnrollmentRequest>> requests(const std::string& s) override {
-    return real_->requests(s);
-  }
-  Result<std::optional<store::EnrollmentRequest>> request(const std::string& s,
-                                                          std::uint64_t id) override {
-    return real_->request(s, id);
-  }
-  Result<std::optional<store::EnrollmentRequest>> request_of(const std::string& s,
-                                                             const std::string& t) override {
-    return real_->request_of(s, t);
-  }
-  Result<std::size_t> pending_count(const std::string& s) override {
-    return real_->pending_count(s);
-  }
-  Result<std::optional<store::CrlRow>> crl(const std::string& s, std::uint32_t g) override {
-    return real_->crl(s, g);
-  }
-  Result<std::optional<store::TrustpointRow>> trustpoint(const std::string& n) override {
-    return real_->trustpoint(n);
-  }
   std::atomic<bool> refuse = false;
   std::atomic<std::size_t> commits = 0;
-
- private:
-  std::unique_ptr<store::Store> real_;
 };
 
 /// What the spoke sent, and what came back.

@@ -28,6 +28,7 @@ class Assembler {
     near_namesakes(document_.servers);
     near_namesakes(document_.trustpoints);
     shared_directories();
+    shared_databases();
     write();
     std::stable_sort(parsed_.not_effective.begin(), parsed_.not_effective.end(),
                      [](const auto& a, const auto& b) { return a.line < b.line; });
@@ -191,6 +192,35 @@ class Assembler {
         fault(*entry, "DIRECTORY",
               fmt::format("trustpoint {} already writes its files there", at->second->name),
               "expected: a directory for each trustpoint");
+      }
+    }
+  }
+
+  /// Serial numbers are file names, and every server begins with 1.
+  void shared_databases() {
+    std::map<std::string, std::string> seen;
+    for (const Block& block : document_.servers) {
+      const auto made =
+          std::find_if(parsed_.configuration.servers.begin(), parsed_.configuration.servers.end(),
+                       [&](const Server& s) { return s.name == block.name; });
+      if (made->database_level == DatabaseLevel::minimum) continue;
+      std::vector<std::string> urls;
+      for (const FileType type : {FileType::cnm, FileType::crt}) {
+        if (type == FileType::crt && made->database_level != DatabaseLevel::complete) continue;
+        const auto own = made->database_of.find(type);
+        urls.push_back(own == made->database_of.end() ? made->database.url : own->second.url);
+        const auto copy = made->database_copies.find(type);
+        if (copy != made->database_copies.end()) urls.push_back(copy->second.url);
+      }
+      for (std::string& url : urls) {
+        while (url.ends_with('/')) url.pop_back();
+        const auto [at, fresh] = seen.emplace(url, block.name);
+        if (fresh || at->second == block.name) continue;
+        fault(*find(block, "database level"), "",
+              fmt::format("server {} already keeps files named by serial numbers on {}", at->second,
+                          url),
+              "expected: a \"database url\" for each server, or \"database level minimum\"");
+        break;
       }
     }
   }

@@ -90,9 +90,9 @@ constexpr Command table[] = {
     {Mode::server, "serial-number", "serial-number NUMBER:word",
      "The last serial number used|Decimal, or hexadecimal behind 0x", "[counted by the database]"},
     {Mode::server, "database level", "database level {minimum|names|complete}",
-     "The server's files|What is written of each certificate (Umbra keeps all of it in its "
-     "database, and "
-     "writes no such files yet)|Nothing|Its name|All of it",
+     "The server's files|What is written of each certificate (Umbra keeps all of it in its own "
+     "database besides)|Nothing|SERIAL.cnm: its subject and its end|SERIAL.cnm and SERIAL.crt: the "
+     "certificate",
      "database level minimum", &set::database_level},
     {Mode::server, "database archive",
      "database archive {pkcs12|pem} [password [0|7] PASSWORD:secret]",
@@ -168,21 +168,27 @@ constexpr Command table[] = {
     {Mode::server, "database url",
      "database url URL:url [username USER:word] [password [0|7] PASSWORD:secret]",
      "The server's files|Where they are published; the daemon keeps its own database "
-     "besides|nvram:, unix:/DIRECTORY, ftp://HOST/DIRECTORY ...|The account there|Its "
+     "besides|nvram: and other devices (folders of the data directory), unix:/DIRECTORY, ftp, "
+     "sftp, "
+     "scp, tftp, http or https://HOST/DIRECTORY|The account there|Its "
      "name|Its password|In the clear|Type 7|The password",
      "database url nvram:", &set::database_url},
     {Mode::server, "database url TYPE",
      "database url {cnm|crl|crt|p12|pem|ser} [publish] URL:url [username USER:word] "
      "[password [0|7] PASSWORD:secret]",
      "The server's files|Where they are published|Names|CRLs|Certificates|Archives as PKCS "
-     "#12|Archives as PEM|Serial numbers|An extra copy for readers|As above|The account there|Its "
-     "name|Its password|In the clear|Type 7|The password",
-     "[as `database url`]", nullptr, Command::per_keyword},
+     "#12|Archives as PEM|Serial numbers|An extra copy for readers, of cnm, crl or crt|As "
+     "above|The "
+     "account there|Its name|Its password|In the clear|Type 7|The password",
+     "[as `database url`]", &set::database_url_of, Command::per_keyword},
     {Mode::server, "database username",
      "database username USER:word [password [0|7] PASSWORD:secret]",
-     "The server's files|The account for the places above|Its name|Its password|In the clear|Type "
-     "7|The password",
-     "[none]"},
+     "The server's files|The account for places above that name none|Its name|Its password|In the "
+     "clear|Type 7|The password",
+     "[none]", &set::database_username},
+    {Mode::server, "database strict", "database strict",
+     "The server's files|Umbra's: as on IOS, nothing is issued while they cannot be written",
+     "[off: they are sent when their place can be reached again]", &set::database_strict},
     {Mode::server, "mode", "mode {sub-cs|ra [transparent]}",
      "What the server is|A subordinate CA|A registration authority|That passes requests through",
      "[a root CA]"},

@@ -49,14 +49,13 @@ TEST(Config, TakesTheGuidesServerWordForWord) {
   EXPECT_EQ(server.grant, Grant::automatic);
   EXPECT_EQ(server.lifetime_certificate, Days{365});
   EXPECT_EQ(server.lifetime_ca_certificate, Days{730});
-  EXPECT_EQ(server.database_url, "ftp://10.1.1.1/DB/ROOTCA/");
+  EXPECT_EQ(server.database.url, "ftp://10.1.1.1/DB/ROOTCA/");
   EXPECT_EQ(server.auto_rollover, Days{90});
   EXPECT_EQ(server.auto_rollover_text, "90");
   EXPECT_EQ(server.modulus, 2048);
   EXPECT_EQ(server.hash, HashName::sha256);
   EXPECT_TRUE(server.shutdown);
-  EXPECT_THAT(not_effective(parsed),
-              ElementsAre("database level complete", "database url ftp://10.1.1.1/DB/ROOTCA/"));
+  EXPECT_THAT(not_effective(parsed), IsEmpty());
 }
 
 TEST(Config, TakesTheGuidesTrustpointWordForWord) {
@@ -237,12 +236,11 @@ TEST(Config, KeepsWhatIsNotYetEffectiveAndNamesIt) {
       "10.0.0.1\nntp server 10.0.0.2 prefer\n!\n";
   const Parsed parsed = good(text);
   EXPECT_EQ(parsed.running_config, text);
-  EXPECT_THAT(not_effective(parsed),
-              ElementsAre("clock summer-time CEST recurring", "eku server-auth client-auth",
-                          "database url crl publish ftp://10.0.0.1 username u password <removed>",
-                          "mode sub-cs", "redundancy", "usage ike", "source interface Loopback 0",
-                          "vrf BLUE", "match certificate MAP 10", "ntp server 10.0.0.1",
-                          "ntp server 10.0.0.2 prefer"));
+  EXPECT_THAT(
+      not_effective(parsed),
+      ElementsAre("clock summer-time CEST recurring", "eku server-auth client-auth", "mode sub-cs",
+                  "redundancy", "usage ike", "source interface Loopback 0", "vrf BLUE",
+                  "match certificate MAP 10", "ntp server 10.0.0.1", "ntp server 10.0.0.2 prefer"));
 }
 
 TEST(Config, KnowsWhatIsGrantedToCasAndRas) {
@@ -325,6 +323,29 @@ TEST_P(ConfigFault, IsNamedWithPlaceAndRemedy) {
   EXPECT_THAT(fault.hint, HasSubstr(c.hint));
 }
 
+TEST(Config, ReadsWhereFilesArePublished) {
+  const Parsed parsed = good(
+      "crypto pki server A\n database level names\n database url ftp://10.0.0.1/db\n"
+      " database url crl unix:/srv/crl\n database url crl publish http://h/x username u password 0 "
+      "p\n"
+      " database url ser flash:/CA\n database username all password 7 01100F175804575D72\n"
+      " database strict\n");
+  const Server& s = parsed.configuration.servers.at(0);
+  EXPECT_EQ(s.database, (FilePlace{"ftp://10.0.0.1/db", "", std::nullopt}));
+  EXPECT_EQ(s.database_of.at(FileType::crl), (FilePlace{"unix:/srv/crl", "", std::nullopt}));
+  EXPECT_EQ(s.database_of.at(FileType::ser), (FilePlace{"flash:/CA", "", std::nullopt}));
+  EXPECT_EQ(s.database_copies.at(FileType::crl), (FilePlace{"http://h/x", "u", "p"}));
+  EXPECT_EQ(s.database_username, "all");
+  EXPECT_EQ(s.database_password, "cisco123");
+  EXPECT_TRUE(s.database_strict);
+  EXPECT_THAT(not_effective(parsed), IsEmpty());
+  EXPECT_EQ(good("crypto pki server A\n database url crl unix:/a\n database url crl publish "
+                 "unix:/b\n no database url crl publish\n")
+                .configuration.servers.at(0)
+                .database_copies.size(),
+            0U);
+}
+
 #define SERVER "crypto pki server A\n"
 #define TRUSTPOINT "crypto pki trustpoint A\n enrollment url http://h\n"
 INSTANTIATE_TEST_SUITE_P(
@@ -338,6 +359,23 @@ INSTANTIATE_TEST_SUITE_P(
         FaultCase{"UnknownWord", SERVER " database level compleet\n", 2, 17,
                   "unknown word \"compleet\"",
                   "expected: \"minimum\", \"names\" or \"complete\"; did you mean \"complete\"?"},
+        FaultCase{"NoPlace", SERVER " database url rcp://h/x\n", 2, 15,
+                  "files cannot be kept on rcp:", "expected: a device such as nvram:"},
+        FaultCase{"RelativePlace", SERVER " database url unix:x\n", 2, 15,
+                  "unix: without an absolute path", "unix:/DIR"},
+        FaultCase{"PlaceWithoutHost", SERVER " database url crl ftp:/x\n", 2, 19,
+                  "ftp: without a host", "HOST/DIR"},
+        FaultCase{"PlaceAbove", SERVER " database url nvram:/../keys\n", 2, 15,
+                  "a directory above the one that is named", ""},
+        FaultCase{"AccountInUrl", SERVER " database url ftp://u:Hush@h/x\n", 2, 15,
+                  "an account inside a URL", "URL username USER password PASSWORD"},
+        FaultCase{"CopyOfSerials", SERVER " database url ser publish unix:/x\n", 2, 27,
+                  "a copy for readers of what no reader needs", "cnm, crl or crt"},
+        FaultCase{"SharedDatabase",
+                  SERVER " database level complete\ncrypto pki server B\n database url nvram:\n"
+                         " database level names\n",
+                  5, 2, "server A already keeps files named by serial numbers on nvram:",
+                  "a \"database url\" for each server"},
         FaultCase{"Range", SERVER " lifetime certificate 9999\n", 2, 23, "9999 is out of range",
                   "expected: DAYS (0-7305)"},
         FaultCase{"NoNumber", SERVER " lifetime crl six\n", 2, 15, "\"six\" is not a number",
@@ -431,8 +469,9 @@ TEST(Config, FaultsNeverShowSecrets) {
   const Parsed parsed = parse(
       "crypto pki trustpoint B\n password 7 Hush123\n pasword Hush123\n"
       "crypto pki server A\n challenge Hush123\n challenge password 7 Hush123\n"
-      " database archive pkcs12 password 0 Hush123 Hush123\n");
-  EXPECT_EQ(parsed.faults.size(), 5U);
+      " database archive pkcs12 password 0 Hush123 Hush123\n"
+      " database url ftp://Hush123:Hush123@h/x\n");
+  EXPECT_EQ(parsed.faults.size(), 6U);
   EXPECT_THAT(faults(parsed), Not(HasSubstr("Hush123")));
 }
 

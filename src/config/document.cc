@@ -38,6 +38,17 @@ std::string upper(std::string text) {
   return text;
 }
 
+/// `ftp://user:secret@host` with the secret, and the name before it, as asterisks.
+std::string without_account(std::string_view word) {
+  std::string out(word);
+  const std::size_t from = word.find("//");
+  const std::size_t at = word.rfind('@');
+  if (from == std::string_view::npos || at == std::string_view::npos || at < from) return out;
+  std::fill(out.begin() + static_cast<std::ptrdiff_t>(from) + 2,
+            out.begin() + static_cast<std::ptrdiff_t>(at), '*');
+  return out;
+}
+
 }  // namespace
 
 std::string render(const Match& match, bool on, Secrets secrets) {
@@ -90,7 +101,7 @@ std::string hide_secrets(std::string_view line) {
     const bool type = type_may_follow && (token.text == "0" || token.text == "7");
     type_may_follow = false;
     if (!hiding || type) {
-      out += token.text;
+      out += without_account(token.text);
       continue;
     }
     for (std::size_t at = 0; at < token.text.size();) {

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstdint>
+#include <map>
 #include <optional>
 #include <string>
 #include <vector>
@@ -15,6 +16,18 @@ enum class Grant { manual, automatic, none, trustpoints };
 enum class DatabaseLevel { minimum, names, complete };
 enum class ArchiveFormat { pkcs12, pem };
 enum class HashName { md5, sha1, sha256, sha384, sha512 };
+
+/// The files a certificate server publishes. Stored numbers: never renumber.
+enum class FileType : std::uint8_t { cnm = 0, crl = 1, crt = 2, p12 = 3, pem = 4, ser = 5 };
+
+/// Where files are published: `database url ...`, with the account there.
+struct FilePlace {
+  std::string url = "nvram:";           ///< as typed; never with an account in it
+  std::string username;                 ///< empty = none
+  std::optional<std::string> password;  ///< in the clear; never printed or logged
+
+  friend auto operator<=>(const FilePlace&, const FilePlace&) = default;
+};
 
 struct Server {
   std::string name;
@@ -35,8 +48,13 @@ struct Server {
   std::string auto_rollover_text;        ///< as typed, for the status screen: "90" or "1 2 3"
   DatabaseLevel database_level = DatabaseLevel::minimum;
   ArchiveFormat archive_format = ArchiveFormat::pkcs12;
-  std::optional<std::string> archive_password;  ///< in the clear; never printed or logged
-  std::string database_url = "nvram:";
+  std::optional<std::string> archive_password;    ///< in the clear; never printed or logged
+  FilePlace database;                             ///< `database url`: of all files
+  std::map<FileType, FilePlace> database_of;      ///< `database url TYPE`: of these instead
+  std::map<FileType, FilePlace> database_copies;  ///< `database url TYPE publish`: besides
+  std::string database_username;  ///< `database username`: for places that name no account
+  std::optional<std::string> database_password;
+  bool database_strict = false;  ///< nothing is issued while its files cannot be written
   HashName hash = HashName::sha256;
   int modulus = 2048;  ///< of the CA key; `rsa-1024` needs `allow legacy rsa-1024`
   std::string cdp_url;

@@ -6,25 +6,6 @@
 
 namespace umbra::config::set {
 
-void database_level(Setting& s) {
-  s.server().database_level = s.has("complete") ? DatabaseLevel::complete
-                              : s.has("names")  ? DatabaseLevel::names
-                                                : DatabaseLevel::minimum;
-  // No files are written for single certificates: they are in the daemon's own database.
-  if (s.server().database_level != DatabaseLevel::minimum) s.not_effective();
-}
-
-void database_archive(Setting& s) {
-  s.server().archive_format = s.has("pem") ? ArchiveFormat::pem : ArchiveFormat::pkcs12;
-  if (s.has("password")) s.server().archive_password = s.secret();
-}
-
-void database_url(Setting& s) {
-  s.server().database_url = s.text("URL");
-  // Certificates, requests and serials live in the daemon's own database, wherever this points.
-  s.not_effective();
-}
-
 void issuer_name(Setting& s) {
   s.server().issuer_name = s.text("DN");
   if (const auto why = why_no_name(s.server().issuer_name)) {

@@ -48,7 +48,16 @@ void add_server(std::string& out, const server::Status& s, const TimeZone& zone)
   if (s.ca) line("CA certificate expiration timer: " + to_ios_time(s.ca->not_after(), zone));
   if (s.crl_next_update) line("CRL NextUpdate timer: " + to_ios_time(*s.crl_next_update, zone));
   line("Current primary storage dir: " + s.database_url);
+  for (const auto& [type, url] : s.database_urls_of)
+    line(fmt::format("Current storage dir for .{} files: {}", type, url));
   line(fmt::format("Database Level: {}", level_text(s.database_level)));
+  for (const server::Backlog& one : s.backlog) {
+    line(fmt::format("Files waiting for {}: {} since {}{}{}", one.url, one.waiting,
+                     to_ios_time(one.since, zone), one.error.empty() ? "" : ": ",
+                     printable(one.error)));
+  }
+  for (const server::ScarceRoom& one : s.scarce)
+    line(fmt::format("Storage is nearly full: {} KiB left on {}", one.octets / 1024, one.url));
   if (s.rollover) {
     line("Rollover status: available for rollover");
     line("Rollover CA certificate fingerprint: " + fingerprint(*s.rollover, x509::Digest::md5));

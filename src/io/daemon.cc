@@ -17,12 +17,14 @@
 #include "io/clock.h"
 #include "io/driver.h"
 #include "io/exec_socket.h"
+#include "io/file_places.h"
 #include "io/files.h"
 #include "io/http_client.h"
 #include "io/http_server.h"
 #include "io/log.h"
 #include "io/notify.h"
 #include "io/outlet.h"
+#include "io/publishing.h"
 #include "io/random.h"
 #include "server/router.h"
 #include "store/store.h"
@@ -34,6 +36,7 @@ namespace asio = boost::asio;
 
 constexpr std::size_t config_octets_max = 16U << 20;
 constexpr std::size_t files_of_our_own = 256;
+constexpr std::chrono::seconds seconds_for_last_files{5};
 
 void complain(const std::string& text) { fmt::print(stderr, "umbrad: {}\n", text); }
 
@@ -80,6 +83,7 @@ class Daemon {
         clock_(std::move(clock)),
         log_(*clock_, parsed_.configuration.zone, options.debug),
         outlet_(log_),
+        publishing_(*clock_),
         cores_(std::max(2U, std::thread::hardware_concurrency())),
         workers_(cores_),
         life_(cores_) {}
@@ -107,13 +111,14 @@ class Daemon {
     }
     UMBRA_TRY(const std::string serial, board_serial(options_.data_directory, random_));
     UMBRA_TRY(store_, store::open_sqlite(options_.data_directory + "/umbra.db"));
-    files_ = std::make_unique<DirectoryFiles>(options_.data_directory + "/archive");
+    files_ = std::make_unique<FilePlaces>(options_.data_directory);
 
     for (const auto& server : configuration.servers) {
       UMBRA_TRY(auto opened, server::CertificateServer::open(
                                  server, configuration.http_server,
                                  {*store_, *clock_, random_, log_, *files_, secret.text,
-                                  [this](const std::string& name) { return trusted_ca(name); }}));
+                                  [this](const std::string& name) { return trusted_ca(name); },
+                                  [this] { publishing_.wake(); }}));
       servers_.push_back(std::move(opened));
     }
     for (const auto& trustpoint : configuration.trustpoints) {
@@ -156,6 +161,7 @@ class Daemon {
     UMBRA_CHECK(listen());
     UMBRA_CHECK(open_console());
     driver_->start();
+    publishing_.start(all);
     log_.event({Severity::notice, "STARTED",
                 fmt::format("umbrad {} runs {} certificate server(s) and {} trustpoint(s)",
                             options_.version, servers_.size(), trustpoints_.size()),
@@ -179,6 +185,9 @@ class Daemon {
     transport_.stop();
     workers_.join();
     life_.join();
+    // What rested is published before the end; what cannot be sent stays in the outbox.
+    if (files_) files_->finish_within(seconds_for_last_files);
+    publishing_.stop();
     for (auto& server : servers_) {
       if (const auto closed = server->close(); !closed) {
         log_.event({Severity::warning, "CS_CLOSE", closed.error().detail});
@@ -293,7 +302,8 @@ class Daemon {
   PemOutlet outlet_;
   std::unique_ptr<DirectoryLock> lock_;
   std::unique_ptr<store::Store> store_;
-  std::unique_ptr<DirectoryFiles> files_;
+  std::unique_ptr<FilePlaces> files_;
+  Publishing publishing_;
   unsigned cores_;
   asio::thread_pool workers_;
   asio::thread_pool life_;

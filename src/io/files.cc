@@ -211,11 +211,4 @@ Result<std::string> board_serial(const std::string& directory, Random& random) {
   return serial;
 }
 
-Result<std::string> DirectoryFiles::write(const std::string& name, ByteView content) {
-  UMBRA_CHECK(make_directory(directory_));
-  const std::string path = directory_ + "/" + name;
-  UMBRA_CHECK(write_file(path, content));
-  return path;
-}
-
 }  // namespace umbra::io

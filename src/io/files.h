@@ -5,7 +5,6 @@
 
 #include "base/bytes.h"
 #include "base/random.h"
-#include "server/certificate_server.h"
 
 namespace umbra::io {
 
@@ -52,15 +51,5 @@ struct Passphrase {
 
 /// What `serial-number` puts into a subject: eight digits, made once per data directory.
 [[nodiscard]] Result<std::string> board_serial(const std::string& directory, Random& random);
-
-/// Archives of a certificate server: files of mode 0600 in one directory.
-class DirectoryFiles final : public server::FileSink {
- public:
-  explicit DirectoryFiles(std::string directory) : directory_(std::move(directory)) {}
-  [[nodiscard]] Result<std::string> write(const std::string& name, ByteView content) override;
-
- private:
-  std::string directory_;
-};
 
 }  // namespace umbra::io

@@ -132,22 +132,6 @@ TEST_F(FilesTest, AsManyFilesAsWantedOrAsTheHardLimitAllows) {
   EXPECT_EQ(now.rlim_cur, usual.rlim_max);
 }
 
-TEST_F(FilesTest, ArchivesAreFilesInOneDirectory) {
-  DirectoryFiles files(path("archive"));
-  const Bytes content{1, 2, 0, 3};
-  const auto where = files.write("ROOTCA_00001.p12", content);
-  ASSERT_TRUE(where) << where.error().detail;
-  EXPECT_EQ(*where, path("archive/ROOTCA_00001.p12"));
-  EXPECT_EQ(*read_file(*where, 100), content);
-  EXPECT_EQ(mode(*where), 0600U);
-  EXPECT_EQ(mode(path("archive")), 0700U);
-  fs::remove_all(path("archive"));
-  ASSERT_TRUE(put(path("archive"), "in the way"));
-  const auto refused = files.write("ROOTCA_00002.p12", content);
-  ASSERT_FALSE(refused);
-  EXPECT_EQ(refused.error().code, Errc::storage);
-}
-
 TEST_F(FilesTest, ADirectoryBelongsToOneProcess) {
   auto first = DirectoryLock::take(directory);
   ASSERT_TRUE(first) << first.error().detail;

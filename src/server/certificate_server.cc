@@ -111,7 +111,7 @@ void CertificateServer::Impl::handle(const HttpRequest& request, HttpDone done) 
   const std::string_view query =
       std::string_view(request.target).substr(std::min(mark + 1, request.target.size()));
   const auto all = generations();
-  if (!serving || !all->active)
+  if (!serving || !all->active || !publisher->accessible())
     return done(text_reply(503, "the certificate server is not enabled"));
   const Time now = to_time(environment.clock.now());
 
@@ -241,6 +241,17 @@ Result<std::unique_ptr<CertificateServer>> CertificateServer::open(
   auto impl = std::make_unique<Impl>(configuration, http_enabled, std::move(environment));
   UMBRA_TRY(impl->ledger, ca::Ledger::open(impl->environment.store, configuration.name));
   UMBRA_CHECK(impl->reload());
+  UMBRA_TRY(impl->publisher,
+            Publisher::open(configuration,
+                            {.store = impl->environment.store,
+                             .files = impl->environment.files,
+                             .log = impl->environment.log,
+                             .clock = impl->environment.clock,
+                             .counters = [inside = impl.get()] { return inside->ledger->row(); },
+                             .generations = [inside = impl.get()] { return inside->generations(); },
+                             .wake = impl->environment.publish ? impl->environment.publish
+                                                               : std::function<void()>([] {})}));
+  impl->ledger->follow(impl->publisher->follower());
   UMBRA_CHECK(impl->load_queue());
   UMBRA_TRY(impl->one_time_password, impl->environment.store.one_time_password(configuration.name));
   return std::unique_ptr<CertificateServer>(new CertificateServer(std::move(impl)));
@@ -297,8 +308,12 @@ Status CertificateServer::status() const {
   status.issuer_name = configuration.issuer_name;
   status.granting = granting(configuration);
   status.last_serial = impl_->ledger->row().last_serial;
-  status.database_url = configuration.database_url;
+  status.database_url = configuration.database.url;
   status.database_level = level(configuration.database_level);
+  for (const auto& [type, place] : configuration.database_of)
+    status.database_urls_of.emplace_back(suffix_of(type), place.url);
+  status.backlog = impl_->publisher->backlog();
+  status.scarce = impl_->publisher->scarce();
   status.auto_rollover_text = configuration.auto_rollover_text;
   status.clock_authoritative = impl_->environment.clock.authoritative();
   if (all->active) {
@@ -310,10 +325,24 @@ Status CertificateServer::status() const {
   const std::lock_guard lock(impl_->state_mutex);
   status.status = impl_->status;
   status.state = impl_->state;
+  if (impl_->serving && !impl_->publisher->accessible()) {
+    status.status = "disabled, storage is inaccessible";
+    status.state = "check failed";
+  }
   status.crl_next_update = impl_->crl_next_update;
   return status;
 }
 
-Result<void> CertificateServer::close() { return impl_->ledger->close(); }
+std::size_t CertificateServer::places() const { return impl_->publisher->places(); }
+std::optional<Time> CertificateServer::publish(std::size_t place) {
+  return impl_->publisher->work(place);
+}
+
+Result<void> CertificateServer::close() {
+  const auto closed = impl_->ledger->close();
+  for (std::size_t place = 0; place < impl_->publisher->places(); ++place)
+    static_cast<void>(impl_->publisher->work(place, true));
+  return closed;
+}
 
 }  // namespace umbra::server

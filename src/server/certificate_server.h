@@ -12,19 +12,11 @@
 #include "base/time.h"
 #include "config/model.h"
 #include "lifecycle/deadline.h"
+#include "server/publication.h"
 #include "server/status.h"
 #include "store/store.h"
 
 namespace umbra::server {
-
-/// Files a certificate server writes beside its database (archives): the driver decides where they
-/// are.
-class FileSink {
- public:
-  virtual ~FileSink() = default;
-  /// Atomically, mode 0600. Out: the name to show in logs, such as DIR/ROOTCA_00001.p12.
-  [[nodiscard]] virtual Result<std::string> write(const std::string& name, ByteView content) = 0;
-};
 
 /// A CA whose certificates vouch for requests (`grant auto trustpoint`).
 struct TrustedCa {
@@ -41,6 +33,8 @@ struct Environment {
   std::string key_passphrase;  ///< seals CA keys in the store
   /// The CA of the trustpoint of this name. May be empty: nobody vouches then. Thread-safe.
   std::function<TrustedCa(const std::string& trustpoint)> trusted_ca = {};
+  /// There is something to publish: every place's `publish` should be called. From any thread.
+  std::function<void()> publish = {};
 };
 
 /// One `crypto pki server`. Thread-safe: requests run in parallel, deadlines and exec commands one
@@ -90,8 +84,14 @@ class CertificateServer {
   /// to cancel.
   [[nodiscard]] Result<void> rollover();
   [[nodiscard]] Result<void> rollover_cancel();
-  /// Gives back the unused part of the serial lease. Errors: storage (harmless: the serials are
-  /// skipped).
+  /// How many places files are published at. Each is worked off by itself: one that hangs holds up
+  /// no other.
+  [[nodiscard]] std::size_t places() const;
+  /// Sends what one place lacks, as far as it can be sent now. Blocks. Out: when to call again;
+  /// nothing = when Environment::publish is called. What fails is in the log.
+  std::optional<Time> publish(std::size_t place);
+  /// Gives back the unused part of the serial lease, and publishes what rested. Errors: storage
+  /// (harmless: the serials are skipped).
   [[nodiscard]] Result<void> close();
 
  private:

@@ -1,5 +1,7 @@
 #include "server/certificate_server.h"
 
+#include <gmock/gmock.h>
+
 #include "server/lab_test.h"
 
 namespace umbra::server {
@@ -46,16 +48,68 @@ TEST_F(ServerTest, WithoutAnAuthoritativeClockNothingIsMadeAndNothingArmed) {
   EXPECT_EQ(server->deadlines().size(), 3U);
 }
 
-TEST_F(ServerTest, AnArchiveThatCannotBeWrittenStopsTheEnableAndLosesNothing) {
+TEST_F(ServerTest, WithADatabaseThatIsStrictAPlaceThatIsFullStopsTheEnableAndLosesNothing) {
+  configuration.database_strict = true;
   files.full = true;
   store = *store::open_sqlite(directory + "/umbra.db");
-  server =
-      *CertificateServer::open(configuration, true, {*store, clock, random, log, files, "pass"});
+  server = *CertificateServer::open(configuration, true,
+                                    {*store, clock, random, log, files, "pass", trusted_ca});
   EXPECT_EQ(server->run_due().error().code, Errc::storage);
   EXPECT_FALSE(server->status().ca);
+  EXPECT_TRUE(
+      log.has("%PKI-3-CS_CRIT_STORAGE: Critical certificate server storage, nvram:, is "
+              "inaccessible, server disabled."));
   files.full = false;
+  clock.set(zero + Seconds{5});
+  publish();
   EXPECT_TRUE(server->run_due());
   EXPECT_TRUE(server->status().ca);
+  EXPECT_TRUE(files.files.contains("ROOTCA.p12"));
+}
+
+TEST_F(ServerTest, WithADatabaseThatIsStrictNothingIsIssuedWhileItsFilesCannotBeWritten) {
+  configuration.database_strict = true;
+  start();
+  Device device("CN=a");
+  granted(enroll(device));
+  EXPECT_EQ(as_text(files.files.at("ROOTCA.ser")), "db_version = 1\nlast_serial = 0x2");
+  files.full = true;
+  EXPECT_EQ(enroll(Device("CN=b")).http_status, 503U);
+  EXPECT_EQ(server->status().status, "disabled, storage is inaccessible");
+  EXPECT_EQ(server->status().state, "check failed");
+  EXPECT_EQ(get("operation=GetCACert").status, 503U);
+  EXPECT_EQ(store->certificates("ROOTCA", x509::Serial(), 10)->size(), 2U);
+  files.full = false;
+  publish();
+  EXPECT_EQ(enroll(Device("CN=b")).http_status, 503U) << "it has not been tried again yet";
+  clock.set(zero + Seconds{5});
+  publish();
+  EXPECT_EQ(server->status().status, "enabled");
+  EXPECT_EQ(granted(enroll(Device("CN=b"))).serial(), x509::Serial(4)) << "3 was written nowhere";
+}
+
+TEST_F(ServerTest, WithoutItsPlaceTheServerGoesOnAndShowsWhatWaits) {
+  configuration.database_level = config::DatabaseLevel::complete;
+  files.full = true;
+  start();
+  granted(enroll(Device("CN=a")));
+  publish();
+  const auto behind = server->status();
+  EXPECT_EQ(behind.status, "enabled");
+  ASSERT_EQ(behind.backlog.size(), 1U);
+  EXPECT_EQ(behind.backlog[0].url, "nvram:");
+  EXPECT_EQ(behind.backlog[0].waiting, 4U) << "1.cnm, 1.crt, 2.cnm, 2.crt";
+  EXPECT_EQ(behind.backlog[0].since, zero);
+  EXPECT_EQ(behind.backlog[0].error, "no space left on device");
+  EXPECT_TRUE(log.has("%PKI-3-CS_PUBLISH: files of ROOTCA cannot be written to nvram:: no space"));
+  files.full = false;
+  clock.set(zero + Seconds{5});
+  publish();
+  EXPECT_TRUE(server->status().backlog.empty());
+  EXPECT_THAT(files.deliveries,
+              testing::ElementsAre("nvram: ROOTCA.p12", "nvram: ROOTCA.crl", "nvram: ROOTCA.ser",
+                                   "nvram: 1.cnm", "nvram: 1.crt", "nvram: 2.cnm", "nvram: 2.crt"));
+  EXPECT_TRUE(log.has("%PKI-5-CS_PUBLISHED: all that ROOTCA had kept for nvram: since"));
 }
 
 TEST_F(ServerTest, EveryOperationHasItsContentType) {

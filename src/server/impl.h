@@ -12,6 +12,7 @@
 #include "policy/decide.h"
 #include "scep/ca_messages.h"
 #include "server/certificate_server.h"
+#include "server/publisher.h"
 
 /// The inside of CertificateServer, shared by its .cc files.
 namespace umbra::server {
@@ -99,7 +100,7 @@ struct CertificateServer::Impl {
   [[nodiscard]] Result<void> generate_rollover(Time now);
   [[nodiscard]] Result<void> switch_over(Time now);
   [[nodiscard]] Result<void> cancel_rollover();
-  [[nodiscard]] Result<std::string> archive(const ca::Authority& authority, std::uint32_t number);
+  [[nodiscard]] Result<void> archive(const ca::Authority& authority);
   [[nodiscard]] Result<void> reload();
   [[nodiscard]] lifecycle::CaFacts facts(const Generations& all) const;
   void set_state(std::string status, std::string state);
@@ -116,6 +117,7 @@ struct CertificateServer::Impl {
   const Environment environment;
   const lifecycle::CaSettings settings;
   std::unique_ptr<ca::Ledger> ledger;
+  std::unique_ptr<Publisher> publisher;
 
   /// Deadlines and exec commands, one at a time. Never taken by a request.
   std::mutex life_mutex;
@@ -135,7 +137,6 @@ struct CertificateServer::Impl {
 
   std::atomic<bool> serving = false;
   bool warned_clock = false;
-  bool warned_archive = false;
 };
 
 }  // namespace umbra::server

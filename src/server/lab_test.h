@@ -61,11 +61,16 @@ class TestLog final : public Log {
 };
 class TestFiles final : public FileSink {
  public:
-  Result<std::string> write(const std::string& name, ByteView content) override {
-    if (full) return fail(Errc::storage, "no space left on device");
-    files[name] = to_bytes(content);
-    return "nvram:" + name;
+  Delivery deliver(const config::FilePlace& place,
+                   const std::vector<PublishedFile>& sent) override {
+    for (std::size_t i = 0; i < sent.size(); ++i) {
+      if (full) return {i, Error{Errc::storage, "no space left on device"}};
+      files[sent[i].name] = sent[i].content;
+      deliveries.push_back(place.url + " " + sent[i].name);
+    }
+    return {sent.size(), std::nullopt};
   }
+  std::vector<std::string> deliveries;
   std::map<std::string, Bytes> files;
   bool full = false;
 };
@@ -114,10 +119,16 @@ class ServerTest : public testing::Test {
     server = *CertificateServer::open(configuration, http,
                                       {*store, clock, random, log, files, "pass", trusted_ca});
     ASSERT_TRUE(server->run_due());
+    publish();
+  }
+  void publish() {
+    for (std::size_t place = 0; place < server->places(); ++place)
+      static_cast<void>(server->publish(place));
   }
   void go_to(Time at) {
     clock.set(at);
     ASSERT_TRUE(server->run_due());
+    publish();
   }
   HttpReply http(const HttpRequest& request) {
     std::promise<HttpReply> promise;

@@ -1,7 +1,6 @@
 #include <fmt/format.h>
 
 #include "server/impl.h"
-#include "x509/pkcs12.h"
 
 namespace umbra::server {
 
@@ -31,9 +30,12 @@ Result<void> CertificateServer::Impl::reload() {
     UMBRA_TRY(const auto crl, environment.store.crl(configuration.name, all->active->generation));
     if (crl) next_update = crl->next_update;
   }
-  const std::lock_guard lock(state_mutex);
-  current = std::move(all);
-  crl_next_update = next_update;
+  {
+    const std::lock_guard lock(state_mutex);
+    current = std::move(all);
+    crl_next_update = next_update;
+  }
+  if (publisher) publisher->changed();
   return {};
 }
 
@@ -112,32 +114,15 @@ Result<void> CertificateServer::Impl::run_due() {
   return {};
 }
 
-/// NAME.p12 for the first CA, NAME_00001.p12 for the first rollover. Written before its certificate
-/// is committed: a CA whose archive could not be written is not used.
-Result<std::string> CertificateServer::Impl::archive(const ca::Authority& authority,
-                                                     std::uint32_t number) {
+/// Its archive follows from its being stored; only `database strict` wants it written before.
+Result<void> CertificateServer::Impl::archive(const ca::Authority& authority) {
   if (!configuration.archive_password) {
-    if (!warned_archive) {
-      log(Severity::warning, "CS_NO_ARCHIVE",
-          "No `database archive ... password` is configured: the CA's key and certificate are "
-          "archived nowhere.");
-    }
-    warned_archive = true;
-    return std::string();
+    log(Severity::warning, "CS_NO_ARCHIVE",
+        "No `database archive ... password` is configured: the CA's key and certificate are "
+        "archived nowhere.");
+    return {};
   }
-  const bool pkcs12 = configuration.archive_format == config::ArchiveFormat::pkcs12;
-  const std::string suffix = number == 0 ? "" : fmt::format("_{:05}", number);
-  const std::string name = configuration.name + suffix + (pkcs12 ? ".p12" : ".pem");
-  Bytes content;
-  if (pkcs12) {
-    UMBRA_TRY(content, x509::to_pkcs12(*authority.key, authority.certificate, configuration.name,
-                                       *configuration.archive_password));
-  } else {
-    UMBRA_TRY(const std::string pem, x509::to_pem_archive(*authority.key, authority.certificate,
-                                                          *configuration.archive_password));
-    content = to_bytes(as_bytes(pem));
-  }
-  return environment.files.write(name, content);
+  return publisher->archive_first(authority);
 }
 
 Result<void> CertificateServer::Impl::first_enable(Time now) {
@@ -149,8 +134,7 @@ Result<void> CertificateServer::Impl::first_enable(Time now) {
   const lifecycle::Validity validity{now, now + configuration.lifetime_ca_certificate};
   UMBRA_TRY(auto certificate, ca::make_root(name, serial, validity, key, digest()));
   const ca::Authority authority{1, certificate, key};
-  UMBRA_TRY(const std::string file, archive(authority, 0));
-  if (!file.empty()) debug("file opened: " + file);
+  UMBRA_CHECK(archive(authority));
   UMBRA_TRY(const Bytes sealed, key.seal(environment.key_passphrase));
   const std::uint64_t number = serial.to_uint64().value_or(0);
   UMBRA_CHECK(ledger->commit(
@@ -182,8 +166,7 @@ Result<void> CertificateServer::Impl::generate_rollover(Time now) {
   debug("shadow CA successfully created.");
   const ca::Authority authority{all->next_number(), certificate, key};
   debug("exporting shadow CA key and cert");
-  UMBRA_TRY(const std::string file, archive(authority, authority.generation - 1));
-  if (!file.empty()) debug("file opened: " + file);
+  UMBRA_CHECK(archive(authority));
   UMBRA_TRY(const Bytes sealed, key.seal(environment.key_passphrase));
   const std::uint64_t number = serial.to_uint64().value_or(0);
   UMBRA_CHECK(ledger->commit(

@@ -3,6 +3,7 @@
 #include <cstdint>
 #include <optional>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "base/time.h"
@@ -11,6 +12,19 @@
 #include "x509/crl.h"
 
 namespace umbra::server {
+
+/// A place that does not get its files in time.
+struct Backlog {
+  std::string url;
+  std::uint64_t waiting = 0;
+  Time since;
+  std::string error;  ///< empty while they are being sent
+};
+/// A place that is nearly full.
+struct ScarceRoom {
+  std::string url;
+  std::uint64_t octets = 0;
+};
 
 /// What the screens show of a certificate server: a copy taken at one moment.
 struct Status {
@@ -23,6 +37,9 @@ struct Status {
   std::uint64_t last_serial = 0;
   std::string database_url;
   std::string database_level;  ///< "minimum", "names", "complete"
+  std::vector<std::pair<std::string, std::string>> database_urls_of;  ///< type and URL
+  std::vector<Backlog> backlog;
+  std::vector<ScarceRoom> scarce;
   std::optional<x509::Certificate> ca;
   std::optional<x509::Certificate> rollover;
   std::optional<Time> crl_next_update;

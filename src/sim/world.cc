@@ -68,9 +68,10 @@ class World::Network final : public HttpTransport {
 class World::Files final : public server::FileSink {
  public:
   explicit Files(World& world) : world_(world) {}
-  Result<std::string> write(const std::string& name, ByteView content) override {
-    world_.files_[name] = to_bytes(content);
-    return "nvram:" + name;
+  server::Delivery deliver(const config::FilePlace&,
+                           const std::vector<server::PublishedFile>& files) override {
+    for (const auto& file : files) world_.files_[file.name] = file.content;
+    return {files.size(), std::nullopt};
   }
 
  private:
@@ -226,6 +227,9 @@ void World::run_due() {
   for (auto& entry : servers_) {
     // What could not be done is in the log already, and is tried again at the next deadline.
     static_cast<void>(entry->server->run_due());
+    settle();
+    for (std::size_t place = 0; place < entry->server->places(); ++place)
+      static_cast<void>(entry->server->publish(place));
     settle();
   }
   for (auto& entry : trustpoints_) {

@@ -1,5 +1,6 @@
 #include "store/sqlite_rows.h"
 
+#include "store/sqlite_outbox_rows.h"
 #include "store/sqlite_service_rows.h"
 
 #include <algorithm>
@@ -176,7 +177,8 @@ std::vector<Row> all_rows(soci::session& sql, const std::string& server, const s
 }  // namespace
 
 struct RowWriter::Prepared {
-  explicit Prepared(soci::session& sql) : insert(sql), put_server(sql), require_generation(sql) {
+  explicit Prepared(soci::session& sql)
+      : insert(sql), put_server(sql), require_generation(sql), outbox(sql) {
     CertificateColumns& c = certificate;
     for (auto* field : {&c.server, &c.serial}) insert.exchange(use(*field));
     insert.exchange(use(c.generation));
@@ -210,6 +212,7 @@ struct RowWriter::Prepared {
   soci::statement put_server;
   Integer generation = 0, found = 0;
   soci::statement require_generation;
+  OutboxWriter outbox;
 };
 
 RowWriter::RowWriter(soci::session& sql) : sql_(sql), prepared_(std::make_unique<Prepared>(sql)) {}
@@ -329,7 +332,7 @@ void RowWriter::apply(const Change& change) {
     if (!there) throw Contradiction("the CA this was issued by has been taken back");
   } else if (const auto* trustpoint = std::get_if<PutTrustpoint>(&change)) {
     writer.put(trustpoint->row);
-  } else {
+  } else if (!prepared_->outbox.apply(change)) {
     apply_service(sql_, change);
   }
 }

@@ -56,6 +56,10 @@ class RowReader {
   std::size_t pending_count(const std::string& server);
   std::optional<CrlRow> crl(const std::string& server, std::uint32_t generation);
   std::optional<TrustpointRow> trustpoint(const std::string& name);
+  std::vector<OutboxRow> outbox(const std::string& server, const std::vector<std::uint8_t>& slots,
+                                std::size_t limit);
+  Store::OutboxSize outbox_size(const std::string& server);
+  std::vector<PublishedRow> published(const std::string& server);
   std::vector<std::string> servers();
   std::optional<OneTimePassword> one_time_password(const std::string& server);
   std::vector<NextCaFetch> next_ca_fetches(const std::string& server, std::uint32_t generation);

@@ -74,12 +74,21 @@ constexpr const char* class_of_certificates[] = {
     "ALTER TABLE certificate ADD COLUMN class INTEGER NOT NULL DEFAULT 3",
 };
 
+constexpr const char* publication[] = {
+    // In the order they are sent in, and nothing else to keep in order: a row is one insertion.
+    "CREATE TABLE outbox (server TEXT NOT NULL, slot INTEGER NOT NULL, sequence INTEGER NOT NULL, "
+    "serial TEXT NOT NULL, PRIMARY KEY (server, slot, sequence)) WITHOUT ROWID",
+    "CREATE TABLE published (server TEXT NOT NULL, slot INTEGER NOT NULL, name TEXT NOT NULL, "
+    "place TEXT NOT NULL, version TEXT NOT NULL, PRIMARY KEY (server, slot, name)) WITHOUT ROWID",
+};
+
 /// What turns a database of schema N into one of N + 1; the first makes one from nothing. Append
 /// only: databases of every version ever released are out there.
 constexpr std::span<const char* const> upgrades[] = {
     first_schema,
     password_and_overlap,
     class_of_certificates,
+    publication,
 };
 constexpr int schema_version = static_cast<int>(std::size(upgrades));
 

@@ -125,6 +125,17 @@ class SqliteStore final : public Store {
   Result<std::optional<TrustpointRow>> trustpoint(const std::string& name) override {
     return read([&](RowReader& rows) { return rows.trustpoint(name); });
   }
+  Result<std::vector<OutboxRow>> outbox(const std::string& server,
+                                        const std::vector<std::uint8_t>& slots,
+                                        std::size_t limit) override {
+    return read([&](RowReader& rows) { return rows.outbox(server, slots, limit); });
+  }
+  Result<OutboxSize> outbox_size(const std::string& server) override {
+    return read([&](RowReader& rows) { return rows.outbox_size(server); });
+  }
+  Result<std::vector<PublishedRow>> published(const std::string& server) override {
+    return read([&](RowReader& rows) { return rows.published(server); });
+  }
   Result<std::vector<std::string>> servers() override {
     return read([&](RowReader& rows) { return rows.servers(); });
   }

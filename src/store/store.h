@@ -2,6 +2,7 @@
 
 #include <cstdint>
 #include <functional>
+#include <map>
 #include <memory>
 #include <optional>
 #include <string>
@@ -138,6 +139,24 @@ struct TrustpointRow {
   std::string last_status;  ///< "Granted", "Pending", "Rejected", for the screens
 };
 
+/// A certificate's file that has not arrived yet where it is published. Its content is made when it
+/// is sent.
+struct OutboxRow {
+  std::string server;
+  std::uint8_t slot = 0;       ///< which of the certificate's files; the server's numbers
+  std::uint64_t sequence = 0;  ///< files leave a slot in this order
+  x509::Serial serial;
+};
+
+/// A file that is replaced from time to time, as it last arrived.
+struct PublishedRow {
+  std::string server;
+  std::uint8_t slot = 0;
+  std::string name;
+  std::string place;
+  std::string version;
+};
+
 // What a batch may hold.
 struct PutServer {
   ServerRow row;
@@ -199,10 +218,20 @@ struct PutNextCaFetch {
 struct DropServer {
   std::string server;
 };
-using Change = std::variant<PutServer, PutGeneration, DropGeneration, InsertCertificate,
-                            RevokeCertificate, RestoreCertificate, PutRequest, DropRequest, PutCrl,
-                            PutTrustpoint, RequireGeneration, PutOneTimePassword,
-                            SpendOneTimePassword, PutNextCaFetch, DropServer>;
+struct InsertOutbox {
+  OutboxRow row;
+};
+struct DropOutbox {
+  OutboxRow row;
+};
+struct PutPublished {
+  PublishedRow row;
+};
+using Change =
+    std::variant<PutServer, PutGeneration, DropGeneration, InsertCertificate, RevokeCertificate,
+                 RestoreCertificate, PutRequest, DropRequest, PutCrl, PutTrustpoint,
+                 RequireGeneration, PutOneTimePassword, SpendOneTimePassword, PutNextCaFetch,
+                 DropServer, InsertOutbox, DropOutbox, PutPublished>;
 using Batch = std::vector<Change>;
 using Committed = std::function<void(Result<void>)>;
 
@@ -244,6 +273,17 @@ class Store {
                                                           std::uint32_t generation) = 0;
   [[nodiscard]] virtual Result<std::optional<TrustpointRow>> trustpoint(
       const std::string& name) = 0;
+  /// The first `limit` of these slots together, in order of sequence.
+  [[nodiscard]] virtual Result<std::vector<OutboxRow>> outbox(
+      const std::string& server, const std::vector<std::uint8_t>& slots, std::size_t limit) = 0;
+  /// How many wait in each slot, and the highest sequence number of all.
+  struct OutboxSize {
+    std::map<std::uint8_t, std::uint64_t> waiting;
+    std::uint64_t last_sequence = 0;
+  };
+  /// Cost: reads all that wait.
+  [[nodiscard]] virtual Result<OutboxSize> outbox_size(const std::string& server) = 0;
+  [[nodiscard]] virtual Result<std::vector<PublishedRow>> published(const std::string& server) = 0;
   /// Names of all certificate servers that anything is kept of.
   [[nodiscard]] virtual Result<std::vector<std::string>> servers() = 0;
   [[nodiscard]] virtual Result<std::optional<OneTimePassword>> one_time_password(

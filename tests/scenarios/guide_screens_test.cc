@@ -45,8 +45,9 @@ class NoLog final : public Log {
 
 class NoFiles final : public server::FileSink {
  public:
-  Result<std::string> write(const std::string& name, ByteView) override {
-    return fail(Errc::storage, "nothing is to be written: " + name);
+  server::Delivery deliver(const config::FilePlace&,
+                           const std::vector<server::PublishedFile>& files) override {
+    return {0, Error{Errc::storage, "nothing is to be written: " + files.front().name}};
   }
 };
 
@@ -164,7 +165,7 @@ TEST_F(GuideScreens, HalfAMinuteAfterTheShadowCaWasMade) {
   crl("2017-07-10T12:11:54Z");
   clock_.set("2017-07-10T12:14:46Z", 820);
   configuration_.servers.front().grant = config::Grant::manual;
-  configuration_.servers.front().database_url = "unix:/iosca-root/";
+  configuration_.servers.front().database.url = "unix:/iosca-root/";
   open();
   vectors::expect_golden("screens/guide-certificates-rollover.txt",
                          say("show crypto pki certificates"));

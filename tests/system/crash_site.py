@@ -219,7 +219,7 @@ crypto pki trustpoint Root-CA
     def archived(self):
         """Serial and certificate of every archive, whose CA may not have come to be."""
         found = {}
-        for path in (self.ca.data / "archive").glob("*.p12"):
+        for path in (self.ca.data / "nvram").glob("*.p12"):
             text = self.opened_archive(path)
             serial = run("openssl", "x509", "-noout", "-serial", text_in=text).split("=")[1]
             found[int(serial, 16)] = pem_bodies(text)[0]
@@ -227,7 +227,7 @@ crypto pki trustpoint Root-CA
 
     def check_archive(self, test, name, generation):
         """The archive opens with the configured password, and holds that CA and its key."""
-        path = self.ca.data / "archive" / name
+        path = self.ca.data / "nvram" / name
         seen = (path.read_bytes(), generation["certificate"])
         if seen in self.verified:
             return

@@ -133,9 +133,9 @@ class DaemonTest(unittest.TestCase):
         self.assertEqual(daemon.process.wait(30), 0)
 
     def test_what_is_not_acted_on_is_named_once(self):
-        daemon = self.lab.daemon("ca", server_text(free_port()))
-        self.assertEqual(daemon.log().count("database level complete"), 1)
-        self.assertIn("database level complete", daemon.exec("show running-config"))
+        daemon = self.lab.daemon("ca", server_text(free_port(), lines=["redundancy"]))
+        self.assertEqual(daemon.log().count('"redundancy"'), 1)
+        self.assertIn("redundancy", daemon.exec("show running-config"))
         wait_for("the log", lambda: "NOT_EFFECTIVE" in daemon.log())
 
 

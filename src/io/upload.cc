@@ -1,0 +1,277 @@
+#include "io/upload.h"
+
+#include <curl/curl.h>
+#include <fmt/format.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cstring>
+
+namespace umbra::io {
+namespace {
+
+constexpr long connect_seconds = 10;
+constexpr long idle_seconds = 30;
+constexpr long total_seconds = 600;  // a CRL of a million entries over a slow line
+
+enum class Protocol { ftp, sftp, scp, tftp, http };
+
+struct Target {
+  Protocol protocol;
+  std::string allowed;  ///< what libcurl may speak
+};
+
+Target target_of(const std::string& url) {
+  std::string scheme = url.substr(0, url.find(':'));
+  for (char& c : scheme) {
+    if (c >= 'A' && c <= 'Z') c = static_cast<char>(c + ('a' - 'A'));
+  }
+  const Protocol protocol = scheme == "ftp"    ? Protocol::ftp
+                            : scheme == "sftp" ? Protocol::sftp
+                            : scheme == "scp"  ? Protocol::scp
+                            : scheme == "tftp" ? Protocol::tftp
+                                               : Protocol::http;
+  return {protocol, scheme};
+}
+
+struct List {
+  ~List() { curl_slist_free_all(first); }
+  List() = default;
+  List(const List&) = delete;
+  List& operator=(const List&) = delete;
+  void add(const std::string& text) { first = curl_slist_append(first, text.c_str()); }
+  curl_slist* first = nullptr;
+};
+
+struct Source {
+  ByteView left;
+  ByteView all;
+};
+
+std::size_t give(char* out, std::size_t size, std::size_t count, void* user) {
+  auto& source = *static_cast<Source*>(user);
+  const std::size_t taken = std::min(size * count, source.left.size());
+  std::copy_n(source.left.begin(), taken, out);
+  source.left = source.left.subspan(taken);
+  return taken;
+}
+
+int rewind(void* user, curl_off_t offset, int origin) {
+  auto& source = *static_cast<Source*>(user);
+  if (origin != SEEK_SET || offset < 0 || static_cast<std::size_t>(offset) > source.all.size())
+    return CURL_SEEKFUNC_FAIL;
+  source.left = source.all.subspan(static_cast<std::size_t>(offset));
+  return CURL_SEEKFUNC_OK;
+}
+
+std::size_t ignore(char*, std::size_t size, std::size_t count, void*) { return size * count; }
+
+using Steady = std::chrono::steady_clock;
+
+bool is_over(const std::atomic<Steady::rep>& end) {
+  return Steady::now().time_since_epoch().count() >= end;
+}
+
+int stop_if(void* user, curl_off_t, curl_off_t, curl_off_t, curl_off_t) {
+  return is_over(*static_cast<std::atomic<Steady::rep>*>(user)) ? 1 : 0;
+}
+
+}  // namespace
+
+/// One place's connection.
+class Upload::Session {
+ public:
+  Session(const config::FilePlace& place, const UploadTrust& trust, std::atomic<Steady::rep>& end)
+      : place_(place),
+        trust_(trust),
+        target_(target_of(place.url)),
+        end_(end),
+        easy_(curl_easy_init()) {
+    prepare();
+  }
+  ~Session() { curl_easy_cleanup(easy_); }
+  Session(const Session&) = delete;
+  Session& operator=(const Session&) = delete;
+
+  server::Delivery send(const std::vector<server::PublishedFile>& files) {
+    const std::lock_guard lock(mutex_);
+    server::Delivery delivery;
+    for (const auto& file : files) {
+      if (is_over(end_)) {
+        delivery.error = Error{Errc::unreachable, "the process is stopping"};
+        break;
+      }
+      if ((delivery.error = send(file))) break;
+      ++delivery.done;
+    }
+    return delivery;
+  }
+
+ private:
+  void prepare() {
+    const auto set = [this](CURLoption option, auto value) {
+      curl_easy_setopt(easy_, option, value);
+    };
+    set(CURLOPT_PROTOCOLS_STR, target_.allowed.c_str());
+    set(CURLOPT_PROXY, "");
+    set(CURLOPT_FOLLOWLOCATION, 0L);
+    set(CURLOPT_NETRC, static_cast<long>(CURL_NETRC_IGNORED));
+    set(CURLOPT_NOSIGNAL, 1L);
+    set(CURLOPT_USERAGENT, "umbra");
+    set(CURLOPT_CONNECTTIMEOUT, connect_seconds);
+    set(CURLOPT_SERVER_RESPONSE_TIMEOUT, idle_seconds);
+    set(CURLOPT_LOW_SPEED_LIMIT, 1L);
+    set(CURLOPT_LOW_SPEED_TIME, idle_seconds);
+    set(CURLOPT_TIMEOUT, total_seconds);
+    set(CURLOPT_UPLOAD, 1L);
+    set(CURLOPT_READFUNCTION, &give);
+    set(CURLOPT_SEEKFUNCTION, &rewind);
+    set(CURLOPT_WRITEFUNCTION, &ignore);
+    set(CURLOPT_ERRORBUFFER, text_);
+    set(CURLOPT_NOPROGRESS, 0L);
+    set(CURLOPT_XFERINFOFUNCTION, &stop_if);
+    set(CURLOPT_XFERINFODATA, &end_);
+    if (!place_.username.empty()) set(CURLOPT_USERNAME, place_.username.c_str());
+    if (place_.password) set(CURLOPT_PASSWORD, place_.password->c_str());
+    switch (target_.protocol) {
+      case Protocol::http:
+        set(CURLOPT_FAILONERROR, 1L);
+        set(CURLOPT_HTTPAUTH, static_cast<long>(CURLAUTH_BASIC));
+        if (::access(trust_.authorities.c_str(), F_OK) == 0)
+          set(CURLOPT_CAINFO, trust_.authorities.c_str());
+        break;
+      case Protocol::sftp:
+      case Protocol::scp:
+        set(CURLOPT_SSH_KNOWNHOSTS, trust_.known_hosts.c_str());
+        set(CURLOPT_SSH_KEYFUNCTION, &Session::host_key);
+        set(CURLOPT_SSH_KEYDATA, this);
+        if (place_.password) {
+          set(CURLOPT_SSH_AUTH_TYPES,
+              static_cast<long>(CURLSSH_AUTH_PASSWORD | CURLSSH_AUTH_KEYBOARD));
+        } else {
+          set(CURLOPT_SSH_AUTH_TYPES, static_cast<long>(CURLSSH_AUTH_PUBLICKEY));
+          set(CURLOPT_SSH_PRIVATE_KEYFILE, trust_.ssh_key.c_str());
+          set(CURLOPT_SSH_PUBLIC_KEYFILE, (trust_.ssh_key + ".pub").c_str());
+        }
+        break;
+      case Protocol::ftp:
+      case Protocol::tftp:
+        break;
+    }
+  }
+
+  /// A host that is not in the file, or has another key there, is not spoken to.
+  static int host_key(CURL*, const curl_khkey*, const curl_khkey*, curl_khmatch match, void* user) {
+    static_cast<Session*>(user)->host_ = match;
+    return match == CURLKHMATCH_OK ? CURLKHSTAT_FINE : CURLKHSTAT_REJECT;
+  }
+
+  std::optional<Error> send(const server::PublishedFile& file) {
+    CURLcode result = attempt(file, false);
+    // Some servers rename to no name that is taken.
+    const bool renamed = target_.protocol == Protocol::ftp || target_.protocol == Protocol::sftp;
+    if (renamed && result == CURLE_QUOTE_ERROR) result = attempt(file, true);
+    if (result == CURLE_OK) return std::nullopt;
+    return Error{Errc::unreachable, why(result)};
+  }
+
+  CURLcode attempt(const server::PublishedFile& file, bool remove_first) {
+    const std::string base = place_.url + (place_.url.ends_with('/') ? "" : "/");
+    const bool beside = target_.protocol == Protocol::ftp || target_.protocol == Protocol::sftp;
+    const std::string written = file.name + (beside ? ".new" : "");
+    List after;
+    if (target_.protocol == Protocol::ftp) {
+      if (remove_first) after.add("*DELE " + file.name);
+      after.add("RNFR " + written);
+      after.add("RNTO " + file.name);
+    } else if (target_.protocol == Protocol::sftp) {
+      const std::string folder = remote_folder(base);
+      if (folder.find('"') != std::string::npos || folder.find('\\') != std::string::npos)
+        return CURLE_URL_MALFORMAT;
+      if (remove_first) after.add(fmt::format("*rm \"{}{}\"", folder, file.name));
+      after.add(fmt::format("rename \"{0}{1}\" \"{0}{2}\"", folder, written, file.name));
+    }
+    Source source{file.content, file.content};
+    text_[0] = '\0';
+    host_ = CURLKHMATCH_OK;
+    curl_easy_setopt(easy_, CURLOPT_URL, (base + written).c_str());
+    curl_easy_setopt(easy_, CURLOPT_READDATA, &source);
+    curl_easy_setopt(easy_, CURLOPT_SEEKDATA, &source);
+    curl_easy_setopt(easy_, CURLOPT_INFILESIZE_LARGE, static_cast<curl_off_t>(source.all.size()));
+    curl_easy_setopt(easy_, CURLOPT_POSTQUOTE, after.first);
+    const CURLcode result = curl_easy_perform(easy_);
+    curl_easy_setopt(easy_, CURLOPT_POSTQUOTE, nullptr);
+    return result;
+  }
+
+  /// The path of a URL as the sftp server knows it: absolute, or behind /~/ from the account's own
+  /// folder.
+  std::string remote_folder(const std::string& base) const {
+    const std::string encoded = base.substr(base.find('/', base.find("//") + 2));
+    int size = 0;
+    char* const decoded =
+        curl_easy_unescape(easy_, encoded.c_str(), static_cast<int>(encoded.size()), &size);
+    std::string path =
+        decoded == nullptr ? encoded : std::string(decoded, static_cast<std::size_t>(size));
+    curl_free(decoded);
+    return path.starts_with("/~/") ? path.substr(3) : path;
+  }
+
+  std::string why(CURLcode result) const {
+    const std::string said = text_[0] != '\0' ? text_ : curl_easy_strerror(result);
+    const bool ssh = target_.protocol == Protocol::sftp || target_.protocol == Protocol::scp;
+    if (ssh && result == CURLE_PEER_FAILED_VERIFICATION) {
+      if (host_ == CURLKHMATCH_MISMATCH) {
+        return fmt::format(
+            "the host's key is not the one in {}: another host answers, or its key was replaced; "
+            "nothing was sent",
+            trust_.known_hosts);
+      }
+      return fmt::format(
+          "the host is not in {}; add its line there (ssh-keyscan prints it) after comparing its "
+          "fingerprint; nothing was sent",
+          trust_.known_hosts);
+    }
+    if (ssh && result == CURLE_LOGIN_DENIED && !place_.password)
+      return fmt::format(
+          "the host does not take the key in {} for {}: {}", trust_.ssh_key,
+          place_.username.empty() ? "nobody (no username is configured)" : place_.username, said);
+    if (ssh && result == CURLE_REMOTE_FILE_NOT_FOUND)
+      return "the folder is not there, or the account may not write to it: " + said;
+    return said;
+  }
+
+  const config::FilePlace place_;
+  const UploadTrust& trust_;
+  const Target target_;
+  std::atomic<Steady::rep>& end_;
+  std::mutex mutex_;
+  CURL* const easy_;
+  char text_[CURL_ERROR_SIZE] = {};
+  curl_khmatch host_ = CURLKHMATCH_OK;
+};
+
+Upload::Upload(UploadTrust trust)
+    : trust_(std::move(trust)), end_(Steady::time_point::max().time_since_epoch().count()) {
+  static const CURLcode once = curl_global_init(CURL_GLOBAL_DEFAULT);
+  static_cast<void>(once);
+}
+Upload::~Upload() = default;
+
+void Upload::finish_within(std::chrono::seconds grace) {
+  end_ = (Steady::now() + grace).time_since_epoch().count();
+}
+
+Upload::Session& Upload::session(const config::FilePlace& place) {
+  const std::lock_guard lock(mutex_);
+  auto& session = sessions_[place];
+  if (!session) session = std::make_unique<Session>(place, trust_, end_);
+  return *session;
+}
+
+server::Delivery Upload::send(const config::FilePlace& place,
+                              const std::vector<server::PublishedFile>& files) {
+  return session(place).send(files);
+}
+
+}  // namespace umbra::io
