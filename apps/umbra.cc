@@ -10,6 +10,7 @@
 #include <CLI/CLI.hpp>
 #include <cstdio>
 #include <exception>
+#include <iostream>
 
 #include "io/exec_socket.h"
 
@@ -17,6 +18,23 @@ namespace {
 
 constexpr int usage = 2;
 constexpr int no_daemon = 3;
+constexpr std::size_t input_max = 48 * 1024;
+
+/// What the command wants to know: one line, or lines up to an empty one or `quit`. The end of the
+/// input ends both.
+std::string asked_for(std::string_view kind) {
+  std::string input;
+  for (std::string line; input.size() < input_max && std::getline(std::cin, line);) {
+    if (line.ends_with('\r')) line.pop_back();
+    const bool over = line.empty() || line == "quit";
+    // An empty line in front of all others is none that ends them.
+    if (kind == "text" && over && input.empty() && line.empty()) continue;
+    if (kind == "text" && over) break;
+    input += line + "\n";
+    if (kind != "text") break;
+  }
+  return input;
+}
 
 }  // namespace
 
@@ -36,13 +54,18 @@ int main(int argc, char** argv) try {
   } catch (const CLI::ParseError& error) {
     return app.exit(error) == 0 ? 0 : usage;
   }
-  const auto reply = umbra::io::exec(socket, fmt::format("{}", fmt::join(words, " ")));
-  if (!reply) {
-    fmt::print(stderr, "umbra: {}\n", reply.error().detail);
-    return no_daemon;
+  umbra::io::ExecRequest request{fmt::format("{}", fmt::join(words, " ")), {}};
+  for (;;) {
+    const auto reply = umbra::io::exec(socket, request);
+    if (!reply) {
+      fmt::print(stderr, "umbra: {}\n", reply.error().detail);
+      return no_daemon;
+    }
+    fmt::print("{}", reply->output);
+    if (reply->ask.empty() || request.input) return reply->ok ? 0 : 1;
+    std::fflush(stdout);
+    request.input = asked_for(reply->ask);
   }
-  fmt::print("{}", reply->output);
-  return reply->ok ? 0 : 1;
 } catch (const std::exception& error) {
   std::fputs("umbra: ", stderr);
   std::fputs(error.what(), stderr);

@@ -13,6 +13,7 @@ struct HttpRequest {
   std::string method;  ///< GET, POST, HEAD
   std::string target;  ///< path and query as sent, still percent-encoded
   Bytes body;
+  std::string address = {};  ///< of the peer, without its port
 };
 
 struct HttpReply {

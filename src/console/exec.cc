@@ -1,10 +1,10 @@
 #include "console/exec.h"
 
 #include <algorithm>
-#include <charconv>
 
 #include <fmt/format.h>
 
+#include "console/exec_result.h"
 #include "console/exec_table.h"
 
 namespace umbra::console {
@@ -16,12 +16,6 @@ using config::Verdict;
 
 constexpr std::size_t line_max = 1024;
 
-ExecResult failed(std::string text) { return {false, std::move(text)}; }
-ExecResult failed(const Error& error) { return failed(fmt::format("% {}\n", error.detail)); }
-
-ExecResult unknown_server(std::string_view name) {
-  return failed(fmt::format("% There is no certificate server {}\n", name));
-}
 ExecResult unknown_trustpoint(std::string_view name) {
   return failed(fmt::format("% There is no trustpoint {}\n", name));
 }
@@ -85,45 +79,6 @@ ExecResult help(std::string_view line) {
                         : fmt::format("  {:<{}}  {}\n", name, width, text);
   }
   return {true, out};
-}
-
-std::optional<std::uint64_t> request_id(const Match& match) {
-  const auto number = match.number("ID");
-  return number ? std::optional<std::uint64_t>(static_cast<std::uint64_t>(*number)) : std::nullopt;
-}
-
-/// As IOS takes it: decimal, or 0x and hexadecimal digits.
-Result<x509::Serial> serial_number(const std::string& text) {
-  const auto wrong = [&] {
-    return fail(Errc::malformed,
-                "\"" + text +
-                    "\" is no serial number: expected decimal digits, or 0x and "
-                    "hexadecimal ones, as `show crypto pki certificates` has them");
-  };
-  if (text.starts_with("0x") || text.starts_with("0X")) {
-    auto serial = x509::Serial::from_hex(text);
-    return serial ? std::move(serial) : wrong();
-  }
-  std::uint64_t value = 0;
-  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
-  if (error != std::errc{} || end != text.data() + text.size()) return wrong();
-  return x509::Serial(value);
-}
-
-x509::RevocationReason reason(const Match& match) {
-  using enum x509::RevocationReason;
-  constexpr std::pair<const char*, x509::RevocationReason> words[] = {
-      {"unspecified", unspecified},
-      {"key-compromise", key_compromise},
-      {"affiliation-changed", affiliation_changed},
-      {"superseded", superseded},
-      {"cessation-of-operation", cessation_of_operation},
-      {"certificate-hold", certificate_hold},
-      {"privilege-withdrawn", privilege_withdrawn}};
-  for (const auto& [word, meaning] : words) {
-    if (match.has(word)) return meaning;
-  }
-  return none;
 }
 
 std::string digits_only(std::string text) {
@@ -215,7 +170,8 @@ std::vector<client::Status> Exec::trustpoint_statuses() const {
   return all;
 }
 
-void Exec::execute(std::string_view line, const ExecDone& done) {
+void Exec::execute(std::string_view line, const std::optional<std::string>& input,
+                   const ExecDone& done) {
   while (line.ends_with('\n') || line.ends_with('\r')) line.remove_suffix(1);
   const bool text = std::all_of(line.begin(), line.end(), [](char c) {
     return static_cast<unsigned char>(c) >= 0x20 && static_cast<unsigned char>(c) < 0x7F;
@@ -246,7 +202,13 @@ void Exec::execute(std::string_view line, const ExecDone& done) {
     return;
   }
   if (filter.empty()) {
-    run(outcome.match, done);
+    run(outcome.match, input, done);
+    return;
+  }
+  if (filter == "json" && outcome.match.command->key.starts_with("show ")) {
+    done(json(outcome.match)
+             .value_or(failed("% This screen has no JSON form; `show crypto pki server NAME "
+                              "rollover` has one\n")));
     return;
   }
   if (!outcome.match.command->key.starts_with("show ") || !choose_lines("", filter)) {
@@ -254,13 +216,13 @@ void Exec::execute(std::string_view line, const ExecDone& done) {
                             std::string(command.size() + 1, ' '))));
     return;
   }
-  run(outcome.match, [done, filter = std::string(filter)](ExecResult result) {
+  run(outcome.match, input, [done, filter = std::string(filter)](ExecResult result) {
     if (result.ok) result.output = choose_lines(result.output, filter).value_or("");
     done(std::move(result));
   });
 }
 
-void Exec::run(const Match& match, const ExecDone& done) {
+void Exec::run(const Match& match, const std::optional<std::string>& input, const ExecDone& done) {
   const std::string_view key = match.command->key;
   if (key.starts_with("show ") || key.starts_with("crypto pki server NAME info ")) {
     ExecResult result = show(match);
@@ -269,8 +231,10 @@ void Exec::run(const Match& match, const ExecDone& done) {
       result.output = timestamp(load, environment_.clock, environment_.zone) + result.output;
     }
     done(std::move(result));
+  } else if (key == "no crypto pki server") {
+    done(destroy_server(match.text("NAME"), input));
   } else if (key.starts_with("crypto pki server NAME ")) {
-    done(server_command(match));
+    server_command(match, input, done);
   } else if (key == "crypto pki authenticate") {
     authenticate(match, done);
   } else if (key == "crypto pki enroll") {
@@ -315,6 +279,13 @@ ExecResult Exec::show(const Match& match) const {
     if (!crl) return failed(crl.error());
     return {true, crl_screen(*crl, zone)};
   }
+  if (key == "show crypto pki server NAME rollover") {
+    const ServerControl* const found = server(name);
+    if (!found) return unknown_server(name);
+    const auto report = found->overlap();
+    if (!report) return failed(report.error());
+    return {true, overlap_screen(*report, zone)};
+  }
   if (key == "show crypto pki server") {
     if (name.empty()) return {true, server_screen(server_statuses(), zone)};
     const ServerControl* const found = server(name);
@@ -340,30 +311,14 @@ ExecResult Exec::show(const Match& match) const {
   return {true, certificates_screen(server_statuses(), trustpoint_statuses(), zone, options)};
 }
 
-ExecResult Exec::server_command(const Match& match) const {
+std::optional<ExecResult> Exec::json(const Match& match) const {
+  if (match.command->key != "show crypto pki server NAME rollover") return std::nullopt;
   const std::string name = match.text("NAME");
   const ServerControl* const found = server(name);
   if (!found) return unknown_server(name);
-  const std::string_view key = match.command->key;
-  if (key.ends_with("revoke")) return revocation(*found, match);
-  const auto id = request_id(match);
-  const Result<void> result = key.ends_with(" grant")    ? found->grant(id)
-                              : key.ends_with(" reject") ? found->reject(id)
-                              : key.ends_with(" remove") ? found->remove(id)
-                              : match.has("cancel")      ? found->rollover_cancel()
-                                                         : found->rollover();
-  if (!result) return failed(result.error());
-  return {};
-}
-
-ExecResult Exec::revocation(const ServerControl& server, const Match& match) const {
-  const auto serial = serial_number(match.text("SERIAL"));
-  if (!serial) return failed(serial.error());
-  const bool back = match.command->key.ends_with(" unrevoke");
-  const auto result = back ? server.unrevoke(*serial) : server.revoke(*serial, reason(match));
-  if (!result) return failed(result.error());
-  return {true, fmt::format("% Certificate 0x{} is {}\n", serial->to_hex(),
-                            back ? "no longer revoked" : "revoked; a new CRL has been made")};
+  const auto report = found->overlap();
+  if (!report) return failed(report.error());
+  return ExecResult{true, overlap_json(*report)};
 }
 
 void Exec::authenticate(const Match& match, const ExecDone& done) const {

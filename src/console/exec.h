@@ -23,30 +23,42 @@ struct ServerControl {
   std::function<server::Status()> status;
   std::function<Result<std::vector<server::RequestLine>>()> requests;
   /// Nothing = all.
-  std::function<Result<void>(std::optional<std::uint64_t>)> grant;
+  std::function<Result<server::GrantReport>(std::optional<std::uint64_t>)> grant;
   std::function<Result<void>(std::optional<std::uint64_t>)> reject;
   std::function<Result<void>(std::optional<std::uint64_t>)> remove;
   std::function<Result<void>()> rollover;
-  std::function<Result<void>()> rollover_cancel;
+  std::function<Result<server::OverlapReport>(bool force)> rollover_cancel;
+  std::function<Result<server::OverlapReport>()> overlap;
   std::function<Result<void>(const x509::Serial&, x509::RevocationReason)> revoke;
   std::function<Result<void>(const x509::Serial&)> unrevoke;
   std::function<Result<server::CrlView>()> crl;
+  std::function<Result<std::string>(std::chrono::minutes)> generate_password;
+  std::function<Result<server::HandRequest>(ByteView)> request_pkcs10;
+  std::function<Result<void>()> start;
+  std::function<Result<void>()> stop;
 };
 /// In: a server that outlives the control.
 [[nodiscard]] inline ServerControl control(server::CertificateServer& s) {
-  return {s.name(),
-          [&s] { return s.status(); },
-          [&s] { return s.requests(); },
-          [&s](std::optional<std::uint64_t> id) { return s.grant(id); },
-          [&s](std::optional<std::uint64_t> id) { return s.reject(id); },
-          [&s](std::optional<std::uint64_t> id) { return s.remove(id); },
-          [&s] { return s.rollover(); },
-          [&s] { return s.rollover_cancel(); },
-          [&s](const x509::Serial& serial, x509::RevocationReason reason) {
-            return s.revoke(serial, reason);
-          },
-          [&s](const x509::Serial& serial) { return s.unrevoke(serial); },
-          [&s] { return s.crl(); }};
+  ServerControl c;
+  c.name = s.name();
+  c.status = [&s] { return s.status(); };
+  c.requests = [&s] { return s.requests(); };
+  c.grant = [&s](std::optional<std::uint64_t> id) { return s.grant(id); };
+  c.reject = [&s](std::optional<std::uint64_t> id) { return s.reject(id); };
+  c.remove = [&s](std::optional<std::uint64_t> id) { return s.remove(id); };
+  c.rollover = [&s] { return s.rollover(); };
+  c.rollover_cancel = [&s](bool force) { return s.rollover_cancel(force); };
+  c.overlap = [&s] { return s.overlap(); };
+  c.revoke = [&s](const x509::Serial& serial, x509::RevocationReason reason) {
+    return s.revoke(serial, reason);
+  };
+  c.unrevoke = [&s](const x509::Serial& serial) { return s.unrevoke(serial); };
+  c.crl = [&s] { return s.crl(); };
+  c.generate_password = [&s](std::chrono::minutes valid) { return s.generate_password(valid); };
+  c.request_pkcs10 = [&s](ByteView der) { return s.request_pkcs10(der); };
+  c.start = [&s] { return s.start(); };
+  c.stop = [&s] { return s.stop(); };
+  return c;
 }
 
 /// What exec commands can do to one trustpoint.
@@ -76,12 +88,24 @@ struct ExecEnvironment {
   std::vector<ServerControl> servers;
   std::vector<TrustpointControl> trustpoints;
   std::function<Load()> load;  ///< may be empty: then the timestamp shows zeros
+  /// What stands at unix:/PATH or http://...; a few KiB. May be empty: then there is nothing.
+  std::function<void(const std::string& url, std::function<void(Result<Bytes>)>)> fetch = {};
+  /// Destroys what is kept of a server that is not configured. May be empty.
+  std::function<Result<void>(const std::string& name)> destroy_server = {};
+};
+
+/// What a command still has to be told before it does anything.
+enum class Ask {
+  nothing,
+  line,  ///< yes or no
+  text,  ///< lines up to an empty one, or one that says `quit`
 };
 
 /// What a command came to. `umbra exec` prints the output and exits with 0 if it is ok.
 struct ExecResult {
   bool ok = true;
-  std::string output;  ///< whole lines, or empty
+  std::string output;      ///< whole lines, or empty
+  Ask ask = Ask::nothing;  ///< then `output` is the question: say the same line again, with input
 };
 using ExecDone = std::function<void(ExecResult)>;
 
@@ -91,12 +115,27 @@ using ExecDone = std::function<void(ExecResult)>;
 class Exec {
  public:
   explicit Exec(ExecEnvironment environment) : environment_(std::move(environment)) {}
-  void execute(std::string_view line, const ExecDone& done);
+  void execute(std::string_view line, const ExecDone& done) { execute(line, std::nullopt, done); }
+  /// `input`: what the command asked for when it was said before.
+  void execute(std::string_view line, const std::optional<std::string>& input,
+               const ExecDone& done);
 
  private:
-  void run(const config::Match& match, const ExecDone& done);
+  void run(const config::Match& match, const std::optional<std::string>& input,
+           const ExecDone& done);
   [[nodiscard]] ExecResult show(const config::Match& match) const;
-  [[nodiscard]] ExecResult server_command(const config::Match& match) const;
+  /// `| json`: nothing if this screen has no such form.
+  [[nodiscard]] std::optional<ExecResult> json(const config::Match& match) const;
+  // server_commands.cc
+  void server_command(const config::Match& match, const std::optional<std::string>& input,
+                      const ExecDone& done) const;
+  [[nodiscard]] ExecResult grant(const ServerControl& server, const config::Match& match) const;
+  [[nodiscard]] ExecResult cancel_rollover(const ServerControl& server,
+                                           const config::Match& match) const;
+  void request_pkcs10(const ServerControl& server, const config::Match& match,
+                      const std::optional<std::string>& input, const ExecDone& done) const;
+  [[nodiscard]] ExecResult destroy_server(const std::string& name,
+                                          const std::optional<std::string>& input) const;
   [[nodiscard]] ExecResult revocation(const ServerControl& server,
                                       const config::Match& match) const;
   void authenticate(const config::Match& match, const ExecDone& done) const;

@@ -66,10 +66,42 @@ constexpr Command table[] = {
      "Encryption|Certificates|A certificate server|Its name|Forgets, whatever became of it|Every "
      "request|This request",
      ""},
-    {Mode::exec, "crypto pki server NAME rollover", "crypto pki server NAME:word rollover [cancel]",
+    {Mode::exec, "crypto pki server NAME rollover",
+     "crypto pki server NAME:word rollover [cancel [force]]",
      "Encryption|Certificates|A certificate server|Its name|Makes the next CA certificate "
-     "now|Takes "
-     "it back: clients that have it must enrol again",
+     "now|Takes it back, unless clients hold it|Even then: their shadow certificates are revoked, "
+     "and they must enrol again",
+     ""},
+    {Mode::exec, "show crypto pki server NAME rollover",
+     "show crypto pki server NAME:word rollover",
+     "Shows something|Encryption|Certificates|A certificate server|Its name|Who has the next CA "
+     "certificate, and who has a certificate of it",
+     ""},
+    {Mode::exec, "crypto pki server NAME password generate",
+     "crypto pki server NAME:word password generate [MINUTES:1-1440]",
+     "Encryption|Certificates|A certificate server|Its name|One-time passwords|Makes one: the "
+     "request whose challenge it is is granted, once; the one before it counts no more|How long it "
+     "holds; 60 if left out",
+     ""},
+    {Mode::exec, "crypto pki server NAME request pkcs10",
+     "crypto pki server NAME:word request pkcs10 {terminal|URL:url} [{base64|pem}]",
+     "Encryption|Certificates|A certificate server|Its name|Takes a request|PKCS #10|From here, up "
+     "to an empty line|From unix:/FILE or http://HOST/FILE|The certificate is shown in base64|Or "
+     "as "
+     "PEM",
+     ""},
+    {Mode::exec, "crypto pki server NAME start", "crypto pki server NAME:word start",
+     "Encryption|Certificates|A certificate server|Its name|Starts it: what fell due meanwhile is "
+     "done first",
+     ""},
+    {Mode::exec, "crypto pki server NAME stop", "crypto pki server NAME:word stop",
+     "Encryption|Certificates|A certificate server|Its name|Stops it until it is started, or "
+     "umbrad "
+     "is",
+     ""},
+    {Mode::exec, "no crypto pki server", "no crypto pki server NAME:word",
+     "Takes back|Encryption|Certificates|A certificate server that is configured no more: what is "
+     "kept of it is destroyed, after a question|Its name",
      ""},
     {Mode::exec, "crypto pki authenticate",
      "crypto pki authenticate NAME:word [fingerprint HEX:hex-line]",

@@ -13,6 +13,7 @@
 namespace umbra::console {
 namespace {
 
+using ::testing::AllOf;
 using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 using ::testing::StartsWith;
@@ -23,7 +24,7 @@ class ExecTest : public ::testing::Test {
   ExecTest() : clock_(lab::at("2017-07-10T12:14:46Z"), 820), exec_(environment()) {}
 
   ExecEnvironment environment() {
-    ExecEnvironment e{clock_, lab::cet, "0.1.0", "hub", "!\nhostname hub\n!\n", {}, {}, {}};
+    ExecEnvironment e{clock_, lab::cet, "0.1.0", "hub", "!\nhostname hub\n!\n", {}, {}, {}, {}, {}};
     const auto note = [this](const std::string& what) {
       return [this, what](std::optional<std::uint64_t> id) -> Result<void> {
         done_.push_back(what + " " + (id ? std::to_string(*id) : "all"));
@@ -37,23 +38,60 @@ class ExecTest : public ::testing::Test {
         return {};
       };
     };
-    e.servers.push_back({"ROOTCA", [] { return lab::root_ca(); },
-                         [] { return Result<std::vector<server::RequestLine>>(lab::requests()); },
-                         note("grant"), note("reject"), note("remove"), simple("rollover"),
-                         [this]() -> Result<void> {
-                           done_.push_back("cancel");
-                           return fail(Errc::conflict, "there is no rollover certificate");
-                         },
-                         [this](const x509::Serial& serial, x509::RevocationReason why) {
-                           done_.push_back("revoke " + serial.to_hex() + " " +
-                                           std::to_string(static_cast<int>(why)));
-                           return Result<void>();
-                         },
-                         [this](const x509::Serial& serial) {
-                           done_.push_back("unrevoke " + serial.to_hex());
-                           return Result<void>();
-                         },
-                         [] { return Result<server::CrlView>(lab::crl()); }});
+    ServerControl server;
+    server.name = "ROOTCA";
+    server.status = [] { return lab::root_ca(); };
+    server.requests = [] { return lab::requests(); };
+    server.grant = [this, noted = note("grant")](
+                       std::optional<std::uint64_t> id) -> Result<server::GrantReport> {
+      UMBRA_CHECK(noted(id));
+      server::GrantReport report;
+      if (by_hand_) report.by_hand = {lab::certificate("guide/ca-01.hex")};
+      if (sub_ca_waits_) report.left_pending = {3, 9};
+      return report;
+    };
+    server.reject = note("reject");
+    server.remove = note("remove");
+    server.rollover = simple("rollover");
+    server.rollover_cancel = [this](bool force) -> Result<server::OverlapReport> {
+      done_.emplace_back(force ? "cancel force" : "cancel");
+      if (force) return lab::overlap();
+      return fail(Errc::conflict, "1 client(s) hold a certificate of it");
+    };
+    server.overlap = [] { return lab::overlap(); };
+    server.revoke = [this](const x509::Serial& serial, x509::RevocationReason why) {
+      done_.push_back("revoke " + serial.to_hex() + " " + std::to_string(static_cast<int>(why)));
+      return Result<void>();
+    };
+    server.unrevoke = [this](const x509::Serial& serial) {
+      done_.push_back("unrevoke " + serial.to_hex());
+      return Result<void>();
+    };
+    server.crl = [] { return lab::crl(); };
+    server.generate_password = [this](std::chrono::minutes valid) -> Result<std::string> {
+      done_.push_back("password " + std::to_string(valid.count()));
+      return "0123456789ABCDEF0123";
+    };
+    server.request_pkcs10 = [this](ByteView der) -> Result<server::HandRequest> {
+      UMBRA_TRY(const auto request, x509::Request::from_der(der));
+      done_.push_back("pkcs10 " + request.subject().joined());
+      if (by_hand_) return server::HandRequest{7, lab::certificate("guide/ca-01.hex")};
+      return server::HandRequest{7, {}};
+    };
+    server.start = simple("start");
+    server.stop = simple("stop");
+    e.servers.push_back(std::move(server));
+    e.fetch = [](const std::string& url, const std::function<void(Result<Bytes>)>& done) {
+      if (url == "unix:/tmp/box.csr") {
+        done(to_bytes(lab::request().der()));
+      } else {
+        done(fail(Errc::not_found, url + ": no such file"));
+      }
+    };
+    e.destroy_server = [this](const std::string& name) -> Result<void> {
+      done_.push_back("destroy " + name);
+      return {};
+    };
     e.trustpoints.push_back(
         {"Root-CA", [] { return lab::spoke(); },
          [this](const std::function<void(Result<x509::Certificate>)>& done) {
@@ -71,9 +109,9 @@ class ExecTest : public ::testing::Test {
     return e;
   }
 
-  ExecResult run(std::string_view line) {
+  ExecResult run(std::string_view line, const std::optional<std::string>& input = {}) {
     std::optional<ExecResult> result;
-    exec_.execute(line, [&](ExecResult r) { result = std::move(r); });
+    exec_.execute(line, input, [&](ExecResult r) { result = std::move(r); });
     EXPECT_TRUE(result) << line;
     return result.value_or(ExecResult{false, "no answer"});
   }
@@ -90,6 +128,8 @@ class ExecTest : public ::testing::Test {
 
   lab::FixedClock clock_;
   bool unreachable_ = false;
+  bool by_hand_ = false;
+  bool sub_ca_waits_ = false;
   std::vector<std::string> done_;
   Exec exec_;
 };
@@ -121,9 +161,8 @@ TEST_F(ExecTest, GrantsRejectsAndRemovesRequests) {
 
 TEST_F(ExecTest, MakesAndCancelsTheRollover) {
   good("crypto pki server ROOTCA rollover");
-  EXPECT_EQ(bad("crypto pki server ROOTCA rollover cancel"),
-            "% there is no rollover certificate\n");
-  EXPECT_THAT(done_, ElementsAre("rollover", "cancel"));
+  good("crypto pki server ROOTCA rollover cancel force");
+  EXPECT_THAT(done_, ElementsAre("rollover", "cancel force"));
 }
 
 TEST_F(ExecTest, AuthenticateShowsFingerprintsAndTheCommandThatAccepts) {
@@ -252,6 +291,77 @@ TEST(ExecTable, IsTheCommandReference) {
   std::stringstream text;
   text << in.rdbuf();
   EXPECT_EQ(text.str(), exec_reference()) << "UPDATE_GOLDEN=1 rewrites docs/exec.md";
+}
+
+TEST_F(ExecTest, ACancelNamesWhoHoldsTheNextCaAndAsksForForce) {
+  const std::string text = bad("crypto pki server ROOTCA rollover cancel");
+  EXPECT_THAT(text, HasSubstr("% 1 client(s) hold a certificate of it\n"));
+  EXPECT_THAT(text, HasSubstr("  cn=spoke-1.cisco.com (0x5)\n"));
+  EXPECT_THAT(text, HasSubstr("  crypto pki server ROOTCA rollover cancel force\n"));
+  EXPECT_THAT(good("crypto pki server ROOTCA rollover cancel force"),
+              AllOf(HasSubstr("  cn=spoke-1.cisco.com (0x5)\n"), HasSubstr("  192.0.2.7\n")));
+  EXPECT_THAT(done_, ElementsAre("cancel", "cancel force"));
+}
+
+TEST_F(ExecTest, ShowsTheOverlapToPeopleAndToPrograms) {
+  EXPECT_EQ(good("show crypto pki server ROOTCA rollover"),
+            overlap_screen(lab::overlap(), lab::cet));
+  EXPECT_EQ(good("show crypto pki server ROOTCA rollover | json"), overlap_json(lab::overlap()));
+  EXPECT_THAT(bad("show clock | json"), HasSubstr("no JSON form"));
+}
+
+TEST_F(ExecTest, MakesOneTimePasswords) {
+  EXPECT_EQ(good("crypto pki server ROOTCA password generate"),
+            "% New password is 0123456789ABCDEF0123, valid for 60 minutes\n");
+  good("crypto pki server ROOTCA password generate 5");
+  EXPECT_THAT(done_, ElementsAre("password 60", "password 5"));
+  EXPECT_THAT(bad("crypto pki server ROOTCA password generate 1441"), HasSubstr("^"));
+}
+
+TEST_F(ExecTest, TakesARequestByHand) {
+  const auto asked = run("crypto pki server ROOTCA request pkcs10 terminal");
+  EXPECT_EQ(asked.ask, Ask::text);
+  EXPECT_THAT(asked.output, HasSubstr("% End with a blank line or \"quit\""));
+  EXPECT_THAT(done_, ElementsAre()) << "nothing is done before it is told";
+  const std::string base64 = to_base64(lab::request().der());
+  EXPECT_EQ(run("crypto pki server ROOTCA request pkcs10 terminal", base64).output,
+            "% Enrollment request pending, reqId=7\n");
+  by_hand_ = true;
+  EXPECT_THAT(run("crypto pki server ROOTCA request pkcs10 terminal pem",
+                  "-----BEGIN CERTIFICATE REQUEST-----\n" + base64 +
+                      "\n-----END CERTIFICATE REQUEST-----\n")
+                  .output,
+              StartsWith("% Granted certificate:\n-----BEGIN CERTIFICATE-----\n"));
+  EXPECT_THAT(good("crypto pki server ROOTCA request pkcs10 unix:/tmp/box.csr"),
+              StartsWith("% Granted certificate:\nMII"));
+  EXPECT_THAT(bad("crypto pki server ROOTCA request pkcs10 unix:/tmp/none"),
+              HasSubstr("no such file"));
+  EXPECT_THAT(run("crypto pki server ROOTCA request pkcs10 terminal", "rubbish!").output,
+              HasSubstr("no PKCS #10 request"));
+  EXPECT_THAT(good("crypto pki server ROOTCA grant 7"), StartsWith("% Granted certificate:\nMII"));
+}
+
+TEST_F(ExecTest, SaysWhatGrantAllLeftPending) {
+  sub_ca_waits_ = true;
+  EXPECT_THAT(bad("crypto pki server ROOTCA grant all"), HasSubstr("still pending: 3, 9; "));
+}
+
+TEST_F(ExecTest, StartsAndStopsAServer) {
+  good("crypto pki server ROOTCA stop");
+  good("crypto pki server ROOTCA start");
+  EXPECT_THAT(done_, ElementsAre("stop", "start"));
+}
+
+TEST_F(ExecTest, DestroysAServerOnlyIfItIsConfiguredNoMoreAndAfterAQuestion) {
+  EXPECT_THAT(bad("no crypto pki server ROOTCA"), HasSubstr("ROOTCA is configured"));
+  const auto asked = run("no crypto pki server OLD");
+  EXPECT_EQ(asked.ask, Ask::line);
+  EXPECT_THAT(asked.output, HasSubstr("Do you wish to continue? [yes/no]: "));
+  EXPECT_EQ(run("no crypto pki server OLD", "no").output, "% Nothing was deleted\n");
+  EXPECT_EQ(run("no crypto pki server OLD", "").output, "% Nothing was deleted\n");
+  EXPECT_THAT(done_, ElementsAre());
+  EXPECT_TRUE(run("no crypto pki server OLD", "yes\n").ok);
+  EXPECT_THAT(done_, ElementsAre("destroy OLD"));
 }
 
 }  // namespace

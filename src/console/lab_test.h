@@ -89,4 +89,16 @@ inline server::CrlView crl() {
            {x509::Serial(0x10F), at("2015-10-09T12:20:00Z"), x509::RevocationReason::superseded}}};
 }
 
+/// The guide's overlap: one spoke is ready, one is not.
+inline server::OverlapReport overlap() {
+  server::OverlapReport report;
+  report.name = "ROOTCA";
+  report.active = certificate("guide/ca-01.hex");
+  report.rollover = certificate("guide/ca-rollover-03.hex");
+  report.fetches = {{"192.0.2.7", at("2017-07-28T10:00:00Z")}};
+  report.holders = {{"cn=spoke-2.cisco.com", at("2017-10-08T12:14:16Z"), std::nullopt},
+                    {"cn=spoke-1.cisco.com", at("2018-10-08T12:14:16Z"), x509::Serial(5)}};
+  return report;
+}
+
 }  // namespace umbra::console::lab

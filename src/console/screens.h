@@ -34,6 +34,10 @@ struct Load {
 [[nodiscard]] std::string requests_screen(std::vector<server::RequestLine> requests);
 /// `crypto pki server NAME info crl`.
 [[nodiscard]] std::string crl_screen(const server::CrlView& crl, const TimeZone& zone);
+/// `show crypto pki server NAME rollover`, for people and for programs: `| json`, names stable,
+/// times in RFC 3339, serial numbers in hexadecimal digits, null for what is not there.
+[[nodiscard]] std::string overlap_screen(const server::OverlapReport& report, const TimeZone& zone);
+[[nodiscard]] std::string overlap_json(const server::OverlapReport& report);
 /// `show crypto pki timers [detail]`.
 [[nodiscard]] std::string timers_screen(const std::vector<server::Status>& servers,
                                         const std::vector<client::Status>& trustpoints,

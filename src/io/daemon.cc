@@ -111,6 +111,7 @@ class Daemon {
     }
     UMBRA_TRY(const std::string serial, board_serial(options_.data_directory, random_));
     UMBRA_TRY(store_, store::open_sqlite(options_.data_directory + "/umbra.db"));
+    name_what_is_kept();
     files_ = std::make_unique<FilePlaces>(options_.data_directory);
 
     for (const auto& server : configuration.servers) {
@@ -253,14 +254,18 @@ class Daemon {
 
   Result<void> open_console() {
     const config::Configuration& configuration = parsed_.configuration;
-    console::ExecEnvironment environment{.clock = *clock_,
-                                         .zone = configuration.zone,
-                                         .version = options_.version,
-                                         .hostname = configuration.hostname,
-                                         .running_config = parsed_.running_config,
-                                         .servers = {},
-                                         .trustpoints = {},
-                                         .load = {}};
+    console::ExecEnvironment environment{
+        .clock = *clock_,
+        .zone = configuration.zone,
+        .version = options_.version,
+        .hostname = configuration.hostname,
+        .running_config = parsed_.running_config,
+        .servers = {},
+        .trustpoints = {},
+        .load = {},
+        .fetch = [this](const std::string& url, auto done) { fetch(url, std::move(done)); },
+        .destroy_server =
+            [this](const std::string& name) { return server::destroy(*store_, name); }};
     for (auto& server : servers_) environment.servers.push_back(console::control(*server));
     for (auto& trustpoint : trustpoints_)
       environment.trustpoints.push_back(console::control(trustpoint));
@@ -272,15 +277,55 @@ class Daemon {
     UMBRA_TRY(
         console_,
         ExecSocket::listen(
-            loop_, path, [this, strand](std::string line, std::function<void(ExecReply)> done) {
-              asio::post(*strand, [this, line = std::move(line), done = std::move(done)] {
-                exec_->execute(line, [this, done](console::ExecResult result) {
-                  done({result.ok, std::move(result.output)});
+            loop_, path, [this, strand](ExecRequest asked, std::function<void(ExecReply)> done) {
+              asio::post(*strand, [this, asked = std::move(asked), done = std::move(done)] {
+                exec_->execute(asked.line, asked.input, [this, done](console::ExecResult result) {
+                  const char* const ask = result.ask == console::Ask::line   ? "line"
+                                          : result.ask == console::Ask::text ? "text"
+                                                                             : "";
+                  done({result.ok, std::move(result.output), ask});
                   poke();
                 });
               });
             }));
     return {};
+  }
+
+  /// unix:/FILE or http://HOST/FILE; small things only.
+  void fetch(const std::string& url, std::function<void(Result<Bytes>)> done) {
+    constexpr std::string_view file = "unix:";
+    constexpr std::size_t octets_max = 64 * 1024;
+    if (url.starts_with(file)) return done(read_file(url.substr(file.size()), octets_max));
+    if (!url.starts_with("http://")) {
+      return done(fail(Errc::unsupported,
+                       url + ": expected unix:/FILE, or http://HOST/FILE; or give it on the "
+                             "terminal"));
+    }
+    transport_.send({"GET", url, "", {}}, [url, done = std::move(done)](Result<HttpReply> reply) {
+      constexpr unsigned good = 200;
+      if (!reply) return done(tl::unexpected(reply.error()));
+      if (reply->status != good)
+        return done(fail(Errc::unreachable, fmt::format("{}: HTTP {}", url, reply->status)));
+      done(std::move(reply->body));
+    });
+  }
+
+  /// A server that is configured no more keeps its keys and certificates, and that is said.
+  void name_what_is_kept() {
+    const auto kept = store_->servers();
+    if (!kept) return;
+    for (const std::string& name : *kept) {
+      const auto& configured = parsed_.configuration.servers;
+      if (std::any_of(configured.begin(), configured.end(),
+                      [&](const auto& server) { return server.name == name; }))
+        continue;
+      log_.event({Severity::notice, "CS_KEPT",
+                  fmt::format("certificate server {} is not configured; its CA keys, certificates "
+                              "and CRLs are kept (`no crypto pki server {}` on the console deletes "
+                              "them)",
+                              name, name),
+                  "UMBRA"});
+    }
   }
 
   void wait_for_reload(asio::signal_set& signals) {

@@ -75,15 +75,19 @@ class Session : public std::enable_shared_from_this<Session> {
     if (!request.is_object() || !request.contains("exec") || !request["exec"].is_string()) {
       return answer({false, "expected one line of JSON: {\"exec\": \"COMMAND\"}\n"});
     }
-    house_->handler(request["exec"].get<std::string>(),
-                    [self = shared_from_this()](ExecReply reply) {
-                      asio::post(self->socket_.get_executor(),
-                                 [self, reply = std::move(reply)] { self->answer(reply); });
-                    });
+    ExecRequest asked{request["exec"].get<std::string>(), {}};
+    if (request.contains("input") && request["input"].is_string())
+      asked.input = request["input"].get<std::string>();
+    house_->handler(std::move(asked), [self = shared_from_this()](ExecReply reply) {
+      asio::post(self->socket_.get_executor(),
+                 [self, reply = std::move(reply)] { self->answer(reply); });
+    });
   }
 
   void answer(const ExecReply& reply) {
-    out_ = to_line({{"status", reply.ok ? 0 : 1}, {"output", reply.output}});
+    json line = {{"status", reply.ok ? 0 : 1}, {"output", reply.output}};
+    if (!reply.ask.empty()) line["ask"] = reply.ask;
+    out_ = to_line(line);
     asio::async_write(socket_, asio::buffer(out_),
                       [self = shared_from_this()](boost::system::error_code error, std::size_t) {
                         if (!error) self->read();
@@ -201,7 +205,7 @@ Result<std::unique_ptr<ExecSocket>> ExecSocket::listen(asio::io_context& loop,
   return std::unique_ptr<ExecSocket>(new ExecSocket(std::move(listener)));
 }
 
-Result<ExecReply> exec(const std::string& socket_path, const std::string& line) {
+Result<ExecReply> exec(const std::string& socket_path, const ExecRequest& request) {
   try {
     asio::io_context loop;
     stream::socket socket(loop);
@@ -213,13 +217,16 @@ Result<ExecReply> exec(const std::string& socket_path, const std::string& line) 
           fmt::format("no umbrad answers at {}: {}; is it running, and is --socket its socket?",
                       socket_path, error.message()));
     }
-    asio::write(socket, asio::buffer(to_line({{"exec", line}})));
+    json line = {{"exec", request.line}};
+    if (request.input) line["input"] = *request.input;
+    asio::write(socket, asio::buffer(to_line(line)));
     std::string text;
     asio::read_until(socket, asio::dynamic_buffer(text, reply_max), '\n');
     const json reply = json::parse(text, nullptr, false);
     if (!reply.is_object() || !reply.contains("status") || !reply.contains("output"))
       return fail(Errc::malformed, "umbrad's answer cannot be read");
-    return ExecReply{reply["status"] == 0, reply["output"].get<std::string>()};
+    return ExecReply{reply["status"] == 0, reply["output"].get<std::string>(),
+                     reply.value("ask", std::string())};
   } catch (const std::exception& error) {
     return fail(Errc::unreachable, fmt::format("{}: {}", socket_path, error.what()));
   }

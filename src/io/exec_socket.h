@@ -2,6 +2,7 @@
 
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 
 #include "base/result.h"
@@ -12,16 +13,22 @@ class io_context;
 
 namespace umbra::io {
 
+struct ExecRequest {
+  std::string line;
+  std::optional<std::string> input;  ///< what an earlier reply asked for
+};
 struct ExecReply {
   bool ok = true;
   std::string output;
+  /// "line" or "text": `output` is a question; the command is to be said again with input.
+  std::string ask = {};
 };
 /// Runs one command; `done` may be called later and from any thread.
-using ExecHandler = std::function<void(std::string line, std::function<void(ExecReply)> done)>;
+using ExecHandler = std::function<void(ExecRequest request, std::function<void(ExecReply)> done)>;
 
 /// The console's door: a Unix socket, mode 0660, one JSON object a line each way: {"exec": "show
-/// ..."} in,
-/// {"status": 0, "output": "..."} out. Who may open the socket may command the daemon: its owner,
+/// ..."} in, with "input" if the command asked for some; {"status": 0, "output": "..."} out, with
+/// "ask" if it does. Who may open the socket may command the daemon: its owner,
 /// root, and its group.
 class ExecSocket {
  public:
@@ -40,6 +47,6 @@ class ExecSocket {
 
 /// The other end: sends one command and waits for its answer.
 /// Errors: unreachable (no daemon), malformed (not an answer).
-[[nodiscard]] Result<ExecReply> exec(const std::string& socket_path, const std::string& line);
+[[nodiscard]] Result<ExecReply> exec(const std::string& socket_path, const ExecRequest& request);
 
 }  // namespace umbra::io

@@ -38,8 +38,12 @@ class ExecSocketTest : public testing::Test {
   }
   void serve() {
     auto listening = ExecSocket::listen(
-        loop, path, [](const std::string& line, const std::function<void(ExecReply)>& done) {
-          done({line.substr(0, 4) == "show", "you said: " + line + "\n"});
+        loop, path, [](const ExecRequest& asked, const std::function<void(ExecReply)>& done) {
+          if (asked.line == "ask") {
+            if (asked.input) return done({true, "told: " + *asked.input, {}});
+            return done({true, "what? ", "line"});
+          }
+          done({asked.line.substr(0, 4) == "show", "you said: " + asked.line + "\n", {}});
         });
     ASSERT_TRUE(listening) << listening.error().detail;
     socket = *std::move(listening);
@@ -69,13 +73,23 @@ class ExecSocketTest : public testing::Test {
   std::unique_ptr<ExecSocket> socket;
 };
 
+TEST_F(ExecSocketTest, ACommandMayAskForMore) {
+  serve();
+  const auto asked = exec(path, {"ask", {}});
+  ASSERT_TRUE(asked);
+  EXPECT_EQ(asked->ask, "line");
+  EXPECT_EQ(asked->output, "what? ");
+  EXPECT_EQ(exec(path, {"ask", "yes\n"})->output, "told: yes\n");
+  EXPECT_EQ(say("{\"exec\": \"ask\", \"input\": 7}\n").find("told"), std::string::npos);
+}
+
 TEST_F(ExecSocketTest, ACommandGetsItsAnswerAndItsStatus) {
   serve();
-  const auto good = exec(path, "show clock");
+  const auto good = exec(path, {"show clock", {}});
   ASSERT_TRUE(good) << good.error().detail;
   EXPECT_TRUE(good->ok);
   EXPECT_EQ(good->output, "you said: show clock\n");
-  const auto bad = exec(path, "nonsense");
+  const auto bad = exec(path, {"nonsense", {}});
   ASSERT_TRUE(bad);
   EXPECT_FALSE(bad->ok);
 }
@@ -99,7 +113,7 @@ TEST_F(ExecSocketTest, HalfALineAndAnEndlessOneAreCutOff) {
   serve();
   EXPECT_EQ(say("{\"exec\": \"show"), "");
   EXPECT_EQ(say(std::string(200000, 'x')), "");
-  EXPECT_TRUE(exec(path, "show clock"));
+  EXPECT_TRUE(exec(path, {"show clock", {}}));
 }
 
 TEST_F(ExecSocketTest, AThousandConnectionsDoNoHarm) {
@@ -116,8 +130,8 @@ TEST_F(ExecSocketTest, AThousandConnectionsDoNoHarm) {
     EXPECT_GE(many.size(), 64U);
   }
   // Once they have gone there is room again; the server notices each in its turn.
-  Result<ExecReply> reply = exec(path, "show clock");
-  for (int i = 0; i < 10000 && !reply; ++i) reply = exec(path, "show clock");
+  Result<ExecReply> reply = exec(path, {"show clock", {}});
+  for (int i = 0; i < 10000 && !reply; ++i) reply = exec(path, {"show clock", {}});
   EXPECT_TRUE(reply);
 }
 
@@ -128,7 +142,7 @@ TEST_F(ExecSocketTest, AnOldSocketIsReplacedAndAnythingElseLeftAlone) {
   }
   ASSERT_TRUE(fs::exists(path)) << "a process that died leaves its socket";
   serve();
-  EXPECT_TRUE(exec(path, "show clock"));
+  EXPECT_TRUE(exec(path, {"show clock", {}}));
   const std::string precious = directory + "/precious";
   std::ofstream(precious) << "data";
   const auto refused = ExecSocket::listen(loop, precious, {});
@@ -144,7 +158,7 @@ TEST_F(ExecSocketTest, ASocketThatIsServedIsNotTaken) {
   ASSERT_FALSE(second);
   EXPECT_EQ(second.error().code, Errc::conflict);
   EXPECT_THAT(second.error().detail, HasSubstr(path));
-  EXPECT_TRUE(exec(path, "show clock")) << "the first one serves on";
+  EXPECT_TRUE(exec(path, {"show clock", {}})) << "the first one serves on";
 }
 
 TEST_F(ExecSocketTest, WhoEndsRemovesItsOwnSocketAndNobodyElses) {
@@ -182,7 +196,7 @@ TEST_F(ExecSocketTest, AnOpenConsoleOutlivesTheListener) {
 TEST_F(ExecSocketTest, ControlCharactersArriveAsTheyWereSent) {
   serve();
   const std::string line("show \x01\x1b[2J\t\"\\\x7f\n\0 end", 19);
-  const auto reply = exec(path, line);
+  const auto reply = exec(path, {line, {}});
   ASSERT_TRUE(reply);
   EXPECT_EQ(reply->output, "you said: " + line + "\n") << "a newline in it ends no line";
 }
@@ -194,7 +208,7 @@ TEST_F(ExecSocketTest, APathTooLongIsNamedWithWhatToDo) {
 }
 
 TEST_F(ExecSocketTest, NobodyThereIsAnErrorThatNamesTheSocket) {
-  const auto nobody = exec(path, "show clock");
+  const auto nobody = exec(path, {"show clock", {}});
   ASSERT_FALSE(nobody);
   EXPECT_EQ(nobody.error().code, Errc::unreachable);
   EXPECT_THAT(nobody.error().detail, HasSubstr(path));

@@ -68,6 +68,13 @@ struct House {
   std::atomic<bool> stopping = false;
 };
 
+/// An IPv4 peer of a socket for both families looks like ::ffff:192.0.2.1.
+std::string shown(const asio::ip::address& address) {
+  if (address.is_v6() && address.to_v6().is_v4_mapped())
+    return asio::ip::make_address_v4(asio::ip::v4_mapped, address.to_v6()).to_string();
+  return address.to_string();
+}
+
 class Session : public std::enable_shared_from_this<Session> {
  public:
   Session(tcp::socket socket, asio::ip::address address, std::shared_ptr<House> house)
@@ -131,6 +138,7 @@ class Session : public std::enable_shared_from_this<Session> {
     version_ = message.version();
     head_ = message.method() == http::verb::head;
     auto request = std::make_shared<HttpRequest>();
+    request->address = shown(address_);
     request->method = std::string(message.method_string());
     request->target = std::string(message.target());
     request->body = std::move(message.body());

@@ -65,7 +65,8 @@ CertificateServer::Impl::Impl(const config::Server& server, bool http, Environme
     : configuration(server),
       http_enabled(http),
       environment(std::move(where)),
-      settings(ca_settings(server)) {}
+      settings(ca_settings(server)),
+      stopped(server.shutdown) {}
 
 GenerationsPtr CertificateServer::Impl::generations() const {
   const std::lock_guard lock(state_mutex);
@@ -131,7 +132,7 @@ void CertificateServer::Impl::handle(const HttpRequest& request, HttpDone done) 
     case scep::Operation::get_ca_cert:
       return done({200, std::string(scep::type_ca_cert), to_bytes(all->active->certificate.der())});
     case scep::Operation::get_next_ca_cert:
-      return done(get_next_ca_cert(*all, now));
+      return done(get_next_ca_cert(*all, request.address, now));
     case scep::Operation::pki_operation: {
       if (request.method == "POST") return pki_operation(request.body, false, std::move(done));
       const auto message = scep::parse_get_message(operation->message);
@@ -141,12 +142,14 @@ void CertificateServer::Impl::handle(const HttpRequest& request, HttpDone done) 
   }
 }
 
-HttpReply CertificateServer::Impl::get_next_ca_cert(const Generations& all, Time now) const {
+HttpReply CertificateServer::Impl::get_next_ca_cert(const Generations& all,
+                                                    const std::string& address, Time now) const {
   if (!all.rollover || !all.active->key)
     return text_reply(404, "there is no next CA certificate yet");
   auto body = scep::next_ca_cert({all.rollover->certificate},
                                  {all.active->certificate, *all.active->key}, now);
   if (!body) return text_reply(500, "the next CA certificate could not be signed");
+  note_fetch(all, address, now);
   return {200, std::string(scep::type_next_ca_cert), *std::move(body)};
 }
 
@@ -232,6 +235,13 @@ scep::Answer CertificateServer::Impl::get_crl(const scep::IssuerAndSerial& wante
   return scep::CrlFound{(*row)->crl};
 }
 
+Result<void> destroy(store::Store& store, const std::string& name) {
+  UMBRA_TRY(const auto names, store.servers());
+  if (std::find(names.begin(), names.end(), name) == names.end())
+    return fail(Errc::not_found, fmt::format("nothing is kept of a certificate server {}", name));
+  return store.commit({store::DropServer{name}});
+}
+
 CertificateServer::CertificateServer(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
 CertificateServer::~CertificateServer() = default;
 
@@ -277,7 +287,7 @@ Result<void> CertificateServer::run_due() {
 
 std::vector<lifecycle::Deadline> CertificateServer::deadlines() const {
   const auto all = impl_->generations();
-  if (impl_->configuration.shutdown || !impl_->environment.clock.authoritative()) return {};
+  if (impl_->stopped || !impl_->environment.clock.authoritative()) return {};
   if (!all->active) {
     // Not enabled for the first time yet: that is due now.
     return {{Time{}, lifecycle::Timer::cs_crl_update, ""}};
@@ -304,7 +314,7 @@ Status CertificateServer::status() const {
   const config::Server& configuration = impl_->configuration;
   Status status;
   status.name = configuration.name;
-  status.shut = configuration.shutdown;
+  status.shut = impl_->stopped;
   status.issuer_name = configuration.issuer_name;
   status.granting = granting(configuration);
   status.last_serial = impl_->ledger->row().last_serial;
@@ -331,6 +341,21 @@ Status CertificateServer::status() const {
   }
   status.crl_next_update = impl_->crl_next_update;
   return status;
+}
+
+Result<void> CertificateServer::start() {
+  const std::lock_guard one_at_a_time(impl_->life_mutex);
+  if (!impl_->stopped.exchange(false)) return fail(Errc::conflict, "it runs already");
+  return impl_->run_due();
+}
+
+Result<void> CertificateServer::stop() {
+  const std::lock_guard one_at_a_time(impl_->life_mutex);
+  if (impl_->stopped.exchange(true)) return fail(Errc::conflict, "it is shut already");
+  impl_->serving = false;
+  impl_->set_state("disabled", "disabled");
+  impl_->log(Severity::informational, "CS_DISABLED", "Certificate server now disabled.");
+  return {};
 }
 
 std::size_t CertificateServer::places() const { return impl_->publisher->places(); }

@@ -37,6 +37,10 @@ struct Environment {
   std::function<void()> publish = {};
 };
 
+/// Destroys all that is kept of a certificate server: CA keys, certificates, CRLs, requests. For
+/// one that is configured no more. Errors: not_found, storage.
+[[nodiscard]] Result<void> destroy(store::Store& store, const std::string& name);
+
 /// One `crypto pki server`. Thread-safe: requests run in parallel, deadlines and exec commands one
 /// at a time.
 class CertificateServer {
@@ -67,9 +71,13 @@ class CertificateServer {
   [[nodiscard]] Status status() const;
   [[nodiscard]] Result<std::vector<RequestLine>> requests() const;
   /// Nothing = all. Errors: not_found, conflict (not pending), storage.
-  [[nodiscard]] Result<void> grant(std::optional<std::uint64_t> id);
+  [[nodiscard]] Result<GrantReport> grant(std::optional<std::uint64_t> id);
   [[nodiscard]] Result<void> reject(std::optional<std::uint64_t> id);
   [[nodiscard]] Result<void> remove(std::optional<std::uint64_t> id);
+  /// `request pkcs10`: queued, or granted at once under `grant auto`; the same request again is
+  /// the same entry. In: PKCS #10 DER. Errors: malformed, crypto (not signed with its own key),
+  /// conflict (refused, and why), storage.
+  [[nodiscard]] Result<HandRequest> request_pkcs10(ByteView der);
   /// `crypto pki server NAME revoke SERIAL [REASON]`: the CRL that says so is committed with it.
   /// Errors: not_found (no such certificate), conflict (revoked already, or a CA's own), storage.
   [[nodiscard]] Result<void> revoke(const x509::Serial& serial, x509::RevocationReason reason);
@@ -80,10 +88,18 @@ class CertificateServer {
   /// `crypto pki server NAME password generate [MINUTES]`: a first enrolment that carries it as its
   /// challenge is granted, once. The one before it counts no more. Errors: conflict, storage.
   [[nodiscard]] Result<std::string> generate_password(std::chrono::minutes valid_for);
-  /// `crypto pki server NAME rollover [cancel]`. Errors: conflict if there is one already, or none
-  /// to cancel.
+  /// `crypto pki server NAME rollover`. Errors: conflict if there is one already.
   [[nodiscard]] Result<void> rollover();
-  [[nodiscard]] Result<void> rollover_cancel();
+  /// Without `force` refused if anybody has the rollover CA or a certificate of it. Out: who held
+  /// one; those certificates are revoked. Errors: conflict, storage.
+  [[nodiscard]] Result<OverlapReport> rollover_cancel(bool force);
+  /// `show crypto pki server NAME rollover`. Reads every certificate. Errors: conflict, storage.
+  [[nodiscard]] Result<OverlapReport> overlap() const;
+  /// `crypto pki server NAME start|stop`: until the next start of the process, whose configuration
+  /// says `shutdown` or not. A server that is stopped answers 503 and has no timers. Errors:
+  /// conflict (so already), what run_due gives.
+  [[nodiscard]] Result<void> start();
+  [[nodiscard]] Result<void> stop();
   /// How many places files are published at. Each is worked off by itself: one that hangs holds up
   /// no other.
   [[nodiscard]] std::size_t places() const;

@@ -604,19 +604,19 @@ TEST_F(ServerTest, ARolloverByHandAndItsCancelling) {
   EXPECT_EQ(server->status().rollover->not_before(), day(730));
   EXPECT_EQ(server->rollover().error().code, Errc::conflict);
   const auto cancelled = *server->status().rollover;
-  ASSERT_TRUE(server->rollover_cancel());
+  ASSERT_TRUE(server->rollover_cancel(false));
   EXPECT_FALSE(server->status().rollover);
   EXPECT_EQ(get("operation=GetNextCACert").status, 404U);
   EXPECT_EQ(
       refused(send(Device("CN=x"), MessageType::pkcs_req, csr(Device("CN=x")).der(), cancelled)),
       "badRequest");
-  EXPECT_EQ(server->rollover_cancel().error().code, Errc::conflict);
+  EXPECT_EQ(server->rollover_cancel(false).error().code, Errc::conflict);
 }
 
 TEST_F(ServerTest, ACancelledAutoRolloverStaysCancelledUntilMadeByHand) {
   start();
   go_to(day(650));
-  ASSERT_TRUE(server->rollover_cancel());
+  ASSERT_TRUE(server->rollover_cancel(false));
   go_to(day(651));
   start();
   EXPECT_FALSE(server->status().rollover);

@@ -6,26 +6,9 @@
 namespace umbra::server {
 namespace {
 
-constexpr std::size_t pending_max = 10000;
-// Of one of them, with its signer: RSA-8192 and 4 KiB of names fit well. Anybody may fill the
-// queue, and it is read into memory as a whole.
-constexpr std::size_t pending_octets_max = 16384;
-
 HttpReply unavailable() {
   return {503, "text/plain",
           to_bytes(as_bytes("the request could not be stored; nothing was issued, try again\n"))};
-}
-
-store::RequestClass class_in_store(policy::Class one) {
-  switch (one) {
-    case policy::Class::router:
-      return store::RequestClass::router;
-    case policy::Class::ra:
-      return store::RequestClass::ra;
-    case policy::Class::subordinate_ca:
-      return store::RequestClass::subordinate_ca;
-  }
-  return store::RequestClass::router;
 }
 
 policy::Class class_of(store::RequestClass one) {
@@ -199,26 +182,32 @@ Result<policy::RequestFacts> CertificateServer::Impl::facts_of(
   return facts;
 }
 
+/// What can be told from the request alone.
+policy::RequestFacts CertificateServer::Impl::facts_of_request(const x509::Request& request,
+                                                               const Generations& all) const {
+  policy::RequestFacts facts;
+  facts.subject_empty = request.subject().empty();
+  facts.subject_is_the_ca = request.subject() == all.active->certificate.subject();
+  facts.asked = policy::class_of(request);
+  facts.key_algorithm = request.public_key().algorithm();
+  facts.key_bits = request.public_key().bits();
+  facts.challenge = request.challenge_password();
+  for (const auto& recipient : all.recipients) {
+    if (recipient.certificate.public_key() == request.public_key()) facts.key_is_a_ca_key = true;
+  }
+  return facts;
+}
+
 Result<policy::RequestFacts> CertificateServer::Impl::facts_without_trust(
     const Conversation& conversation) const {
   const x509::Request& request = *conversation.request;
   const x509::Certificate& signer = conversation.envelope.signer;
-  policy::RequestFacts facts;
-  facts.type = conversation.envelope.type;
-  facts.subject_matches_signer = request.subject() == signer.subject();
-  facts.subject_empty = request.subject().empty();
-  facts.subject_is_the_ca =
-      request.subject() == conversation.generations->active->certificate.subject();
-  facts.asked = policy::class_of(request);
+  policy::RequestFacts facts = facts_of_request(request, *conversation.generations);
   facts.shadow = conversation.generations->rollover &&
                  conversation.generation == conversation.generations->rollover->generation;
-  facts.key_algorithm = request.public_key().algorithm();
-  facts.key_bits = request.public_key().bits();
-  facts.challenge = request.challenge_password();
+  facts.type = conversation.envelope.type;
+  facts.subject_matches_signer = request.subject() == signer.subject();
   facts.one_time_password = is_one_time_password(facts.challenge, conversation.now);
-  for (const auto& recipient : conversation.generations->recipients) {
-    if (recipient.certificate.public_key() == request.public_key()) facts.key_is_a_ca_key = true;
-  }
   if (!conversation.signed_by_us) return facts;
   UMBRA_TRY(const auto row, environment.store.certificate(configuration.name, signer.serial()));
   // Issued here means: in our database, octet for octet. A name and a serial prove nothing.
@@ -307,19 +296,10 @@ void CertificateServer::Impl::grant_now(const std::shared_ptr<const Conversation
 
 void CertificateServer::Impl::pend(const std::shared_ptr<const Conversation>& conversation,
                                    const policy::RequestFacts& facts, std::uint32_t generation) {
-  std::size_t waiting = 0;
-  {
-    const std::lock_guard lock(state_mutex);
-    waiting = pending.size();
-  }
-  if (waiting >= pending_max) {
-    return refuse(*conversation, {scep::FailInfo::bad_request,
-                                  "too many requests wait for an administrator already"});
-  }
-  if (conversation->request->der().size() + conversation->envelope.signer.der().size() >
-      pending_octets_max) {
-    return refuse(*conversation, {scep::FailInfo::bad_request,
-                                  "the request is too large to wait for an administrator"});
+  if (const auto room = room_in_queue(conversation->request->der().size() +
+                                      conversation->envelope.signer.der().size());
+      !room) {
+    return refuse(*conversation, {scep::FailInfo::bad_request, room.error().detail});
   }
   store::EnrollmentRequest entry;
   entry.server = configuration.name;

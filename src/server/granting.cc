@@ -16,6 +16,18 @@ Bytes digest_of(std::string_view password) {
 
 }  // namespace
 
+store::RequestClass class_in_store(policy::Class one) {
+  switch (one) {
+    case policy::Class::router:
+      return store::RequestClass::router;
+    case policy::Class::ra:
+      return store::RequestClass::ra;
+    case policy::Class::subordinate_ca:
+      return store::RequestClass::subordinate_ca;
+  }
+  return store::RequestClass::router;
+}
+
 policy::Rules CertificateServer::Impl::rules() const {
   policy::Rules rules{.grant = policy::GrantMode::manual,
                       .ra_auto = configuration.grant_ra_auto,

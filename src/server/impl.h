@@ -35,12 +35,16 @@ using GenerationsPtr = std::shared_ptr<const Generations>;
 [[nodiscard]] Result<GenerationsPtr> load_generations(const std::vector<store::CaGeneration>& rows,
                                                       const std::string& passphrase);
 
+/// The stored number of a class.
+[[nodiscard]] store::RequestClass class_in_store(policy::Class one);
+
 struct CertificateServer::Impl {
   Impl(const config::Server& server, bool http, Environment environment);
 
   // certificate_server.cc: what is asked
   void handle(const HttpRequest& request, HttpDone done);
-  [[nodiscard]] HttpReply get_next_ca_cert(const Generations& generations, Time now) const;
+  [[nodiscard]] HttpReply get_next_ca_cert(const Generations& generations,
+                                           const std::string& address, Time now) const;
   void pki_operation(ByteView message, bool by_get, HttpDone done);
   [[nodiscard]] scep::Answer get_cert(const scep::IssuerAndSerial& wanted) const;
   [[nodiscard]] scep::Answer get_crl(const scep::IssuerAndSerial& wanted,
@@ -61,6 +65,8 @@ struct CertificateServer::Impl {
   [[nodiscard]] std::optional<scep::Answer> answer_from_store(
       const Conversation& conversation) const;
   [[nodiscard]] Result<policy::RequestFacts> facts_of(const Conversation& conversation) const;
+  [[nodiscard]] policy::RequestFacts facts_of_request(const x509::Request& request,
+                                                      const Generations& all) const;
   [[nodiscard]] Result<policy::RequestFacts> facts_without_trust(
       const Conversation& conversation) const;
   // granting.cc: what lets a request through besides an administrator
@@ -81,12 +87,19 @@ struct CertificateServer::Impl {
   void refuse(const Conversation& conversation, scep::Refusal refusal) const;
 
   // queue.cc: what waits for an administrator
-  [[nodiscard]] Result<void> grant_entry(const store::EnrollmentRequest& entry);
+  [[nodiscard]] Result<x509::Certificate> grant_entry(const store::EnrollmentRequest& entry);
+  /// Errors: conflict, for a request of so many octets with its signer.
+  [[nodiscard]] Result<void> room_in_queue(std::size_t octets) const;
   [[nodiscard]] Result<void> for_each_pending(
       std::optional<std::uint64_t> id,
       const std::function<Result<void>(const store::EnrollmentRequest&)>& act);
   [[nodiscard]] Result<void> expire_queue(Time now);
   [[nodiscard]] Result<void> load_queue();
+
+  // by_hand.cc: requests that came by no network
+  [[nodiscard]] static bool by_hand(const store::EnrollmentRequest& entry);
+  [[nodiscard]] Result<x509::Certificate> certificate_of(
+      const store::EnrollmentRequest& entry) const;
 
   // revocation.cc
   [[nodiscard]] Result<void> publish_crl(Time now);
@@ -94,12 +107,17 @@ struct CertificateServer::Impl {
                                          store::Batch cause);
   [[nodiscard]] Result<store::IssuedCertificate> revocable(const x509::Serial& serial) const;
 
+  // overlap.cc: the rollover CA before its day
+  void note_fetch(const Generations& all, const std::string& address, Time now) const;
+  [[nodiscard]] Result<void> load_fetchers();
+  [[nodiscard]] Result<OverlapReport> overlap() const;
+  [[nodiscard]] Result<OverlapReport> cancel_rollover(bool force);
+
   // renewal_of_ca.cc: the CA's own life
   [[nodiscard]] Result<void> run_due();
   [[nodiscard]] Result<void> first_enable(Time now);
   [[nodiscard]] Result<void> generate_rollover(Time now);
   [[nodiscard]] Result<void> switch_over(Time now);
-  [[nodiscard]] Result<void> cancel_rollover();
   [[nodiscard]] Result<void> archive(const ca::Authority& authority);
   [[nodiscard]] Result<void> reload();
   [[nodiscard]] lifecycle::CaFacts facts(const Generations& all) const;
@@ -130,12 +148,14 @@ struct CertificateServer::Impl {
   std::map<std::uint64_t, Time> pending;  ///< received at, by request number
   bool expired = false;
   std::optional<store::OneTimePassword> one_time_password;
+  mutable std::set<std::string> fetchers;  ///< addresses that asked for the rollover CA
 
   std::mutex transactions_mutex;
   std::condition_variable transaction_done;
   std::set<std::string> transactions;  ///< being decided or committed
 
   std::atomic<bool> serving = false;
+  std::atomic<bool> stopped;  ///< `shutdown`, or `stop` since
   bool warned_clock = false;
 };
 

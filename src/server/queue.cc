@@ -3,6 +3,23 @@
 #include "server/impl.h"
 
 namespace umbra::server {
+namespace {
+
+constexpr std::size_t pending_max = 10000;
+// Of one of them, with its signer: RSA-8192 and 4 KiB of names fit well. Anybody may fill the
+// queue, and it is read into memory as a whole.
+constexpr std::size_t pending_octets_max = 16384;
+
+}  // namespace
+
+Result<void> CertificateServer::Impl::room_in_queue(std::size_t octets) const {
+  if (octets > pending_octets_max)
+    return fail(Errc::conflict, "the request is too large to wait for an administrator");
+  const std::lock_guard lock(state_mutex);
+  if (pending.size() >= pending_max)
+    return fail(Errc::conflict, "too many requests wait for an administrator already");
+  return {};
+}
 
 Result<void> CertificateServer::Impl::load_queue() {
   UMBRA_TRY(const auto all, environment.store.requests(configuration.name));
@@ -33,7 +50,8 @@ Result<void> CertificateServer::Impl::for_each_pending(
 }
 
 /// The certificate is made now: it is valid from the grant, not from the request.
-Result<void> CertificateServer::Impl::grant_entry(const store::EnrollmentRequest& entry) {
+Result<x509::Certificate> CertificateServer::Impl::grant_entry(
+    const store::EnrollmentRequest& entry) {
   const auto all = generations();
   const ca::Authority* const authority = all->find(entry.generation);
   const bool current_one =
@@ -65,7 +83,7 @@ Result<void> CertificateServer::Impl::grant_entry(const store::EnrollmentRequest
   }
   debug(fmt::format("reqID={} granted, fingerprint={}", entry.id,
                     to_hex(request.fingerprint(x509::Digest::md5))));
-  return {};
+  return certificate;
 }
 
 Result<void> CertificateServer::Impl::expire_queue(Time now) {
@@ -105,26 +123,22 @@ Result<std::vector<RequestLine>> CertificateServer::requests() const {
   return lines;
 }
 
-Result<void> CertificateServer::grant(std::optional<std::uint64_t> id) {
+Result<GrantReport> CertificateServer::grant(std::optional<std::uint64_t> id) {
   const std::lock_guard one_at_a_time(impl_->life_mutex);
   if (!impl_->serving) return fail(Errc::conflict, "the certificate server is not enabled");
-  if (id) {
-    return impl_->for_each_pending(id,
-                                   [this](const auto& entry) { return impl_->grant_entry(entry); });
-  }
-  // A stranger's request to be a CA hides well among a hundred devices'.
-  std::string left;
-  UMBRA_CHECK(impl_->for_each_pending(
-      id, [this, &left](const store::EnrollmentRequest& entry) -> Result<void> {
-        if (entry.request_class == store::RequestClass::router) return impl_->grant_entry(entry);
-        left += fmt::format("{}{}", left.empty() ? "" : ", ", entry.id);
+  GrantReport report;
+  UMBRA_CHECK(
+      impl_->for_each_pending(id, [&](const store::EnrollmentRequest& entry) -> Result<void> {
+        // A stranger's request to be a CA hides well among a hundred devices'.
+        if (!id && entry.request_class != store::RequestClass::router) {
+          report.left_pending.push_back(entry.id);
+          return {};
+        }
+        UMBRA_TRY(auto certificate, impl_->grant_entry(entry));
+        if (Impl::by_hand(entry)) report.by_hand.push_back(std::move(certificate));
         return {};
       }));
-  if (left.empty()) return {};
-  return fail(Errc::conflict, fmt::format("for a CA or RA certificate, and still pending: {}; "
-                                          "\"grant all\" makes nobody a CA or an RA, grant each "
-                                          "by its number",
-                                          left));
+  return report;
 }
 
 Result<void> CertificateServer::reject(std::optional<std::uint64_t> id) {

@@ -36,11 +36,11 @@ Result<void> CertificateServer::Impl::reload() {
     crl_next_update = next_update;
   }
   if (publisher) publisher->changed();
-  return {};
+  return load_fetchers();
 }
 
 Result<void> CertificateServer::Impl::run_due() {
-  if (configuration.shutdown) {
+  if (stopped) {
     set_state("disabled", "disabled");
     return {};
   }
@@ -142,7 +142,10 @@ Result<void> CertificateServer::Impl::first_enable(Time now) {
                              to_bytes(certificate.der()), sealed, now}},
        store::InsertCertificate{ca::row_of(configuration.name, 1, certificate, "", {}, now,
                                            store::RequestClass::subordinate_ca)}},
-      [number](store::ServerRow& row) { row.last_serial = std::max(row.last_serial, number); }));
+      [number](store::ServerRow& row) {
+        row.last_serial = std::max(row.last_serial, number);
+        row.last_generation = 1;
+      }));
   UMBRA_CHECK(reload());
   if (configuration.grant == config::Grant::automatic) {
     log(Severity::informational, "CS_GRANT_AUTO",
@@ -164,7 +167,8 @@ Result<void> CertificateServer::Impl::generate_rollover(Time now) {
   UMBRA_TRY(auto certificate,
             ca::make_root(active.certificate.subject(), serial, validity, key, digest()));
   debug("shadow CA successfully created.");
-  const ca::Authority authority{all->next_number(), certificate, key};
+  const std::uint32_t generation = std::max(all->next_number(), ledger->row().last_generation + 1);
+  const ca::Authority authority{generation, certificate, key};
   debug("exporting shadow CA key and cert");
   UMBRA_CHECK(archive(authority));
   UMBRA_TRY(const Bytes sealed, key.seal(environment.key_passphrase));
@@ -175,8 +179,9 @@ Result<void> CertificateServer::Impl::generate_rollover(Time now) {
                              now}},
        store::InsertCertificate{ca::row_of(configuration.name, authority.generation, certificate,
                                            "", {}, now, store::RequestClass::subordinate_ca)}},
-      [number](store::ServerRow& row) {
+      [number, generation](store::ServerRow& row) {
         row.last_serial = std::max(row.last_serial, number);
+        row.last_generation = generation;
         row.rollover_cancelled = false;
       }));
   UMBRA_CHECK(reload());
@@ -232,41 +237,6 @@ Result<void> CertificateServer::Impl::switch_over(Time now) {
       fmt::format("Rollover CA certificate {} of {} is the active CA certificate now.",
                   next.certificate.serial().to_hex_octets(), configuration.name));
   return {};
-}
-
-Result<void> CertificateServer::Impl::cancel_rollover() {
-  const auto all = generations();
-  if (!all->rollover) return fail(Errc::conflict, "No rollover certificate exists");
-  const std::uint32_t number = all->rollover->generation;
-  store::Batch batch = {store::DropGeneration{configuration.name, number}};
-  UMBRA_TRY(const auto waiting, environment.store.requests(configuration.name));
-  for (store::EnrollmentRequest entry : waiting) {
-    if (entry.state != store::RequestState::pending || entry.generation != number) continue;
-    entry.state = store::RequestState::rejected;
-    entry.refusal_text = "the rollover CA certificate this request was made to has been cancelled";
-    batch.emplace_back(store::PutRequest{std::move(entry)});
-  }
-  UMBRA_CHECK(ledger->commit(std::move(batch),
-                             [](store::ServerRow& row) { row.rollover_cancelled = true; }));
-  UMBRA_CHECK(reload());
-  UMBRA_CHECK(load_queue());
-  log(Severity::warning, "CS_ROLLOVER_CANCELLED",
-      "The rollover CA certificate has been cancelled; clients that hold it must be enrolled anew "
-      "by hand.");
-  return {};
-}
-
-Result<void> CertificateServer::rollover() {
-  const std::lock_guard one_at_a_time(impl_->life_mutex);
-  if (!impl_->serving) return fail(Errc::conflict, "the certificate server is not enabled");
-  if (impl_->generations()->rollover)
-    return fail(Errc::conflict, "Rollover certificate already exists");
-  return impl_->generate_rollover(to_time(impl_->environment.clock.now()));
-}
-
-Result<void> CertificateServer::rollover_cancel() {
-  const std::lock_guard one_at_a_time(impl_->life_mutex);
-  return impl_->cancel_rollover();
 }
 
 }  // namespace umbra::server

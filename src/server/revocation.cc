@@ -47,6 +47,11 @@ Result<store::IssuedCertificate> CertificateServer::Impl::revocable(
   if (!found)
     return fail(Errc::not_found, "no certificate with serial number 0x" + serial.to_hex());
   UMBRA_TRY(const auto certificate, x509::Certificate::from_der(found->certificate));
+  if (all->find(found->generation) == nullptr) {
+    return fail(Errc::conflict, "0x" + serial.to_hex() +
+                                    " was issued by a rollover CA that has been cancelled; it is "
+                                    "revoked for good");
+  }
   if (certificate.is_ca() && certificate.self_issued()) {
     return fail(Errc::conflict, "0x" + serial.to_hex() +
                                     " is a CA certificate of this server; it cannot revoke itself");

@@ -10,6 +10,7 @@
 #include "lifecycle/deadline.h"
 #include "x509/certificate.h"
 #include "x509/crl.h"
+#include "x509/serial.h"
 
 namespace umbra::server {
 
@@ -56,6 +57,39 @@ struct RequestLine {
   std::string state;        ///< "pending", "granted", "rejected"
   std::string fingerprint;  ///< MD5 of the PKCS #10, 32 hex digits
   std::string subject;
+};
+
+/// What `grant` did besides granting.
+struct GrantReport {
+  /// Certificates of requests that were made by hand, whose askers poll for nothing.
+  std::vector<x509::Certificate> by_hand;
+  /// `grant all` makes nobody a CA or an RA: these still wait, to be granted one by one.
+  std::vector<std::uint64_t> left_pending;
+};
+
+/// What became of `request pkcs10`.
+struct HandRequest {
+  std::uint64_t id = 0;
+  std::optional<x509::Certificate> certificate;  ///< nothing: it waits to be granted
+};
+
+/// How far clients are with the rollover CA (`show crypto pki server NAME rollover`).
+struct OverlapReport {
+  struct Fetch {
+    std::string address;
+    Time first_at;
+  };
+  struct Holder {
+    std::string subject;
+    Time not_after;                      ///< of the last certificate it holds
+    std::optional<x509::Serial> shadow;  ///< its newest shadow certificate
+  };
+  std::string name;
+  std::optional<x509::Certificate> active;
+  std::optional<x509::Certificate> rollover;  ///< nothing: none exists yet
+  std::optional<Time> made_at;                ///< when it is made, if auto-rollover will
+  std::vector<Fetch> fetches;                 ///< oldest first; GetNextCACert names nobody
+  std::vector<Holder> holders;                ///< soonest end first
 };
 
 /// What `info crl` shows.

@@ -41,6 +41,13 @@ void apply_service(soci::session& sql, const Change& change) {
     const Integer at = seconds(fetch->row.first_at);
     sql << "INSERT OR IGNORE INTO next_ca_fetch VALUES (:a,:b,:c,:d)", use(fetch->row.server),
         use(generation), use(fetch->row.address), use(at);
+  } else if (const auto* revoke = std::get_if<RevokeGeneration>(&change)) {
+    const Integer generation = revoke->number;
+    const Integer at = seconds(revoke->at);
+    const auto reason = static_cast<Integer>(revoke->reason);
+    sql << "UPDATE certificate SET revoked_at=:a, reason=:b WHERE server=:c AND generation=:d AND "
+           "revoked_at=0",
+        use(at), use(reason), use(revoke->server), use(generation);
   } else {
     const std::string& name = std::get<DropServer>(change).server;
     for (const auto& [table, column] : tables_of_a_server)

@@ -10,7 +10,7 @@ class session;
 /// fetched the next CA; and the end of it all. May throw what SOCI throws, and Contradiction.
 namespace umbra::store {
 
-/// In: PutOneTimePassword, SpendOneTimePassword, PutNextCaFetch or DropServer.
+/// In: PutOneTimePassword, SpendOneTimePassword, PutNextCaFetch, RevokeGeneration or DropServer.
 void apply_service(soci::session& sql, const Change& change);
 
 }  // namespace umbra::store

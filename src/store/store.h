@@ -177,6 +177,13 @@ struct RevokeCertificate {
   Time at;
   x509::RevocationReason reason;
 };
+/// Every certificate of one CA that is not revoked yet, the CA's own included.
+struct RevokeGeneration {
+  std::string server;
+  std::uint32_t number;
+  Time at;
+  x509::RevocationReason reason;
+};
 /// Takes a revocation back.
 struct RestoreCertificate {
   std::string server;
@@ -231,7 +238,7 @@ using Change =
     std::variant<PutServer, PutGeneration, DropGeneration, InsertCertificate, RevokeCertificate,
                  RestoreCertificate, PutRequest, DropRequest, PutCrl, PutTrustpoint,
                  RequireGeneration, PutOneTimePassword, SpendOneTimePassword, PutNextCaFetch,
-                 DropServer, InsertOutbox, DropOutbox, PutPublished>;
+                 DropServer, RevokeGeneration, InsertOutbox, DropOutbox, PutPublished>;
 using Batch = std::vector<Change>;
 using Committed = std::function<void(Result<void>)>;
 

@@ -1,0 +1,122 @@
+#include <fmt/format.h>
+
+#include "server/impl.h"
+
+/// From the rollover CA's making to its switch-over: who has it, who has a certificate of it, and
+/// taking it back.
+namespace umbra::server {
+namespace {
+
+// An address is kept for each; an attacker has as many as he likes.
+constexpr std::size_t fetchers_max = 10000;
+
+}  // namespace
+
+/// GetNextCACert is signed by nobody: an address is all that is known of who asks.
+void CertificateServer::Impl::note_fetch(const Generations& all, const std::string& address,
+                                         Time now) const {
+  if (address.empty()) return;
+  {
+    const std::lock_guard lock(state_mutex);
+    if (fetchers.size() >= fetchers_max || !fetchers.insert(address).second) return;
+  }
+  environment.store.commit(
+      {store::RequireGeneration{configuration.name, all.rollover->generation},
+       store::PutNextCaFetch{{configuration.name, all.rollover->generation, address, now}}},
+      [this](const Result<void>& committed) {
+        if (!committed) debug("a GetNextCACert was not noted: " + committed.error().detail);
+      });
+}
+
+Result<void> CertificateServer::Impl::load_fetchers() {
+  const auto all = generations();
+  std::set<std::string> known;
+  if (all->rollover) {
+    UMBRA_TRY(const auto rows,
+              environment.store.next_ca_fetches(configuration.name, all->rollover->generation));
+    for (const auto& row : rows) known.insert(row.address);
+  }
+  const std::lock_guard lock(state_mutex);
+  fetchers = std::move(known);
+  return {};
+}
+
+Result<OverlapReport> CertificateServer::Impl::overlap() const {
+  const auto all = generations();
+  if (!all->active) return fail(Errc::conflict, "the certificate server is not enabled");
+  OverlapReport report;
+  report.name = configuration.name;
+  report.active = all->active->certificate;
+  report.made_at = lifecycle::shadow_generation_at(settings, facts(*all));
+  std::uint32_t next = 0;
+  if (all->rollover) {
+    next = all->rollover->generation;
+    report.rollover = all->rollover->certificate;
+    UMBRA_TRY(const auto rows, environment.store.next_ca_fetches(configuration.name, next));
+    for (const auto& row : rows) report.fetches.push_back({row.address, row.first_at});
+  }
+  const Time now = to_time(environment.clock.now());
+  UMBRA_TRY(const auto holders,
+            environment.store.holders(configuration.name, all->active->generation, next, now));
+  for (const auto& one : holders)
+    report.holders.push_back({one.subject, one.not_after, one.shadow});
+  return report;
+}
+
+Result<OverlapReport> CertificateServer::Impl::cancel_rollover(bool force) {
+  const auto all = generations();
+  if (!all->rollover) return fail(Errc::conflict, "No rollover certificate exists");
+  UMBRA_TRY(OverlapReport report, overlap());
+  std::erase_if(report.holders, [](const auto& holder) { return !holder.shadow; });
+  if (!force && !(report.holders.empty() && report.fetches.empty())) {
+    return fail(Errc::conflict,
+                fmt::format("{} client(s) hold a certificate of the rollover CA and {} address(es) "
+                            "have fetched it: after a cancel they trust a CA that never comes, and "
+                            "must be enrolled anew by hand. Nothing was changed",
+                            report.holders.size(), report.fetches.size()));
+  }
+  const std::uint32_t number = all->rollover->generation;
+  const Time now = to_time(environment.clock.now());
+  store::Batch batch = {store::DropGeneration{configuration.name, number},
+                        store::RevokeGeneration{configuration.name, number, now,
+                                                x509::RevocationReason::cessation_of_operation}};
+  UMBRA_TRY(const auto waiting, environment.store.requests(configuration.name));
+  for (store::EnrollmentRequest entry : waiting) {
+    if (entry.state != store::RequestState::pending || entry.generation != number) continue;
+    entry.state = store::RequestState::rejected;
+    entry.refusal_text = "the rollover CA certificate this request was made to has been cancelled";
+    batch.emplace_back(store::PutRequest{std::move(entry)});
+  }
+  UMBRA_CHECK(ledger->commit(std::move(batch),
+                             [](store::ServerRow& row) { row.rollover_cancelled = true; }));
+  UMBRA_CHECK(reload());
+  UMBRA_CHECK(load_queue());
+  log(Severity::warning, "CS_ROLLOVER_CANCELLED",
+      fmt::format("The rollover CA certificate {} of {} has been cancelled; {} client(s) held a "
+                  "certificate of it, which is revoked: they must be enrolled anew by hand.",
+                  report.rollover->serial().to_hex_octets(), configuration.name,
+                  report.holders.size()));
+  for (const auto& holder : report.holders) {
+    log(Severity::notice, "CS_ENROL_ANEW",
+        fmt::format("\"{}\" held certificate 0x{} of the cancelled rollover CA", holder.subject,
+                    holder.shadow->to_hex()));
+  }
+  return report;
+}
+
+Result<void> CertificateServer::rollover() {
+  const std::lock_guard one_at_a_time(impl_->life_mutex);
+  if (!impl_->serving) return fail(Errc::conflict, "the certificate server is not enabled");
+  if (impl_->generations()->rollover)
+    return fail(Errc::conflict, "Rollover certificate already exists");
+  return impl_->generate_rollover(to_time(impl_->environment.clock.now()));
+}
+
+Result<OverlapReport> CertificateServer::rollover_cancel(bool force) {
+  const std::lock_guard one_at_a_time(impl_->life_mutex);
+  return impl_->cancel_rollover(force);
+}
+
+Result<OverlapReport> CertificateServer::overlap() const { return impl_->overlap(); }
+
+}  // namespace umbra::server

@@ -1,0 +1,152 @@
+#include "server/lab_test.h"
+
+namespace umbra::server {
+namespace {
+
+using namespace lab;
+
+class Overlap : public ServerTest {
+ protected:
+  HttpReply fetch_next(const std::string& address) {
+    HttpRequest request{"GET", "/cgi-bin/pkiclient.exe?operation=GetNextCACert", {}};
+    request.address = address;
+    auto reply = http(request);
+    static_cast<void>(store->commit(store::Batch{}));  // what is noted is noted behind the answer
+    return reply;
+  }
+  /// Enrolled in the first CA, with a certificate that reaches to its end.
+  Device spoke(const std::string& name) {
+    Device device(name);
+    device.signer = granted(enroll(device));
+    return device;
+  }
+  x509::Certificate shadow(const Device& device) {
+    return granted(
+        send(device, MessageType::pkcs_req, csr(device).der(), *server->status().rollover));
+  }
+};
+
+TEST_F(Overlap, ShowsWhoIsReadyForTheNextCaAndWhoIsNot) {
+  start();
+  go_to(day(500));
+  const Device a = spoke("CN=a"), b = spoke("CN=b");
+  auto report = *server->overlap();
+  EXPECT_FALSE(report.rollover);
+  EXPECT_EQ(report.made_at, day(640));
+  EXPECT_EQ(report.holders.size(), 2U);
+  go_to(day(650));
+  EXPECT_EQ(fetch_next("192.0.2.7").status, 200U);
+  EXPECT_EQ(fetch_next("192.0.2.7").status, 200U);
+  EXPECT_EQ(fetch_next("192.0.2.8").status, 200U);
+  const auto certificate = shadow(a);
+  start();  // what is known survives
+  EXPECT_EQ(fetch_next("192.0.2.7").status, 200U);
+  report = *server->overlap();
+  EXPECT_EQ(report.rollover->not_before(), day(730));
+  ASSERT_EQ(report.fetches.size(), 2U);
+  EXPECT_EQ(report.fetches[0].address, "192.0.2.7");
+  EXPECT_EQ(report.fetches[0].first_at, day(650));
+  ASSERT_EQ(report.holders.size(), 2U);
+  EXPECT_EQ(report.holders[0].subject, "cn=b");
+  EXPECT_EQ(report.holders[0].not_after, day(730));
+  EXPECT_FALSE(report.holders[0].shadow);
+  EXPECT_EQ(report.holders[1].subject, "cn=a");
+  EXPECT_EQ(report.holders[1].shadow, certificate.serial());
+}
+
+TEST_F(Overlap, ACancelWithClientsThatHoldTheNextCaNeedsForce) {
+  start();
+  go_to(day(500));
+  const Device a = spoke("CN=a"), b = spoke("CN=b");
+  go_to(day(650));
+  const auto next = *server->status().rollover;
+  fetch_next("192.0.2.7");
+  const auto certificate = shadow(a);
+  const auto refused_cancel = server->rollover_cancel(false);
+  ASSERT_FALSE(refused_cancel);
+  EXPECT_EQ(refused_cancel.error().code, Errc::conflict);
+  EXPECT_NE(refused_cancel.error().detail.find("1 client(s) hold"), std::string::npos);
+  EXPECT_TRUE(server->status().rollover) << "nothing was changed";
+
+  const auto report = *server->rollover_cancel(true);
+  ASSERT_EQ(report.holders.size(), 1U) << "who must be enrolled anew";
+  EXPECT_EQ(report.holders[0].subject, "cn=a");
+  EXPECT_EQ(fetch_next("192.0.2.7").status, 404U);
+  EXPECT_EQ((*store->certificate("ROOTCA", certificate.serial()))->reason,
+            x509::RevocationReason::cessation_of_operation);
+  EXPECT_EQ(server->unrevoke(certificate.serial()).error().code, Errc::conflict);
+
+  // The next one is another: it shares neither number, archive nor readers with the cancelled one.
+  ASSERT_TRUE(server->rollover());
+  EXPECT_NE(server->status().rollover->serial(), next.serial());
+  for (std::size_t place = 0; place < server->places(); ++place) server->publish(place);
+  EXPECT_TRUE(files.files.contains("ROOTCA_00001.p12"));
+  EXPECT_TRUE(files.files.contains("ROOTCA_00002.p12"));
+  const auto fresh = *server->overlap();
+  EXPECT_TRUE(fresh.fetches.empty());
+  for (const auto& holder : fresh.holders) EXPECT_FALSE(holder.shadow);
+  shadow(a);
+  go_to(day(730));
+  EXPECT_TRUE(server->crl()->revoked.empty()) << "the cancelled CA's are not the new one's";
+}
+
+TEST_F(Overlap, StoppedItAnswersNothingAndStartedItCatchesUp) {
+  start();
+  ASSERT_TRUE(server->stop());
+  EXPECT_EQ(server->stop().error().code, Errc::conflict);
+  EXPECT_TRUE(log.has("%PKI-6-CS_DISABLED: Certificate server now disabled."));
+  EXPECT_TRUE(server->deadlines().empty());
+  EXPECT_EQ(get("operation=GetCACert").status, 503U);
+  EXPECT_EQ(server->status().status, "disabled");
+  go_to(day(800));
+  EXPECT_EQ(ca().not_before(), zero) << "nothing happens while it is shut";
+  ASSERT_TRUE(server->start());
+  EXPECT_EQ(server->start().error().code, Errc::conflict);
+  EXPECT_EQ(ca().not_before(), day(730));
+  EXPECT_EQ(get("operation=GetCACert").status, 200U);
+}
+
+TEST_F(Overlap, ARequestByHandIsQueuedGrantedAndShown) {
+  configuration.grant = config::Grant::manual;
+  start();
+  const Device device("CN=box");
+  const auto request = csr(device);
+  const auto queued = *server->request_pkcs10(request.der());
+  EXPECT_EQ(queued.id, 1U);
+  EXPECT_FALSE(queued.certificate);
+  EXPECT_EQ(server->request_pkcs10(request.der())->id, 1U) << "the same request, the same entry";
+  EXPECT_EQ(server->requests()->at(0).subject, "cn=box");
+  enroll(Device("CN=other"));
+  const auto shown = server->grant(std::nullopt)->by_hand;
+  ASSERT_EQ(shown.size(), 1U) << "the other one polls";
+  EXPECT_EQ(shown[0].subject(), device.name);
+  EXPECT_EQ(*server->request_pkcs10(request.der())->certificate, shown[0]);
+  EXPECT_EQ(server->request_pkcs10(to_bytes(as_bytes("x"))).error().code, Errc::malformed);
+  Bytes forged = to_bytes(request.der());
+  forged.back() ^= 1U;
+  EXPECT_EQ(server->request_pkcs10(forged).error().code, Errc::crypto);
+  const Device weak("CN=weak", *x509::PrivateKey::generate_rsa(1024));
+  EXPECT_EQ(server->request_pkcs10(csr(weak).der()).error().code, Errc::conflict);
+}
+
+TEST_F(Overlap, UnderGrantAutoARequestByHandIsGrantedAtOnce) {
+  configuration.challenge_password = "secret";
+  start();
+  const Device device("CN=box");
+  const auto made = *server->request_pkcs10(csr(device).der());
+  ASSERT_TRUE(made.certificate);
+  EXPECT_EQ(made.certificate->subject(), device.name);
+  EXPECT_EQ(server->requests()->at(0).state, "granted");
+}
+
+TEST_F(Overlap, AServerThatIsNoLongerConfiguredIsDestroyedOnlyWhenSaid) {
+  start();
+  server.reset();
+  EXPECT_EQ(destroy(*store, "OTHER").error().code, Errc::not_found);
+  EXPECT_EQ(*store->servers(), std::vector<std::string>{"ROOTCA"});
+  ASSERT_TRUE(destroy(*store, "ROOTCA"));
+  EXPECT_TRUE(store->servers()->empty());
+}
+
+}  // namespace
+}  // namespace umbra::server
