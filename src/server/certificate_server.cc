@@ -116,11 +116,10 @@ void CertificateServer::Impl::handle(const HttpRequest& request, HttpDone done) 
     return done(text_reply(503, "the certificate server is not enabled"));
   const Time now = to_time(environment.clock.now());
 
-  if (path == "/crl/" + configuration.name + ".crl") {
-    const auto row = environment.store.crl(configuration.name, all->active->generation);
-    if (!row || !*row) return done(text_reply(404, "no CRL"));
-    return done({200, "application/pkix-crl", (*row)->crl});
-  }
+  if (path.starts_with("/crl/")) return done(crl_file(path, *all));
+  // The address that `cdp-url` gives IOS clients for SCEP. They ask with a message; everybody else
+  // gets the file.
+  if (query == "operation=GetCRL") return done(crl_file("", *all));
   const auto operation = scep::parse_query(query);
   if (!operation) return done(text_reply(400, operation.error().detail));
   switch (operation->operation) {
@@ -140,6 +139,36 @@ void CertificateServer::Impl::handle(const HttpRequest& request, HttpDone done) 
       return pki_operation(*message, true, std::move(done));
     }
   }
+}
+
+/// What IOS refuses to change once there is a CA certificate: a changed file changes nothing here
+/// either, and that is said.
+void CertificateServer::Impl::name_what_is_locked() const {
+  const auto all = generations();
+  if (!all->active) return;
+  const auto name = x509::Name::from_ios(configuration.issuer_name);
+  if (name && *name == all->active->certificate.subject()) return;
+  log(Severity::error, "CS_LOCKED",
+      fmt::format("issuer-name of {} cannot be changed after CA certificate generation: \"{}\" in "
+                  "the configuration is left aside, the CA is and stays \"{}\"",
+                  configuration.name, configuration.issuer_name,
+                  all->active->certificate.subject().joined()));
+}
+
+/// /crl/NAME.crl is the active CA's; /crl/NAME_00001.crl the second CA's, for ever: numbered as the
+/// archives are.
+HttpReply CertificateServer::Impl::crl_file(std::string_view path, const Generations& all) const {
+  std::uint32_t generation = all.active->generation;
+  const std::string plain = "/crl/" + configuration.name;
+  if (!path.empty() && path != plain + ".crl") {
+    generation = 0;
+    for (std::uint32_t one = 1; one < all.next_number(); ++one) {
+      if (path == fmt::format("{}_{:05}.crl", plain, one - 1)) generation = one;
+    }
+  }
+  const auto row = environment.store.crl(configuration.name, generation);
+  if (!row || !*row) return text_reply(404, "no such CRL");
+  return {200, "application/pkix-crl", (*row)->crl};
 }
 
 HttpReply CertificateServer::Impl::get_next_ca_cert(const Generations& all,
@@ -263,6 +292,7 @@ Result<std::unique_ptr<CertificateServer>> CertificateServer::open(
                                                                : std::function<void()>([] {})}));
   impl->ledger->follow(impl->publisher->follower());
   UMBRA_CHECK(impl->load_queue());
+  impl->name_what_is_locked();
   UMBRA_TRY(impl->one_time_password, impl->environment.store.one_time_password(configuration.name));
   return std::unique_ptr<CertificateServer>(new CertificateServer(std::move(impl)));
 }
@@ -327,6 +357,9 @@ Status CertificateServer::status() const {
   status.auto_rollover_text = configuration.auto_rollover_text;
   status.clock_authoritative = impl_->environment.clock.authoritative();
   if (all->active) {
+    const auto name = x509::Name::from_ios(configuration.issuer_name);
+    if (!name || !(*name == all->active->certificate.subject()))
+      status.issuer_name = all->active->certificate.subject().joined();
     status.ca = all->active->certificate;
     status.autorollover_at = lifecycle::shadow_generation_at(impl_->settings, impl_->facts(*all));
   }

@@ -45,6 +45,8 @@ struct CertificateServer::Impl {
   void handle(const HttpRequest& request, HttpDone done);
   [[nodiscard]] HttpReply get_next_ca_cert(const Generations& generations,
                                            const std::string& address, Time now) const;
+  void name_what_is_locked() const;
+  [[nodiscard]] HttpReply crl_file(std::string_view path, const Generations& all) const;
   void pki_operation(ByteView message, bool by_get, HttpDone done);
   [[nodiscard]] scep::Answer get_cert(const scep::IssuerAndSerial& wanted) const;
   [[nodiscard]] scep::Answer get_crl(const scep::IssuerAndSerial& wanted,

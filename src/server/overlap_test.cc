@@ -79,7 +79,7 @@ TEST_F(Overlap, ACancelWithClientsThatHoldTheNextCaNeedsForce) {
   // The next one is another: it shares neither number, archive nor readers with the cancelled one.
   ASSERT_TRUE(server->rollover());
   EXPECT_NE(server->status().rollover->serial(), next.serial());
-  for (std::size_t place = 0; place < server->places(); ++place) server->publish(place);
+  publish();
   EXPECT_TRUE(files.files.contains("ROOTCA_00001.p12"));
   EXPECT_TRUE(files.files.contains("ROOTCA_00002.p12"));
   const auto fresh = *server->overlap();
@@ -104,6 +104,38 @@ TEST_F(Overlap, StoppedItAnswersNothingAndStartedItCatchesUp) {
   EXPECT_EQ(server->start().error().code, Errc::conflict);
   EXPECT_EQ(ca().not_before(), day(730));
   EXPECT_EQ(get("operation=GetCACert").status, 200U);
+}
+
+TEST_F(Overlap, BothCasCrlsAreServedAfterTheSwitch) {
+  start();
+  go_to(day(500));
+  const auto certificate = spoke("CN=a").signer;
+  ASSERT_TRUE(server->revoke(certificate.serial(), x509::RevocationReason::none));
+  const auto file = [&](const std::string& name) {
+    const auto reply = http({"GET", "/crl/" + name, {}});
+    return reply.status == 200 ? reply.body : Bytes{};
+  };
+  const Bytes first = file("ROOTCA.crl");
+  EXPECT_EQ(x509::parse_crl(first)->revoked.size(), 1U);
+  EXPECT_EQ(file("ROOTCA_00000.crl"), first);
+  EXPECT_EQ(http({"GET", "/cgi-bin/pkiclient.exe?operation=GetCRL", {}}).body, first)
+      << "the SCEP form of cdp-url, for clients that just fetch it";
+  EXPECT_TRUE(file("ROOTCA_00001.crl").empty());
+  go_to(day(730));
+  EXPECT_NE(file("ROOTCA.crl"), first);
+  EXPECT_EQ(file("ROOTCA_00001.crl"), file("ROOTCA.crl"));
+  EXPECT_EQ(x509::parse_crl(file("ROOTCA_00000.crl"))->revoked.size(), 1U);
+  for (const char* none : {"ROOTCA_00002.crl", "ROOTCA_1.crl", "ROOTCA_00000", "OTHER.crl", ""})
+    EXPECT_TRUE(file(none).empty()) << none;
+}
+
+TEST_F(Overlap, AnotherIssuerNameIsLeftAsideOnceThereIsACa) {
+  start();
+  configuration.issuer_name = "CN=Another";
+  start();
+  EXPECT_TRUE(log.has("issuer-name of ROOTCA cannot be changed after CA certificate generation"));
+  EXPECT_EQ(server->status().issuer_name, "cn=RootCA,ou=TAC,o=Cisco");
+  EXPECT_EQ(server->status().status, "enabled");
 }
 
 TEST_F(Overlap, ARequestByHandIsQueuedGrantedAndShown) {

@@ -1,5 +1,7 @@
 #include "server/router.h"
 
+#include <algorithm>
+
 #include "scep/ca_messages.h"
 
 namespace umbra::server {
@@ -31,6 +33,17 @@ std::optional<std::string> server_in(std::string_view path) {
   return std::nullopt;
 }
 
+/// NAME_00001.crl is of the server NAME, unless one is called NAME_00001.
+std::string_view without_generation(std::string_view name) {
+  constexpr std::size_t suffix = 6;
+  if (name.size() <= suffix) return {};
+  const std::string_view end = name.substr(name.size() - suffix);
+  const bool numbered = end.front() == '_' && std::all_of(end.begin() + 1, end.end(), [](char c) {
+                          return c >= '0' && c <= '9';
+                        });
+  return numbered ? name.substr(0, name.size() - suffix) : std::string_view();
+}
+
 }  // namespace
 
 void Router::handle(const HttpRequest& request, HttpDone done) const {
@@ -45,6 +58,10 @@ void Router::handle(const HttpRequest& request, HttpDone done) const {
   if (!named->empty()) {
     for (CertificateServer* server : servers_) {
       if (server->name() == *named) return server->handle(request, std::move(done));
+    }
+    for (CertificateServer* server : servers_) {
+      if (request.target.starts_with("/crl/") && server->name() == without_generation(*named))
+        return server->handle(request, std::move(done));
     }
     return done(plain(404, "no certificate server of this name\n"));
   }
