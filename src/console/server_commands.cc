@@ -74,7 +74,7 @@ Result<Bytes> pkcs10_of(ByteView content) {
   for (const char* label : {"CERTIFICATE REQUEST", "NEW CERTIFICATE REQUEST"}) {
     if (auto der = x509::pem_to_der(text, label)) return der;
   }
-  if (auto der = from_base64(text); der && !der->empty()) return der;
+  if (auto der = from_base64(text); der && !der->empty() && der->front() == sequence) return der;
   return fail(Errc::malformed,
               "this is no PKCS #10 request: expected PEM (-----BEGIN CERTIFICATE REQUEST-----) or "
               "base64");

@@ -48,7 +48,7 @@ class NextCaTest(unittest.TestCase):
         refused()
         self.ca.exec("crypto pki server ROOTCA rollover")
         self.next_ca()
-        self.ca.exec("crypto pki server ROOTCA rollover cancel")
+        self.ca.exec("crypto pki server ROOTCA rollover cancel force")
         refused()
 
     def test_is_a_union_that_every_reader_can_take(self):

@@ -167,9 +167,9 @@ class Daemon:
             self.process.send_signal(signal.SIGKILL)
         self.process.wait()
 
-    def exec(self, command, ok=True):
+    def exec(self, command, ok=True, text_in=""):
         return run(self.lab.build / "umbra", "exec", command, "--socket", self.data / "umbra.sock",
-                   ok=ok)
+                   ok=ok, text_in=text_in)
 
     def log(self, start=0):
         if not self.log_path.exists():
