@@ -70,7 +70,9 @@ class TestFiles final : public FileSink {
     }
     return {sent.size(), std::nullopt};
   }
+  std::optional<std::uint64_t> free_octets(const config::FilePlace&) override { return room; }
   std::vector<std::string> deliveries;
+  std::optional<std::uint64_t> room;
   std::map<std::string, Bytes> files;
   bool full = false;
 };

@@ -343,5 +343,37 @@ TEST_F(StoreTest, OneServerGoesAndTheOthersStay) {
   EXPECT_FALSE(*store->one_time_password("CA"));
 }
 
+TEST_F(StoreTest, TheOutboxIsReadInOrderSlotByServer) {
+  const auto row = [](std::uint8_t slot, std::uint64_t sequence, const char* server = "CA") {
+    return OutboxRow{server, slot, sequence, x509::Serial(sequence * 16)};
+  };
+  ASSERT_TRUE(
+      store->commit({InsertOutbox{row(4, 2)}, InsertOutbox{row(0, 1)}, InsertOutbox{row(0, 3)},
+                     InsertOutbox{row(1, 4)}, InsertOutbox{row(0, 9, "B")}}));
+  const auto rows = *store->outbox("CA", {0, 4}, 10);
+  ASSERT_EQ(rows.size(), 3U);
+  EXPECT_EQ(rows[0].sequence, 1U);
+  EXPECT_EQ(rows[1].slot, 4U);
+  EXPECT_EQ(rows[1].serial, x509::Serial(32));
+  EXPECT_EQ(rows[2].sequence, 3U);
+  EXPECT_EQ(store->outbox("CA", {0, 4}, 2)->size(), 2U);
+  const auto size = *store->outbox_size("CA");
+  EXPECT_EQ(size.waiting, (std::map<std::uint8_t, std::uint64_t>{{0, 2}, {1, 1}, {4, 1}}));
+  EXPECT_EQ(size.last_sequence, 4U);
+  ASSERT_TRUE(store->commit({DropOutbox{rows[0]}}));
+  EXPECT_EQ(store->outbox("CA", {0}, 10)->front().sequence, 3U);
+  EXPECT_EQ(store->commit({InsertOutbox{row(0, 3)}}).error().code, Errc::conflict);
+
+  ASSERT_TRUE(store->commit({PutPublished{{"CA", 2, "CA.crl", "nvram:", "1/7"}}}));
+  ASSERT_TRUE(store->commit({PutPublished{{"CA", 2, "CA.crl", "unix:/x", "1/8"}}}));
+  ASSERT_EQ(store->published("CA")->size(), 1U);
+  EXPECT_EQ(store->published("CA")->front().place, "unix:/x");
+  EXPECT_EQ(store->published("CA")->front().version, "1/8");
+  ASSERT_TRUE(store->commit({DropServer{"CA"}}));
+  EXPECT_TRUE(store->published("CA")->empty());
+  EXPECT_TRUE(store->outbox_size("CA")->waiting.empty());
+  EXPECT_EQ(store->outbox_size("B")->last_sequence, 9U);
+}
+
 }  // namespace
 }  // namespace umbra::store

@@ -110,8 +110,8 @@ class Lab:
         self.processes.append(process)
         return process
 
-    def daemon(self, name, configuration, *options, start=True, environment=None):
-        daemon = Daemon(self, name, configuration, options, environment)
+    def daemon(self, name, configuration, *options, start=True, environment=None, prefix=()):
+        daemon = Daemon(self, name, configuration, options, environment, prefix)
         self.daemons.append(daemon)
         if start:
             daemon.start()
@@ -121,7 +121,7 @@ class Lab:
 class Daemon:
     """One umbrad with a configuration, a data directory and a log of its own."""
 
-    def __init__(self, lab, name, configuration, options, environment=None):
+    def __init__(self, lab, name, configuration, options, environment=None, prefix=()):
         self.lab = lab
         self.name = name
         self.config = lab.write(f"{name}.conf", configuration)
@@ -129,13 +129,14 @@ class Daemon:
         self.log_path = lab.path(f"{name}.log")
         self.options = options
         self.environment = environment
+        self.prefix = prefix  # a command that becomes the daemon
         self.process = None
 
     def start(self, wait=True):
         with open(self.log_path, "ab") as log:
             at = log.tell()
             self.process = subprocess.Popen(
-                [self.lab.build / "umbrad", "--config", self.config, "--data", self.data,
+                [*self.prefix, self.lab.build / "umbrad", "--config", self.config, "--data", self.data,
                  *self.options],
                 stderr=log, stdout=log, stdin=subprocess.DEVNULL,
                 env={**os.environ, **(self.environment or {})})
