@@ -122,7 +122,9 @@ Result<x509::Certificate> issue(const Authority& authority, const x509::Request&
     extensions.push_back(x509::key_usage({usage_ca, true}));
   } else {
     extensions.push_back(x509::key_usage(device_usage(request)));
-    if (Bytes names = alt_names_of(request.extensions()); !names.empty())
+    if (!profile.key_purposes.empty())
+      extensions.push_back(x509::extended_key_usage(profile.key_purposes));
+    if (Bytes names = alt_names_of(request.extensions()); profile.copy_alt_names && !names.empty())
       extensions.push_back({std::string(oid_subject_alt_name), false, std::move(names)});
   }
   extensions.push_back(x509::authority_key_id(authority.certificate.subject_key_id().value_or(

@@ -26,6 +26,8 @@ struct Profile {
   /// CDP, basicConstraints critical CA:TRUE, keyUsage critical 0x86, key identifiers; nothing of
   /// what the request asks for is taken over.
   bool subordinate_ca = false;
+  std::vector<x509::KeyPurpose> key_purposes{};  ///< empty = no extendedKeyUsage
+  bool copy_alt_names = true;                    ///< the request's subjectAltName is taken over
 };
 
 /// A root CA certificate in IOS's profile: v3; basicConstraints critical CA:TRUE, keyUsage critical
@@ -40,9 +42,10 @@ struct Profile {
 /// addresses and directory names that every reader reads alike. Empty = none.
 [[nodiscard]] Bytes alt_names_of(const std::vector<x509::Extension>& extensions);
 
-/// A device's certificate in IOS's profile: CDP, keyUsage, subjectAltName, authorityKeyIdentifier,
-/// subjectKeyIdentifier. keyUsage and its criticality are the request's (0xA0 if it asks for none),
-/// without keyCertSign and cRLSign whatever it asks; subjectAltName is the request's if it parses.
+/// A device's certificate in IOS's profile: CDP, keyUsage, extendedKeyUsage, subjectAltName,
+/// authorityKeyIdentifier, subjectKeyIdentifier. keyUsage and its criticality are the request's
+/// (0xA0 if it asks for none), without keyCertSign and cRLSign whatever it asks; subjectAltName is
+/// the request's if it parses and the profile copies it; extendedKeyUsage is the profile's alone.
 /// Nothing else of a request's extensions is taken over. Errors: conflict if the validity reaches
 /// beyond the CA's or the result fails its lint: nothing was signed then, or
 ///         the signature is thrown away. unsupported without the CA's key.

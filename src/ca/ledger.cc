@@ -1,6 +1,7 @@
 #include "ca/ledger.h"
 
 #include <algorithm>
+#include <array>
 #include <future>
 
 namespace umbra::ca {
@@ -9,27 +10,55 @@ namespace {
 // A crash skips at most this many serials; a lease is renewed in the background when a quarter of
 // it is left.
 constexpr std::uint64_t lease_size = 64;
+// The store's integers are signed.
+constexpr std::uint64_t serial_max = 0x7FFF'FFFF'FFFF'FFFF;
 
 }  // namespace
 
-Result<std::unique_ptr<Ledger>> Ledger::open(store::Store& store, const std::string& server) {
+void count_issued(store::ServerRow& row, const x509::Serial& serial) {
+  if (const auto counted = serial.to_uint64()) {
+    row.last_serial = std::max(row.last_serial, *counted);
+    row.random_serial = {};
+  } else {
+    row.random_serial = serial;
+  }
+}
+
+Result<std::unique_ptr<Ledger>> Ledger::open(store::Store& store, const std::string& server,
+                                             Random* random) {
   UMBRA_TRY(auto stored, store.server(server));
   store::ServerRow row = stored.value_or(store::ServerRow{});
   row.server = server;
-  return std::unique_ptr<Ledger>(new Ledger(store, std::move(row)));
+  return std::unique_ptr<Ledger>(new Ledger(store, std::move(row), random));
 }
 
-Ledger::Ledger(store::Store& store, store::ServerRow row)
+Ledger::Ledger(store::Store& store, store::ServerRow row, Random* random)
     : store_(store),
+      random_(random),
       row_(std::move(row)),
       next_(std::max(row_.last_serial, row_.serial_lease) + 1),
       leased_end_(next_ - 1) {}
 
+void Ledger::begin_after(std::uint64_t start) {
+  const std::lock_guard lock(mutex_);
+  row_.serial_start = start;
+  row_.last_serial = start;
+  row_.serial_lease = start;
+  next_ = start + 1;
+  leased_end_ = start;
+}
+
 void Ledger::lease() {
   // With mutex_ held.
-  leasing_ = true;
   lease_error_.reset();
-  row_.serial_lease = std::max(leased_end_, row_.last_serial) + lease_size;
+  const std::uint64_t from = std::max(leased_end_, row_.last_serial);
+  if (from > serial_max - lease_size) {
+    lease_error_ = {Errc::conflict,
+                    "all serial numbers are used up; `serial-number random` has more"};
+    return;
+  }
+  leasing_ = true;
+  row_.serial_lease = from + lease_size;
   const std::uint64_t end = row_.serial_lease;
   store_.commit({store::PutServer{row_}}, [this, end](Result<void> result) {
     const std::lock_guard lock(mutex_);
@@ -43,7 +72,24 @@ void Ledger::lease() {
   });
 }
 
+Result<x509::Serial> Ledger::draw_serial() {
+  constexpr int tries = 4;
+  for (int i = 0; i < tries; ++i) {
+    std::array<std::uint8_t, 16> octets{};
+    random_->fill(octets);
+    // Positive, always 16 octets, never padded.
+    octets[0] = static_cast<std::uint8_t>((octets[0] & 0x3F) | 0x40);
+    UMBRA_TRY(const auto serial, x509::Serial::from_big_endian(octets));
+    UMBRA_TRY(const auto taken, store_.certificate(row_.server, serial));
+    if (taken) continue;
+    if (follower_.before_use) UMBRA_CHECK(follower_.before_use(serial));
+    return serial;
+  }
+  return fail(Errc::crypto, "the source of randomness repeats itself; no serial number is safe");
+}
+
 Result<x509::Serial> Ledger::take_serial() {
+  if (random_ != nullptr) return draw_serial();
   std::unique_lock lock(mutex_);
   if (next_ > leased_end_) {
     if (!leasing_) lease();

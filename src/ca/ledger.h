@@ -4,6 +4,7 @@
 #include <functional>
 #include <mutex>
 
+#include "base/random.h"
 #include "store/store.h"
 
 namespace umbra::ca {
@@ -16,6 +17,11 @@ struct Follower {
   /// Before a serial number is used. Errors: then it is skipped.
   std::function<Result<void>(const x509::Serial&)> before_use;
 };
+/// The highest `serial-number N`: above it there are as many numbers left as nobody can issue.
+inline constexpr std::uint64_t serial_start_max = 0x3FFF'FFFF'FFFF'FFFF;
+
+/// Enters the serial of a certificate that was issued: counted, or drawn by chance.
+void count_issued(store::ServerRow& row, const x509::Serial& serial);
 
 /// The counters of one certificate server: serial numbers, request numbers, CRL numbers.
 /// Thread-safe.
@@ -24,11 +30,20 @@ struct Follower {
 /// first of a block is signed. A process that dies leaves its lease behind, and its successor
 /// begins after it; one that closes in order gives the rest back. So one commit per certificate is
 /// enough, and no signature exists whose number was not on the disk as taken before.
+///
+/// Serials by chance have 126 random bits in 16 octets and take no lease: what a process that died
+/// had drawn is not drawn again. They are above all that are counted, so that a server may change
+/// from one kind to the other and back.
 class Ledger {
  public:
-  /// Reads the counters. Errors: storage.
+  /// Reads the counters. In: `random` = where serials come from, nothing = they are counted.
+  /// Errors: storage.
   [[nodiscard]] static Result<std::unique_ptr<Ledger>> open(store::Store& store,
-                                                            const std::string& server);
+                                                            const std::string& server,
+                                                            Random* random = nullptr);
+  /// `serial-number N`: the first serial is N + 1. For a server that has no CA certificate yet, so
+  /// that nothing which was signed is known to anybody. In: at most serial_start_max.
+  void begin_after(std::uint64_t start);
 
   /// Before anything is taken or committed.
   void follow(Follower follower) { follower_ = std::move(follower); }
@@ -49,10 +64,12 @@ class Ledger {
   [[nodiscard]] Result<void> close();
 
  private:
-  Ledger(store::Store& store, store::ServerRow row);
+  Ledger(store::Store& store, store::ServerRow row, Random* random);
   void lease();
+  [[nodiscard]] Result<x509::Serial> draw_serial();
 
   store::Store& store_;
+  Random* const random_;
   mutable std::mutex mutex_;
   std::condition_variable leased_;
   store::ServerRow row_;

@@ -87,8 +87,10 @@ constexpr Command table[] = {
      nullptr, Command::passed},
 
     // -- crypto pki server --------------------------------------------------------------------
-    {Mode::server, "serial-number", "serial-number NUMBER:word",
-     "The last serial number used|Decimal, or hexadecimal behind 0x", "[counted by the database]"},
+    {Mode::server, "serial-number", "serial-number {random|NUMBER:word}",
+     "The serial numbers of certificates; a number before the CA certificate exists|Umbra's: drawn "
+     "by chance, not counted|The last one used: decimal, or hexadecimal behind 0x",
+     "[counted by the database, from 1]", &set::serial_start},
     {Mode::server, "database level", "database level {minimum|names|complete}",
      "The server's files|What is written of each certificate (Umbra keeps all of it in its own "
      "database besides)|Nothing|SERIAL.cnm: its subject and its end|SERIAL.cnm and SERIAL.crt: the "
@@ -164,7 +166,11 @@ constexpr Command table[] = {
      "ipsec-user|ocsp-signing|time-stamping}...",
      "Extended key usage of issued certificates|TLS servers|TLS clients|Code|Mail|IPsec end "
      "systems|IPsec tunnels|IPsec users|OCSP responders|Time stamps",
-     "[none]"},
+     "[none]", &set::eku},
+    {Mode::server, "subject-alt-name", "subject-alt-name {copy|none}",
+     "Umbra's: other names in issued certificates|The request's, where every reader reads them "
+     "alike|Left out",
+     "subject-alt-name copy", &set::subject_alt_names},
     {Mode::server, "database url",
      "database url URL:url [username USER:word] [password [0|7] PASSWORD:secret]",
      "The server's files|Where they are published; the daemon keeps its own database "

@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "base/time.h"
+#include "x509/certificate.h"
 
 /// Typed configuration: what the rest of the house reads. Made by config::parse from IOS text;
 /// printed back by config::running_config. Values that were not given hold the default.
@@ -58,6 +59,10 @@ struct Server {
   HashName hash = HashName::sha256;
   int modulus = 2048;  ///< of the CA key; `rsa-1024` needs `allow legacy rsa-1024`
   std::string cdp_url;
+  std::vector<x509::KeyPurpose> eku;          ///< of issued certificates, in the order typed
+  std::optional<std::uint64_t> serial_start;  ///< the last serial used before the first one
+  bool serial_random = false;
+  bool copy_alt_names = true;
   std::optional<std::string>
       challenge_password;  ///< static challenge; in the clear; never printed or logged
   bool allow_des = false;

@@ -1,6 +1,8 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <array>
+#include <charconv>
 
 #include "config/settings.h"
 
@@ -79,6 +81,58 @@ void cdp_url(Setting& s) {
   }
   s.server().cdp_url = url;
 }
+
+void eku(Setting& s) {
+  using x509::KeyPurpose;
+  constexpr std::array<std::pair<std::string_view, KeyPurpose>, 9> known = {
+      {{"server-auth", KeyPurpose::server_auth},
+       {"client-auth", KeyPurpose::client_auth},
+       {"code-signing", KeyPurpose::code_signing},
+       {"email-protection", KeyPurpose::email_protection},
+       {"ipsec-end-system", KeyPurpose::ipsec_end_system},
+       {"ipsec-tunnel", KeyPurpose::ipsec_tunnel},
+       {"ipsec-user", KeyPurpose::ipsec_user},
+       {"ocsp-signing", KeyPurpose::ocsp_signing},
+       {"time-stamping", KeyPurpose::time_stamping}}};
+  std::vector<KeyPurpose>& purposes = s.server().eku;
+  purposes.clear();
+  for (const Capture& capture : s.match().captures) {
+    const auto* const found = std::find_if(
+        known.begin(), known.end(), [&](const auto& row) { return row.first == capture.text; });
+    if (found == known.end()) continue;  // `eku` itself
+    if (std::find(purposes.begin(), purposes.end(), found->second) != purposes.end()) {
+      s.fault("", fmt::format("{} is there twice", capture.text), "expected: each purpose once");
+      return;
+    }
+    purposes.push_back(found->second);
+  }
+}
+
+void serial_start(Setting& s) {
+  if (s.has("random")) {
+    s.server().serial_random = true;
+    return;
+  }
+  // Above this, counting on would one day reach the end of the numbers that can be counted.
+  constexpr std::uint64_t start_max = 0x3FFF'FFFF'FFFF'FFFF;
+  const std::string typed = s.text("NUMBER");
+  const bool hexadecimal = typed.starts_with("0x") || typed.starts_with("0X");
+  const char* const begin = typed.data() + (hexadecimal ? 2 : 0);
+  const char* const end = typed.data() + typed.size();
+  std::uint64_t value = 0;
+  const auto [stop, error] = std::from_chars(begin, end, value, hexadecimal ? 16 : 10);
+  if (begin == end || stop != end || error == std::errc::invalid_argument) {
+    s.fault("NUMBER", fmt::format("\"{}\" is no serial number", typed),
+            "expected: decimal, or hexadecimal behind 0x; or \"random\"");
+  } else if (error != std::errc{} || value > start_max) {
+    s.fault("NUMBER", fmt::format("{} leaves too few serial numbers above it", typed),
+            "expected: 0 to 0x3FFFFFFFFFFFFFFF; or \"random\"");
+  } else {
+    s.server().serial_start = value;
+  }
+}
+
+void subject_alt_names(Setting& s) { s.server().copy_alt_names = s.has("copy"); }
 
 void auto_rollover(Setting& s) {
   if (!s.match().find("DAYS")) {

@@ -43,7 +43,7 @@ inline server::Status root_ca() {
   s.status = s.state = "enabled";
   s.issuer_name = "CN=RootCA,OU=TAC,O=Cisco";
   s.granting = "auto";
-  s.last_serial = 1;
+  s.last_serial = x509::Serial(1);
   s.database_url = "ftp://10.1.1.1/DB/ROOTCA/";
   s.database_level = "complete";
   s.ca = certificate("guide/ca-01.hex");

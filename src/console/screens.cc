@@ -44,7 +44,7 @@ void add_server(std::string& out, const server::Status& s, const TimeZone& zone)
   line("CA cert fingerprint: " +
        (s.ca ? fingerprint(*s.ca, x509::Digest::md5) : std::string("-Not found-")));
   line("Granting mode is: " + s.granting);
-  line(fmt::format("Last certificate issued serial number (hex): {:X}", s.last_serial));
+  line(fmt::format("Last certificate issued serial number (hex): {}", s.last_serial.to_hex()));
   if (s.ca) line("CA certificate expiration timer: " + to_ios_time(s.ca->not_after(), zone));
   if (s.crl_next_update) line("CRL NextUpdate timer: " + to_ios_time(*s.crl_next_update, zone));
   line("Current primary storage dir: " + s.database_url);

@@ -19,7 +19,7 @@ TEST(ServerScreen, IsTheGuidesAfterShadowGeneration) {
   s.autorollover_at = std::nullopt;
   s.granting = "manual";
   s.database_url = "unix:/iosca-root/";
-  s.last_serial = 6;
+  s.last_serial = x509::Serial(6);
   s.crl_next_update = lab::at("2017-07-10T18:11:54Z");
   expect_golden("screens/guide-server-rollover.txt", server_screen({s}, lab::cet));
 }
@@ -34,7 +34,7 @@ TEST(ServerScreen, ShowsWhenTheRolloverWillBeMade) {
   shut.crl_next_update = std::nullopt;
   shut.autorollover_at = std::nullopt;
   shut.auto_rollover_text = "0 0 20";
-  shut.last_serial = 0;
+  shut.last_serial = x509::Serial(0);
   shut.database_level = "minimum";
   expect_golden("screens/server-before-rollover.txt",
                 server_screen({lab::root_ca(), shut}, lab::cet));

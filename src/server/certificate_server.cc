@@ -103,7 +103,28 @@ x509::Digest CertificateServer::Impl::digest() const {
 ca::Profile CertificateServer::Impl::profile(store::RequestClass as) const {
   return {.digest = digest(),
           .cdp_url = configuration.cdp_url,
-          .subordinate_ca = as == store::RequestClass::subordinate_ca};
+          .subordinate_ca = as == store::RequestClass::subordinate_ca,
+          .key_purposes = configuration.eku,
+          .copy_alt_names = configuration.copy_alt_names};
+}
+
+/// The line stays in the configuration file, so it is right after the start as long as it is what
+/// the CA began with.
+Result<void> CertificateServer::Impl::start_serials() {
+  if (!configuration.serial_start) return {};
+  if (generations()->next_number() == 1) {
+    ledger->begin_after(*configuration.serial_start);
+    return {};
+  }
+  const store::ServerRow row = ledger->row();
+  if (row.serial_start == *configuration.serial_start) return {};
+  return fail(
+      Errc::conflict,
+      fmt::format("serial-number 0x{:X} in crypto pki server {}: the CA certificate exists, "
+                  "and serial numbers are counted from there (started behind 0x{:X}, last "
+                  "one 0x{:X}); take the line out of the configuration",
+                  *configuration.serial_start, configuration.name, row.serial_start,
+                  row.last_serial));
 }
 
 void CertificateServer::Impl::handle(const HttpRequest& request, HttpDone done) {
@@ -278,7 +299,9 @@ Result<std::unique_ptr<CertificateServer>> CertificateServer::open(
     const config::Server& configuration, bool http_enabled, Environment environment) {
   UMBRA_CHECK(x509::Name::from_ios(configuration.issuer_name));
   auto impl = std::make_unique<Impl>(configuration, http_enabled, std::move(environment));
-  UMBRA_TRY(impl->ledger, ca::Ledger::open(impl->environment.store, configuration.name));
+  UMBRA_TRY(impl->ledger,
+            ca::Ledger::open(impl->environment.store, configuration.name,
+                             configuration.serial_random ? &impl->environment.random : nullptr));
   UMBRA_CHECK(impl->reload());
   UMBRA_TRY(impl->publisher,
             Publisher::open(configuration,
@@ -291,6 +314,7 @@ Result<std::unique_ptr<CertificateServer>> CertificateServer::open(
                              .wake = impl->environment.publish ? impl->environment.publish
                                                                : std::function<void()>([] {})}));
   impl->ledger->follow(impl->publisher->follower());
+  UMBRA_CHECK(impl->start_serials());
   UMBRA_CHECK(impl->load_queue());
   impl->name_what_is_locked();
   UMBRA_TRY(impl->one_time_password, impl->environment.store.one_time_password(configuration.name));
@@ -347,8 +371,10 @@ Status CertificateServer::status() const {
   status.shut = impl_->stopped;
   status.issuer_name = configuration.issuer_name;
   status.granting = granting(configuration);
-  status.last_serial = impl_->ledger->row().last_serial;
   status.database_url = configuration.database.url;
+  const store::ServerRow counters = impl_->ledger->row();
+  status.last_serial = counters.random_serial == x509::Serial() ? x509::Serial(counters.last_serial)
+                                                                : counters.random_serial;
   status.database_level = level(configuration.database_level);
   for (const auto& [type, place] : configuration.database_of)
     status.database_urls_of.emplace_back(suffix_of(type), place.url);

@@ -139,7 +139,7 @@ TEST_F(ServerTest, IssuesByPostAndGetAndNothingOutlivesTheCa) {
   const auto second = granted(enroll(Device("CN=b"), MessageType::pkcs_req, true));
   EXPECT_EQ(second.serial(), x509::Serial(3));
   EXPECT_EQ(second.not_after(), day(730));
-  EXPECT_EQ(server->status().last_serial, 3U);
+  EXPECT_EQ(server->status().last_serial, x509::Serial(3));
   const auto row = store->certificate("ROOTCA", x509::Serial(3));
   EXPECT_EQ((*row)->certificate, to_bytes(second.der())) << "what left the server is in the store";
 }

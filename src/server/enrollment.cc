@@ -270,7 +270,7 @@ void CertificateServer::Impl::grant_now(const std::shared_ptr<const Conversation
   Conversation draft = *conversation;
   draft.done = [prepared](HttpReply reply) { *prepared = std::move(reply); };
   reply(draft, scep::Granted{{*certificate}});
-  const std::uint64_t serial = certificate->serial().to_uint64().value_or(0);
+  const x509::Serial serial = certificate->serial();
   // A rollover CA may be taken back while this is under way: then nothing of it is handed out.
   store::Batch batch = {
       store::RequireGeneration{configuration.name, authority.generation},
@@ -279,8 +279,7 @@ void CertificateServer::Impl::grant_now(const std::shared_ptr<const Conversation
                                           conversation->digest, conversation->now, as)}};
   if (spent) batch.emplace_back(store::SpendOneTimePassword{spent->server, spent->digest});
   ledger->commit(
-      std::move(batch),
-      [serial](store::ServerRow& row) { row.last_serial = std::max(row.last_serial, serial); },
+      std::move(batch), [serial](store::ServerRow& row) { ca::count_issued(row, serial); },
       [this, conversation, prepared, serial, spent](Result<void> committed) {
         if (!committed) {
           if (spent) give_back(*spent);
@@ -288,7 +287,7 @@ void CertificateServer::Impl::grant_now(const std::shared_ptr<const Conversation
               "a certificate was not stored and is withheld: " + committed.error().detail);
           return conversation->done(unavailable());
         }
-        debug(fmt::format("request granted, serial {:X}, trans id - {}", serial,
+        debug(fmt::format("request granted, serial {}, trans id - {}", serial.to_hex(),
                           conversation->envelope.transaction_id));
         conversation->done(std::move(*prepared));
       });

@@ -127,6 +127,9 @@ struct CertificateServer::Impl {
 
   [[nodiscard]] scep::Legacy legacy() const;
   [[nodiscard]] x509::Digest digest() const;
+  [[nodiscard]] ca::Profile profile() const;
+  /// Errors: conflict if `serial-number` is configured for a CA that began elsewhere.
+  [[nodiscard]] Result<void> start_serials();
   void log(Severity severity, std::string_view mnemonic, std::string text) const {
     environment.log.event({severity, mnemonic, std::move(text)});
   }

@@ -69,14 +69,13 @@ Result<x509::Certificate> CertificateServer::Impl::grant_entry(
   store::EnrollmentRequest granted = entry;
   granted.state = store::RequestState::granted;
   granted.granted_serial = certificate.serial();
-  const std::uint64_t number = certificate.serial().to_uint64().value_or(0);
   UMBRA_CHECK(ledger->commit(
       {store::RequireGeneration{configuration.name, authority->generation},
        store::InsertCertificate{ca::row_of(configuration.name, authority->generation, certificate,
                                            entry.transaction_id, entry.request_digest, now,
                                            entry.request_class)},
        store::PutRequest{granted}},
-      [number](store::ServerRow& row) { row.last_serial = std::max(row.last_serial, number); }));
+      [&serial](store::ServerRow& row) { ca::count_issued(row, serial); }));
   {
     const std::lock_guard lock(state_mutex);
     pending.erase(entry.id);

@@ -136,14 +136,13 @@ Result<void> CertificateServer::Impl::first_enable(Time now) {
   const ca::Authority authority{1, certificate, key};
   UMBRA_CHECK(archive(authority));
   UMBRA_TRY(const Bytes sealed, key.seal(environment.key_passphrase));
-  const std::uint64_t number = serial.to_uint64().value_or(0);
   UMBRA_CHECK(ledger->commit(
       {store::PutGeneration{{configuration.name, 1, store::GenerationStatus::active,
                              to_bytes(certificate.der()), sealed, now}},
        store::InsertCertificate{ca::row_of(configuration.name, 1, certificate, "", {}, now,
                                            store::RequestClass::subordinate_ca)}},
-      [number](store::ServerRow& row) {
-        row.last_serial = std::max(row.last_serial, number);
+      [&serial](store::ServerRow& row) {
+        ca::count_issued(row, serial);
         row.last_generation = 1;
       }));
   UMBRA_CHECK(reload());
@@ -172,15 +171,14 @@ Result<void> CertificateServer::Impl::generate_rollover(Time now) {
   debug("exporting shadow CA key and cert");
   UMBRA_CHECK(archive(authority));
   UMBRA_TRY(const Bytes sealed, key.seal(environment.key_passphrase));
-  const std::uint64_t number = serial.to_uint64().value_or(0);
   UMBRA_CHECK(ledger->commit(
       {store::PutGeneration{{configuration.name, authority.generation,
                              store::GenerationStatus::rollover, to_bytes(certificate.der()), sealed,
                              now}},
        store::InsertCertificate{ca::row_of(configuration.name, authority.generation, certificate,
                                            "", {}, now, store::RequestClass::subordinate_ca)}},
-      [number, generation](store::ServerRow& row) {
-        row.last_serial = std::max(row.last_serial, number);
+      [&serial, generation](store::ServerRow& row) {
+        ca::count_issued(row, serial);
         row.last_generation = generation;
         row.rollover_cancelled = false;
       }));

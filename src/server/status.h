@@ -33,9 +33,9 @@ struct Status {
   std::string status;  ///< "enabled", "disabled", "disabled, HTTP Server is disabled" ...
   std::string state;   ///< "enabled", "disabled", "check failed"
   bool shut = false;
-  std::string issuer_name;  ///< as typed
-  std::string granting;     ///< "auto", "manual", "none"
-  std::uint64_t last_serial = 0;
+  std::string issuer_name;   ///< as typed
+  std::string granting;      ///< "auto", "manual", "none"
+  x509::Serial last_serial;  ///< of the certificate that was issued last
   std::string database_url;
   std::string database_level;  ///< "minimum", "names", "complete"
   std::vector<std::pair<std::string, std::string>> database_urls_of;  ///< type and URL

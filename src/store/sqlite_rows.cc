@@ -191,11 +191,12 @@ struct RowWriter::Prepared {
     insert.prepare("INSERT INTO certificate VALUES (:a,:b,:c,:d,:e,:f,:g,:h,:i,:j,:k,:l,:m)");
     insert.define_and_bind();
     put_server.exchange(use(name));
-    for (auto* field :
-         {&last_serial, &serial_lease, &next_request_id, &crl_number, &cancelled, &last_generation})
+    for (auto* field : {&last_serial, &serial_lease, &next_request_id, &crl_number, &cancelled,
+                        &last_generation, &serial_start})
       put_server.exchange(use(*field));
+    put_server.exchange(use(random_serial));
     put_server.alloc();
-    put_server.prepare("INSERT OR REPLACE INTO server VALUES (:a,:b,:c,:d,:e,:f,:g)");
+    put_server.prepare("INSERT OR REPLACE INTO server VALUES (:a,:b,:c,:d,:e,:f,:g,:h,:i)");
     put_server.define_and_bind();
     require_generation.exchange(use(name));
     require_generation.exchange(use(generation));
@@ -206,9 +207,9 @@ struct RowWriter::Prepared {
   }
   CertificateColumns certificate;
   soci::statement insert;
-  std::string name;
+  std::string name, random_serial;
   Integer last_serial = 0, serial_lease = 0, next_request_id = 0, crl_number = 0, cancelled = 0,
-          last_generation = 0;
+          last_generation = 0, serial_start = 0;
   soci::statement put_server;
   Integer generation = 0, found = 0;
   soci::statement require_generation;
@@ -294,6 +295,9 @@ void RowWriter::apply(const Change& change) {
     p.crl_number = static_cast<Integer>(put_server->row.crl_number);
     p.cancelled = put_server->row.rollover_cancelled ? 1 : 0;
     p.last_generation = put_server->row.last_generation;
+    p.serial_start = static_cast<Integer>(put_server->row.serial_start);
+    p.random_serial =
+        put_server->row.random_serial == x509::Serial() ? "" : text(put_server->row.random_serial);
     p.put_server.execute(true);
   } else if (const auto* insert = std::get_if<InsertCertificate>(&change)) {
     prepared_->certificate.take(insert->row);
@@ -344,7 +348,7 @@ struct RowReader::Prepared {
         by_content(sql,
                    std::string(certificate_columns) +
                        "WHERE server=:a AND transaction_id=:b AND request_digest=:c ORDER BY "
-                       "serial DESC LIMIT 1",
+                       "rowid DESC LIMIT 1",
                    {&server, &key, &digest}),
         by_transaction(sql,
                        std::string(request_columns) +
@@ -360,11 +364,13 @@ RowReader::RowReader(soci::session& sql) : sql_(sql), prepared_(std::make_unique
 RowReader::~RowReader() = default;
 
 std::optional<ServerRow> RowReader::server(const std::string& server) {
-  Integer last = 0, lease = 0, next = 0, crl_number = 0, cancelled = 0, last_generation = 0;
+  Integer last = 0, lease = 0, next = 0, crl_number = 0, cancelled = 0, last_generation = 0,
+          start = 0;
+  std::string drawn;
   sql_ << "SELECT last_serial, serial_lease, next_request_id, crl_number, rollover_cancelled, "
-          "last_generation FROM server WHERE name=:a",
+          "last_generation, serial_start, random_serial FROM server WHERE name=:a",
       use(server), into(last), into(lease), into(next), into(crl_number), into(cancelled),
-      into(last_generation);
+      into(last_generation), into(start), into(drawn);
   if (!sql_.got_data()) return std::nullopt;
   return ServerRow{server,
                    static_cast<std::uint64_t>(last),
@@ -372,7 +378,9 @@ std::optional<ServerRow> RowReader::server(const std::string& server) {
                    static_cast<std::uint64_t>(next),
                    static_cast<std::uint64_t>(crl_number),
                    cancelled != 0,
-                   static_cast<std::uint32_t>(last_generation)};
+                   static_cast<std::uint32_t>(last_generation),
+                   static_cast<std::uint64_t>(start),
+                   drawn.empty() ? x509::Serial() : serial(drawn)};
 }
 
 std::vector<CaGeneration> RowReader::generations(const std::string& server) {

@@ -82,6 +82,15 @@ constexpr const char* publication[] = {
     "place TEXT NOT NULL, version TEXT NOT NULL, PRIMARY KEY (server, slot, name)) WITHOUT ROWID",
 };
 
+constexpr const char* serial_numbers[] = {
+    "ALTER TABLE server ADD COLUMN serial_start INTEGER NOT NULL DEFAULT 0",
+    "ALTER TABLE server ADD COLUMN random_serial TEXT NOT NULL DEFAULT ''",
+    // The newest certificate of a transaction is the one that was inserted last: serial numbers
+    // need not grow.
+    "DROP INDEX certificate_content",
+    "CREATE INDEX certificate_content ON certificate (server, transaction_id, request_digest)",
+};
+
 /// What turns a database of schema N into one of N + 1; the first makes one from nothing. Append
 /// only: databases of every version ever released are out there.
 constexpr std::span<const char* const> upgrades[] = {
@@ -89,6 +98,7 @@ constexpr std::span<const char* const> upgrades[] = {
     password_and_overlap,
     class_of_certificates,
     publication,
+    serial_numbers,
 };
 constexpr int schema_version = static_cast<int>(std::size(upgrades));
 

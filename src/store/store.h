@@ -44,6 +44,8 @@ struct ServerRow {
   std::uint64_t crl_number = 0;
   bool rollover_cancelled = false;
   std::uint32_t last_generation = 0;  ///< highest number a CA of this server ever had
+  std::uint64_t serial_start = 0;     ///< `serial-number N` as it was when the CA began
+  x509::Serial random_serial;  ///< of the newest certificate, if it was drawn and not counted
 };
 
 struct IssuedCertificate {

@@ -13,6 +13,8 @@ constexpr std::size_t certificate_octets_max = 65536;
 constexpr std::size_t extensions_max = 100;
 constexpr std::string_view oid_subject_key_id = "2.5.29.14";
 constexpr std::string_view oid_key_usage = "2.5.29.15";
+constexpr std::string_view oid_extended_key_usage = "2.5.29.37";
+constexpr std::string_view oid_key_purposes = "1.3.6.1.5.5.7.3";
 constexpr std::string_view oid_subject_alt_name = "2.5.29.17";
 constexpr std::string_view oid_basic_constraints = "2.5.29.19";
 constexpr std::string_view oid_crl_distribution_points = "2.5.29.31";
@@ -272,6 +274,16 @@ Extension key_usage(KeyUsage usage) {
   while (unused < 7 && (usage.bits >> unused & 1) == 0) ++unused;
   return {std::string(oid_key_usage), usage.critical,
           der::tlv(der::tag::bit_string, Bytes{unused, usage.bits})};
+}
+
+Extension extended_key_usage(const std::vector<KeyPurpose>& purposes) {
+  Bytes list;
+  for (const KeyPurpose purpose : purposes) {
+    const Bytes one = der::object_identifier(std::string(oid_key_purposes) + "." +
+                                             std::to_string(static_cast<int>(purpose)));
+    list.insert(list.end(), one.begin(), one.end());
+  }
+  return {std::string(oid_extended_key_usage), false, der::tlv(der::tag::sequence, list)};
 }
 
 Extension authority_key_id(ByteView key_id) {

@@ -23,6 +23,20 @@ struct KeyUsage {
   [[nodiscard]] bool key_cert_sign() const { return bits & 0x04; }
 };
 
+/// KeyPurposeId: the last arc of id-kp (RFC 5280 4.2.1.12), also of the three for IPsec that RFC
+/// 4945 has deprecated and routers go on asking for.
+enum class KeyPurpose : std::uint8_t {
+  server_auth = 1,
+  client_auth = 2,
+  code_signing = 3,
+  email_protection = 4,
+  ipsec_end_system = 5,
+  ipsec_tunnel = 6,
+  ipsec_user = 7,
+  time_stamping = 8,
+  ocsp_signing = 9
+};
+
 /// One extension as it stands: OID dotted, extnValue's contents.
 struct Extension {
   std::string oid;
@@ -94,6 +108,8 @@ struct CertificateTemplate {
 // The extensions Umbra writes (RFC 5280 4.2.1).
 [[nodiscard]] Extension basic_constraints_ca();  ///< critical, CA:TRUE, no path length
 [[nodiscard]] Extension key_usage(KeyUsage usage);
+/// extendedKeyUsage, not critical, in the order given.
+[[nodiscard]] Extension extended_key_usage(const std::vector<KeyPurpose>& purposes);
 [[nodiscard]] Extension authority_key_id(ByteView key_id);
 [[nodiscard]] Extension subject_key_id(ByteView key_id);
 [[nodiscard]] Extension crl_distribution_point(std::string_view url);
