@@ -69,6 +69,55 @@ TEST(Issue, HasIossProfileWithTheDistributionPointFirst) {
   EXPECT_TRUE(full.verify_signed_by(ca_key().public_key()));
 }
 
+TEST(Issue, KeyPurposesAreTheCasInItsOrderAndNeverTheRequests) {
+  const x509::Extension asked = x509::extended_key_usage({x509::KeyPurpose::code_signing});
+  const auto none =
+      *issue(authority(), request({asked}), x509::Serial(2), {start, start + Days{365}}, {});
+  EXPECT_EQ(oids(none), (std::vector<std::string>{"2.5.29.15", "2.5.29.35", "2.5.29.14"}));
+  using enum x509::KeyPurpose;
+  const auto all =
+      *issue(authority(), request({asked, x509::subject_alt_dns("spoke-1.cisco.com")}),
+             x509::Serial(3), {start, start + Days{365}},
+             {.cdp_url = "http://ca/ROOTCA.crl",
+              .key_purposes = {ipsec_user, server_auth, client_auth, code_signing, email_protection,
+                               ipsec_end_system, ipsec_tunnel, ocsp_signing, time_stamping}});
+  EXPECT_EQ(oids(all), (std::vector<std::string>{"2.5.29.31", "2.5.29.15", "2.5.29.37", "2.5.29.17",
+                                                 "2.5.29.35", "2.5.29.14"}));
+  const auto& purposes = all.extensions()[2];
+  EXPECT_FALSE(purposes.critical);
+  const auto list = *x509::der::parse_one(purposes.value, x509::der::tag::sequence, "purposes");
+  std::string read;
+  for (x509::der::Reader each(list.content); !each.empty();)
+    read += x509::der::to_dotted(each.next()->content) + " ";
+  EXPECT_EQ(read,
+            "1.3.6.1.5.5.7.3.7 1.3.6.1.5.5.7.3.1 1.3.6.1.5.5.7.3.2 1.3.6.1.5.5.7.3.3 "
+            "1.3.6.1.5.5.7.3.4 1.3.6.1.5.5.7.3.5 1.3.6.1.5.5.7.3.6 1.3.6.1.5.5.7.3.9 "
+            "1.3.6.1.5.5.7.3.8 ");
+  const auto bare = *issue(authority(), request({x509::subject_alt_dns("spoke-1.cisco.com")}),
+                           x509::Serial(4), {start, start + Days{365}}, {.copy_alt_names = false});
+  EXPECT_TRUE(alt_names_of(bare.extensions()).empty());
+}
+
+TEST(Issue, TimesBeforeAndAfter2050AreInTheFormOfTheirYear) {
+  const auto name = *x509::Name::from_ios("CN=Late");
+  const Time last_utc = *from_rfc3339("2049-12-31T23:59:59Z");
+  const auto ca_until = [&](Time from, Time to) {
+    return *make_root(name, x509::Serial(1), {from, to}, ca_key(), x509::Digest::sha256);
+  };
+  const auto utc = ca_until(last_utc - Seconds{1}, last_utc);
+  EXPECT_EQ(utc.not_after(), last_utc);
+  const auto both = ca_until(last_utc, last_utc + Seconds{1});
+  EXPECT_EQ(both.not_before(), last_utc);
+  EXPECT_EQ(both.not_after(), last_utc + Seconds{1});
+  EXPECT_EQ(both.der().size(), utc.der().size() + 2) << "GeneralizedTime has two figures more";
+  const auto endless = ca_until(start, lifecycle::end_of_time);
+  const std::string text(as_text(endless.der()));
+  EXPECT_NE(text.find("\x18\x0F"
+                      "99991231235959Z"),
+            std::string::npos);
+  EXPECT_EQ(endless.not_after(), lifecycle::end_of_time);
+}
+
 TEST(Issue, NoRequestBecomesACaOrSignsCrls) {
   const auto certificate =
       *issue(authority(), request({x509::basic_constraints_ca(), x509::key_usage({0xFE, true})}),

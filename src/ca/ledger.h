@@ -17,9 +17,6 @@ struct Follower {
   /// Before a serial number is used. Errors: then it is skipped.
   std::function<Result<void>(const x509::Serial&)> before_use;
 };
-/// The highest `serial-number N`: above it there are as many numbers left as nobody can issue.
-inline constexpr std::uint64_t serial_start_max = 0x3FFF'FFFF'FFFF'FFFF;
-
 /// Enters the serial of a certificate that was issued: counted, or drawn by chance.
 void count_issued(store::ServerRow& row, const x509::Serial& serial);
 
@@ -42,7 +39,7 @@ class Ledger {
                                                             const std::string& server,
                                                             Random* random = nullptr);
   /// `serial-number N`: the first serial is N + 1. For a server that has no CA certificate yet, so
-  /// that nothing which was signed is known to anybody. In: at most serial_start_max.
+  /// that nothing which was signed is known to anybody. In: at most 2^62 - 1.
   void begin_after(std::uint64_t start);
 
   /// Before anything is taken or committed.

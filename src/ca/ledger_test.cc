@@ -10,6 +10,16 @@
 namespace umbra::ca {
 namespace {
 
+/// Fills with one octet after the other.
+class FixedRandom final : public Random {
+ public:
+  void fill(std::span<std::uint8_t> out) override {
+    std::fill(out.begin(), out.end(), next.front());
+    next.erase(next.begin());
+  }
+  std::vector<std::uint8_t> next;
+};
+
 class LedgerTest : public testing::Test {
  protected:
   LedgerTest() {
@@ -54,6 +64,62 @@ TEST_F(LedgerTest, AClosedLedgerLeavesNoGap) {
   ASSERT_TRUE(ledger->close());
   reopen();
   EXPECT_EQ(take(), 3U);
+}
+
+TEST_F(LedgerTest, BeginsAfterAGivenNumberAndStaysThereAfterACrash) {
+  ledger->begin_after(0x2FF);
+  EXPECT_EQ(take(), 0x300U);
+  const auto serial = *ledger->take_serial();
+  ASSERT_TRUE(ledger->commit({}, [&](store::ServerRow& row) { count_issued(row, serial); }));
+  EXPECT_EQ(ledger->row().last_serial, 0x301U);
+  reopen();
+  EXPECT_EQ(ledger->row().serial_start, 0x2FFU);
+  EXPECT_GT(take(), 0x301U);
+}
+
+TEST_F(LedgerTest, TheEndOfTheNumbersIsAnErrorAndNothingWraps) {
+  constexpr std::uint64_t last = 0x7FFF'FFFF'FFFF'FFFF;
+  ASSERT_TRUE(store->commit(
+      {store::PutServer{{.server = "CA", .last_serial = last, .serial_lease = last}}}));
+  reopen();
+  for (int i = 0; i < 2; ++i) {
+    const auto none = ledger->take_serial();
+    ASSERT_FALSE(none);
+    EXPECT_NE(none.error().detail.find("used up"), std::string::npos) << none.error().detail;
+  }
+  EXPECT_TRUE(ledger->close());
+}
+
+TEST_F(LedgerTest, SerialsByChanceAreLongPositiveAndTakenNowhere) {
+  FixedRandom source;
+  ledger = *Ledger::open(*store, "CA", &source);
+  source.next = {0xFF, 0x00};
+  const auto high = *ledger->take_serial();
+  EXPECT_EQ(high.to_hex(), "7FFFFFFFFFFFFFFFFFFFFFFFFFFFFFFF");
+  EXPECT_EQ(high.integer_der().size(), 2U + 16U);
+  const auto low = *ledger->take_serial();
+  EXPECT_EQ(low.to_hex(), "40000000000000000000000000000000");
+  EXPECT_EQ(low.integer_der().size(), 2U + 16U);
+
+  store::IssuedCertificate issued;
+  issued.server = "CA";
+  issued.serial = high;
+  ASSERT_TRUE(ledger->commit({store::InsertCertificate{issued}},
+                             [&](store::ServerRow& row) { count_issued(row, high); }));
+  EXPECT_EQ(ledger->row().random_serial, high);
+  EXPECT_EQ(ledger->row().last_serial, 0U) << "chance moves no counter";
+  source.next = {0xFF, 0xFF, 0x11};
+  EXPECT_EQ(ledger->take_serial()->to_hex(), "51111111111111111111111111111111")
+      << "a serial that is in the store is not drawn again";
+  source.next = std::vector<std::uint8_t>(20, 0xFF);
+  EXPECT_FALSE(ledger->take_serial()) << "a source that repeats itself is no source";
+
+  reopen();
+  EXPECT_EQ(ledger->row().random_serial, high);
+  const auto counted = *ledger->take_serial();
+  ASSERT_TRUE(ledger->commit({}, [&](store::ServerRow& row) { count_issued(row, counted); }));
+  EXPECT_EQ(ledger->row().random_serial, x509::Serial());
+  EXPECT_EQ(counted, x509::Serial(1));
 }
 
 TEST_F(LedgerTest, ManyThreadsNeverGetTheSameSerial) {

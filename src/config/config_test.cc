@@ -123,9 +123,14 @@ TEST(Config, SetsWhatServerCommandsSay) {
       " lifetime certificate 0 0 20\n lifetime enrollment-request 2\n"
       " cdp-url http://ca/cgi-bin/pkiclient.exe?operation=GetCRL\n auto-rollover 1 2 3\n"
       " challenge password 0 let me in\n allow legacy des\n allow legacy md5\n no allow sha1\n"
-      " database level names\n database archive pem password secret\n no shutdown\n");
+      " database level names\n database archive pem password secret\n no shutdown\n"
+      " eku ipsec-user server-auth\n serial-number 0x1F\n subject-alt-name none\n");
   const Server& s = parsed.configuration.servers.at(0);
   EXPECT_EQ(s.grant, Grant::none);
+  EXPECT_THAT(s.eku, ElementsAre(x509::KeyPurpose::ipsec_user, x509::KeyPurpose::server_auth));
+  EXPECT_EQ(s.serial_start, 0x1FU);
+  EXPECT_FALSE(s.serial_random);
+  EXPECT_FALSE(s.copy_alt_names);
   EXPECT_EQ(s.hash, HashName::sha384);
   EXPECT_EQ(s.modulus, 3072);
   EXPECT_EQ(s.lifetime_crl, std::chrono::minutes{90});
@@ -230,7 +235,7 @@ TEST(Config, TakesAPastedSession) {
 TEST(Config, KeepsWhatIsNotYetEffectiveAndNamesIt) {
   const std::string text =
       "!\nclock summer-time CEST recurring\n!\ncrypto pki server A\n"
-      " eku server-auth client-auth\n database url crl publish ftp://10.0.0.1 username u password "
+      " database url crl publish ftp://10.0.0.1 username u password "
       "7 01100F175804575D72\n mode sub-cs\n redundancy\n!\ncrypto pki trustpoint B\n usage ike\n"
       " source interface Loopback 0\n vrf BLUE\n match certificate MAP 10\n!\nntp server "
       "10.0.0.1\nntp server 10.0.0.2 prefer\n!\n";
@@ -238,9 +243,24 @@ TEST(Config, KeepsWhatIsNotYetEffectiveAndNamesIt) {
   EXPECT_EQ(parsed.running_config, text);
   EXPECT_THAT(
       not_effective(parsed),
-      ElementsAre("clock summer-time CEST recurring", "eku server-auth client-auth", "mode sub-cs",
-                  "redundancy", "usage ike", "source interface Loopback 0", "vrf BLUE",
-                  "match certificate MAP 10", "ntp server 10.0.0.1", "ntp server 10.0.0.2 prefer"));
+      ElementsAre("clock summer-time CEST recurring", "mode sub-cs", "redundancy", "usage ike",
+                  "source interface Loopback 0", "vrf BLUE", "match certificate MAP 10",
+                  "ntp server 10.0.0.1", "ntp server 10.0.0.2 prefer"));
+}
+
+TEST(Config, SerialNumbersAreCountedFromANumberOrDrawn) {
+  const auto server = [](const std::string& line) {
+    return good("crypto pki server A\n" + line + "\n").configuration.servers.front();
+  };
+  EXPECT_EQ(server(" serial-number 0").serial_start, 0U);
+  EXPECT_EQ(server(" serial-number 16").serial_start, 16U);
+  EXPECT_EQ(server(" serial-number 0x3FFFFFFFFFFFFFFF").serial_start, 0x3FFF'FFFF'FFFF'FFFFU);
+  EXPECT_EQ(server(" serial-number random").serial_start, std::nullopt);
+  EXPECT_TRUE(server(" serial-number random").serial_random);
+  EXPECT_TRUE(server(" serial-number 7\n serial-number random").serial_random);
+  EXPECT_FALSE(server(" serial-number random\n no serial-number").serial_random);
+  EXPECT_THAT(good("crypto pki server A\n serial-number random\n").running_config,
+              HasSubstr("\n serial-number random\n"));
 }
 
 TEST(Config, KnowsWhatIsGrantedToCasAndRas) {
@@ -378,6 +398,31 @@ INSTANTIATE_TEST_SUITE_P(
                   "a \"database url\" for each server"},
         FaultCase{"Range", SERVER " lifetime certificate 9999\n", 2, 23, "9999 is out of range",
                   "expected: DAYS (0-7305)"},
+        FaultCase{"EkuTwice", SERVER " eku server-auth client-auth server-auth\n", 2, 2,
+                  "server-auth is there twice", "expected: each purpose once"},
+        FaultCase{"EkuUnknown", SERVER " eku server-auth ipsec\n", 2, 18, "\"ipsec\"",
+                  "expected: "},
+        FaultCase{"SerialNoNumber", SERVER " serial-number 12AB\n", 2, 16,
+                  "\"12AB\" is no serial number", "hexadecimal behind 0x"},
+        FaultCase{"SerialNegative", SERVER " serial-number -1\n", 2, 16,
+                  "\"-1\" is no serial number", "expected: decimal"},
+        FaultCase{"SerialBare0x", SERVER " serial-number 0x\n", 2, 16, "\"0x\" is no serial number",
+                  "expected: decimal"},
+        FaultCase{"SerialAtTheEnd", SERVER " serial-number 0xFFFFFFFFFFFFFFF0\n", 2, 16,
+                  "0xFFFFFFFFFFFFFFF0 leaves too few serial numbers above it",
+                  "expected: 0 to 0x3FFFFFFFFFFFFFFF"},
+        FaultCase{"SerialBeyond64Bits", SERVER " serial-number 0x10000000000000000\n", 2, 16,
+                  "leaves too few serial numbers above it", "\"random\""},
+        FaultCase{"SerialFirstAboveTheLimit", SERVER " serial-number 4611686018427387904\n", 2, 16,
+                  "leaves too few", "expected: 0 to"},
+        FaultCase{"LifetimeOfNothing", SERVER " lifetime certificate 0 0 0\n", 2, 2,
+                  "a lifetime of nothing", "at least one minute"},
+        FaultCase{"LifetimeHours", SERVER " lifetime ca-certificate 1 24\n", 2, 28,
+                  "24 is out of range", "expected: HOURS (0-23)"},
+        FaultCase{"LifetimeMinutes", SERVER " lifetime ca-certificate 1 23 60\n", 2, 31,
+                  "60 is out of range", "expected: MINUTES (0-59)"},
+        FaultCase{"LifetimeTooLong", SERVER " lifetime ca-certificate 7306\n", 2, 26,
+                  "7306 is out of range", "expected: DAYS (0-7305)"},
         FaultCase{"NoNumber", SERVER " lifetime crl six\n", 2, 15, "\"six\" is not a number",
                   "expected: HOURS (0-336)"},
         FaultCase{"Percent", TRUSTPOINT " auto-enroll 101\n", 3, 14, "unknown word \"101\"",

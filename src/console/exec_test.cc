@@ -246,7 +246,7 @@ TEST_F(ExecTest, RevokesByDecimalOrHexSerialWithAReason) {
   EXPECT_EQ(good("crypto pki server ROOTCA unrevoke 0x10"),
             "% Certificate 0x10 is no longer revoked\n");
   EXPECT_THAT(done_, ElementsAre("revoke 10 255", "revoke 1F 1", "unrevoke 10"));
-  for (const char* wrong : {"x", "0x", "0xZZ", "-1", "1.5", "99999999999999999999"})
+  for (const char* wrong : {"x", "0x", "0xZZ", "-1", "1.5", "99999999999999999999x"})
     EXPECT_THAT(bad(std::string("crypto pki server ROOTCA revoke ") + wrong),
                 HasSubstr("is no serial number"))
         << wrong;

@@ -1,5 +1,4 @@
 #include <algorithm>
-#include <charconv>
 
 #include "console/exec_result.h"
 #include "x509/pem.h"
@@ -26,14 +25,9 @@ Result<x509::Serial> serial_number(const std::string& text) {
                     "\" is no serial number: expected decimal digits, or 0x and "
                     "hexadecimal ones, as `show crypto pki certificates` has them");
   };
-  if (text.starts_with("0x") || text.starts_with("0X")) {
-    auto serial = x509::Serial::from_hex(text);
-    return serial ? std::move(serial) : wrong();
-  }
-  std::uint64_t value = 0;
-  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
-  if (error != std::errc{} || end != text.data() + text.size()) return wrong();
-  return x509::Serial(value);
+  auto serial = text.starts_with("0x") || text.starts_with("0X") ? x509::Serial::from_hex(text)
+                                                                 : x509::Serial::from_decimal(text);
+  return serial ? std::move(serial) : wrong();
 }
 
 x509::RevocationReason reason(const Match& match) {

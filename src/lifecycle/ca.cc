@@ -4,8 +4,12 @@
 
 namespace umbra::lifecycle {
 
+bool can_be_followed(const Validity& active) { return active.not_after < end_of_time; }
+
 std::optional<Time> shadow_generation_at(const CaSettings& settings, const CaFacts& facts) {
-  if (!settings.overlap || facts.rollover || facts.rollover_cancelled) return std::nullopt;
+  if (!settings.overlap || !can_be_followed(facts.active) || facts.rollover ||
+      facts.rollover_cancelled)
+    return std::nullopt;
   return facts.active.not_after - *settings.overlap;
 }
 

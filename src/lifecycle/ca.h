@@ -23,6 +23,8 @@ struct CaFacts {
       false;  ///< `rollover cancel`: not made again until a manual `rollover` or `no shutdown`
 };
 
+/// False for a CA that ends with the end of time: there is no second its successor could hold.
+[[nodiscard]] bool can_be_followed(const Validity& active);
 /// The active CA's end minus the overlap.
 [[nodiscard]] std::optional<Time> shadow_generation_at(const CaSettings& settings,
                                                        const CaFacts& facts);

@@ -40,6 +40,28 @@ TEST(Validity, TheNextCaBeginsOnTheSecondTheActiveOneEnds) {
   EXPECT_EQ(to_rfc3339(made + Days{1095}), "2027-02-26T09:45:52Z");
 }
 
+TEST(Validity, NothingEndsAfterTheEndOfTime) {
+  EXPECT_EQ(to_rfc3339(end_of_time), "9999-12-31T23:59:59Z");
+  EXPECT_EQ(ends_at(end_of_time - Days{10}, Days{10} - Seconds{1}), end_of_time - Seconds{1});
+  EXPECT_EQ(ends_at(end_of_time - Days{10}, Days{10}), end_of_time);
+  EXPECT_EQ(ends_at(end_of_time - Days{10}, Days{7305}), end_of_time);
+  EXPECT_EQ(ends_at(zero, Days{7305}), day(7305));
+  const Validity last = rollover_ca_validity(Days{7305}, {zero, end_of_time - Days{1}});
+  EXPECT_EQ(last, (Validity{end_of_time - Days{1}, end_of_time}));
+  EXPECT_EQ(issued_validity(end_of_time - Seconds{1}, Days{365}, last)->not_after, end_of_time);
+}
+
+TEST(CaDue, ACaThatEndsWithTimeIsFollowedByNone) {
+  CaFacts last = fresh();
+  last.active = {end_of_time - Days{730}, end_of_time};
+  last.crl_next_update = end_of_time;
+  EXPECT_FALSE(shadow_generation_at(guide, last));
+  EXPECT_EQ(due(guide, last, end_of_time - Seconds{1}), std::nullopt);
+  EXPECT_EQ(due(guide, last, end_of_time), CaAction::stop_expired);
+  last.active.not_after = end_of_time - Seconds{1};
+  EXPECT_EQ(due(guide, last, end_of_time - Days{1}), CaAction::generate_rollover);
+}
+
 TEST(CaDeadlines, AreTheGuidesThreeTimers) {
   const auto all = deadlines(guide, fresh());
   ASSERT_EQ(all.size(), 3U);

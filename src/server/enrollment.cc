@@ -225,7 +225,8 @@ Result<policy::RequestFacts> CertificateServer::Impl::facts_without_trust(
     facts.signer = policy::Signer::ours;
   }
   const Bytes names = ca::alt_names_of(request.extensions());
-  facts.new_alt_names = !names.empty() && names != ca::alt_names_of(signer.extensions());
+  facts.new_alt_names = configuration.copy_alt_names && !names.empty() &&
+                        names != ca::alt_names_of(signer.extensions());
   return facts;
 }
 

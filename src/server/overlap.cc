@@ -109,6 +109,13 @@ Result<void> CertificateServer::rollover() {
   if (!impl_->serving) return fail(Errc::conflict, "the certificate server is not enabled");
   if (impl_->generations()->rollover)
     return fail(Errc::conflict, "Rollover certificate already exists");
+  const auto& active = impl_->generations()->active->certificate;
+  if (!lifecycle::can_be_followed({active.not_before(), active.not_after()})) {
+    return fail(
+        Errc::conflict,
+        "the CA certificate ends at 9999-12-31T23:59:59Z, which is the end of X.509's time; "
+        "none can follow it");
+  }
   return impl_->generate_rollover(to_time(impl_->environment.clock.now()));
 }
 

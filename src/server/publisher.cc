@@ -324,6 +324,7 @@ std::optional<Time> Publisher::work(std::size_t index, bool last) {
 Result<void> Publisher::reserve(const x509::Serial& serial) {
   if (!strict_) return {};
   if (!accessible()) return fail(Errc::storage, "the certificate server's storage is inaccessible");
+  if (!serial.to_uint64()) return {};  // drawn by chance: no file counts it
   Place& place = place_of({FileType::ser, false});
   const std::lock_guard working(place.working);
   {

@@ -131,7 +131,8 @@ Result<void> CertificateServer::Impl::first_enable(Time now) {
       fmt::format("Generating {} bit RSA keys for {}", configuration.modulus, configuration.name));
   UMBRA_TRY(auto key, x509::PrivateKey::generate_rsa(configuration.modulus));
   UMBRA_TRY(const auto serial, ledger->take_serial());
-  const lifecycle::Validity validity{now, now + configuration.lifetime_ca_certificate};
+  const lifecycle::Validity validity{
+      now, lifecycle::ends_at(now, configuration.lifetime_ca_certificate)};
   UMBRA_TRY(auto certificate, ca::make_root(name, serial, validity, key, digest()));
   const ca::Authority authority{1, certificate, key};
   UMBRA_CHECK(archive(authority));
@@ -208,13 +209,12 @@ Result<void> CertificateServer::Impl::switch_over(Time now) {
   // still goes one step at a time, and its CRL is one of that time.
   const std::uint64_t number = ledger->row().crl_number + 1;
   const Time this_update = std::min(now, next.certificate.not_after());
+  const Time next_update = lifecycle::ends_at(this_update, configuration.lifetime_crl);
   UMBRA_TRY(const auto revoked,
             environment.store.revoked(configuration.name, next.generation, now));
-  UMBRA_TRY(Bytes crl,
-            ca::make_crl(next, {number, this_update, this_update + configuration.lifetime_crl},
-                         revoked, digest()));
-  batch.emplace_back(store::PutCrl{{configuration.name, next.generation, number, this_update,
-                                    this_update + configuration.lifetime_crl, std::move(crl)}});
+  UMBRA_TRY(Bytes crl, ca::make_crl(next, {number, this_update, next_update}, revoked, digest()));
+  batch.emplace_back(store::PutCrl{
+      {configuration.name, next.generation, number, this_update, next_update, std::move(crl)}});
   UMBRA_TRY(const auto waiting, environment.store.requests(configuration.name));
   for (store::EnrollmentRequest entry : waiting) {
     if (entry.state != store::RequestState::pending || entry.generation == next.generation)

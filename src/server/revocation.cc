@@ -25,7 +25,7 @@ Result<void> CertificateServer::Impl::publish_crl(Time now, std::vector<x509::Re
   const auto all = generations();
   const ca::Authority& active = *all->active;
   const std::uint64_t number = ledger->row().crl_number + 1;
-  const Time next_update = now + configuration.lifetime_crl;
+  const Time next_update = lifecycle::ends_at(now, configuration.lifetime_crl);
   UMBRA_TRY(Bytes crl, ca::make_crl(active, {number, now, next_update}, revoked, digest()));
   cause.emplace_back(store::PutCrl{
       {configuration.name, active.generation, number, now, next_update, std::move(crl)}});

@@ -45,7 +45,7 @@ struct ServerRow {
   bool rollover_cancelled = false;
   std::uint32_t last_generation = 0;  ///< highest number a CA of this server ever had
   std::uint64_t serial_start = 0;     ///< `serial-number N` as it was when the CA began
-  x509::Serial random_serial;  ///< of the newest certificate, if it was drawn and not counted
+  x509::Serial random_serial{};  ///< of the newest certificate, if it was drawn and not counted
 };
 
 struct IssuedCertificate {

@@ -74,16 +74,27 @@ TEST_F(StoreTest, EveryKindOfRowComesBackAsItWas) {
   trustpoint.since = now;
   trustpoint.tries = 3;
   trustpoint.failing = true;
-  ASSERT_TRUE(store->commit(
-      {PutServer{{"CA", 5, 32, 8, 2, true}}, PutGeneration{generation(1, GenerationStatus::active)},
-       InsertCertificate{certificate(5)}, PutRequest{request},
-       PutCrl{{"CA", 1, 2, now, now + Seconds{60}, Bytes{7, 7}}}, PutTrustpoint{trustpoint}}));
+  ASSERT_TRUE(store->commit({PutServer{{.server = "CA",
+                                        .last_serial = 5,
+                                        .serial_lease = 32,
+                                        .next_request_id = 8,
+                                        .crl_number = 2,
+                                        .rollover_cancelled = true,
+                                        .last_generation = 1,
+                                        .serial_start = 4,
+                                        .random_serial = x509::Serial(0xABC)}},
+                             PutGeneration{generation(1, GenerationStatus::active)},
+                             InsertCertificate{certificate(5)}, PutRequest{request},
+                             PutCrl{{"CA", 1, 2, now, now + Seconds{60}, Bytes{7, 7}}},
+                             PutTrustpoint{trustpoint}}));
   open();
   const auto server = **store->server("CA");
   EXPECT_EQ(server.last_serial, 5U);
   EXPECT_EQ(server.serial_lease, 32U);
   EXPECT_EQ(server.next_request_id, 8U);
   EXPECT_TRUE(server.rollover_cancelled);
+  EXPECT_EQ(server.serial_start, 4U);
+  EXPECT_EQ(server.random_serial, x509::Serial(0xABC));
   ASSERT_EQ(store->generations("CA")->size(), 1U);
   EXPECT_EQ(store->generations("CA")->front().sealed_key, (Bytes{4, 5}));
   const auto got = **store->certificate("CA", x509::Serial(5));
@@ -114,6 +125,18 @@ TEST_F(StoreTest, ASerialIsUsedOnceAndAConflictLeavesNothing) {
   EXPECT_EQ(twice.error().code, Errc::conflict);
   EXPECT_FALSE(*store->server("CA")) << "all of a batch or nothing";
   EXPECT_TRUE(store->commit({InsertCertificate{certificate(2)}})) << "and the next batch goes on";
+}
+
+TEST_F(StoreTest, TheNewestCertificateOfATransactionIsTheOneStoredLast) {
+  const Bytes same(32, 3);
+  for (const std::uint64_t serial : {5U, 9U, 2U, 7U, 1U}) {
+    auto row = certificate(serial);
+    row.request_digest = same;
+    ASSERT_TRUE(store->commit({InsertCertificate{row}}));
+    const auto newest = *store->certificate_of("CA", row.transaction_id, same);
+    ASSERT_TRUE(newest);
+    EXPECT_EQ(newest->serial, x509::Serial(serial)) << "drawn serials do not grow";
+  }
 }
 
 TEST_F(StoreTest, HoldsAtMostOneActiveAndOneRolloverCa) {
@@ -247,6 +270,8 @@ TEST_F(StoreTest, ADatabaseOfTheFirstVersionIsUpgraded) {
           "NOT NULL, not_after INTEGER NOT NULL, transaction_id TEXT NOT NULL, request_digest TEXT "
           "NOT NULL, issued_at INTEGER NOT NULL, revoked_at INTEGER NOT NULL, reason INTEGER NOT "
           "NULL, PRIMARY KEY (server, serial));"
+          "CREATE INDEX certificate_content ON certificate (server, transaction_id, "
+          "request_digest, serial);"
           "CREATE TABLE request (server TEXT NOT NULL, id INTEGER NOT NULL, class INTEGER NOT "
           "NULL, state INTEGER NOT NULL, transaction_id TEXT NOT NULL, request_digest TEXT NOT "
           "NULL, request TEXT NOT NULL, signer TEXT NOT NULL, generation INTEGER NOT NULL, renewal "

@@ -107,6 +107,13 @@ TEST(Serial, PrintsAsTheScreensDo) {
   EXPECT_EQ(to_hex(Serial(0x80).integer_der()), "02020080");
   EXPECT_TRUE(Serial::from_big_endian(Bytes(32, 1))) << "certmonger's own certificates";
   EXPECT_FALSE(Serial::from_big_endian(Bytes(41, 1)));
+  EXPECT_EQ(Serial::from_decimal("340282366920938463463374607431768211455")->to_hex(),
+            std::string(32, 'F'));
+  EXPECT_EQ(*Serial::from_decimal("0018446744073709551616"),
+            *Serial::from_hex("10000000000000000"));
+  EXPECT_FALSE(Serial::from_decimal(""));
+  EXPECT_FALSE(Serial::from_decimal("-1"));
+  EXPECT_FALSE(Serial::from_decimal(std::string(97, '9'))) << "more than 320 bits";
   EXPECT_EQ(*Serial(77).to_uint64(), 77U);
 }
 

@@ -37,6 +37,23 @@ Result<Serial> Serial::from_hex(std::string_view text) {
   return from_big_endian(octets);
 }
 
+Result<Serial> Serial::from_decimal(std::string_view text) {
+  Serial serial;
+  if (text.empty()) return fail(Errc::malformed, "a serial number without digits");
+  for (const char digit : text) {
+    if (digit < '0' || digit > '9')
+      return fail(Errc::malformed, "a serial number that is not decimal");
+    unsigned carry = static_cast<unsigned>(digit - '0');
+    for (auto octet = serial.octets_.rbegin(); octet != serial.octets_.rend(); ++octet) {
+      carry += *octet * 10U;
+      *octet = static_cast<std::uint8_t>(carry);
+      carry >>= 8;
+    }
+    if (carry != 0) return fail(Errc::malformed, "a serial number of more than 40 octets");
+  }
+  return serial;
+}
+
 Bytes Serial::integer_der() const { return der::unsigned_integer(octets_); }
 
 std::string Serial::to_hex_octets() const {

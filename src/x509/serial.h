@@ -24,6 +24,8 @@ class Serial {
   [[nodiscard]] static Result<Serial> from_big_endian(ByteView in);
   /// In:     hex digits, with or without 0x.
   [[nodiscard]] static Result<Serial> from_hex(std::string_view text);
+  /// In:     decimal digits and nothing else.
+  [[nodiscard]] static Result<Serial> from_decimal(std::string_view text);
   [[nodiscard]] ByteView big_endian() const { return octets_; }  ///< always 40 octets, left-padded
   [[nodiscard]] Bytes integer_der() const;                       ///< the INTEGER element
   /// `01` on certificate screens: upper-case hex of whole octets.
