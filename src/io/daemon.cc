@@ -158,7 +158,19 @@ class Daemon {
     std::vector<server::CertificateServer*> all;
     for (auto& server : servers_) all.push_back(server.get());
     router_ = std::make_unique<server::Router>(all);
-    driver_ = std::make_shared<Driver>(loop_, life_, *clock_, all, trustpoints_);
+    watch_ = std::make_unique<ExpiryWatch>(
+        *clock_, log_,
+        [this] {
+          std::vector<server::Status> statuses;
+          for (const auto& server : servers_) statuses.push_back(server->status());
+          return statuses;
+        },
+        [this] {
+          std::vector<client::Status> statuses;
+          for (const auto& trustpoint : trustpoints_) statuses.push_back(trustpoint->status());
+          return statuses;
+        });
+    driver_ = std::make_shared<Driver>(loop_, life_, *clock_, all, trustpoints_, *watch_);
     UMBRA_CHECK(listen());
     UMBRA_CHECK(open_console());
     driver_->start();
@@ -360,6 +372,7 @@ class Daemon {
   std::vector<std::unique_ptr<server::CertificateServer>> servers_;
   std::vector<std::shared_ptr<client::Trustpoint>> trustpoints_;
   std::unique_ptr<server::Router> router_;
+  std::unique_ptr<ExpiryWatch> watch_;
   std::shared_ptr<Driver> driver_;
   std::unique_ptr<HttpServer> http_;
   std::unique_ptr<console::Exec> exec_;

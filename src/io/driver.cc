@@ -97,7 +97,7 @@ struct Driver::Impl : std::enable_shared_from_this<Impl> {
 
 Driver::Driver(asio::io_context& loop, asio::thread_pool& life, const Clock& clock,
                std::vector<server::CertificateServer*> servers,
-               std::vector<std::shared_ptr<client::Trustpoint>> trustpoints)
+               std::vector<std::shared_ptr<client::Trustpoint>> trustpoints, ExpiryWatch& watch)
     : impl_(std::make_shared<Impl>(loop, life, clock)) {
   for (auto* server : servers) {
     auto actor = std::make_unique<Actor>();
@@ -114,6 +114,15 @@ Driver::Driver(asio::io_context& loop, asio::thread_pool& life, const Clock& clo
     };
     impl_->actors.push_back(std::move(actor));
   }
+  auto actor = std::make_unique<Actor>();
+  actor->deadlines = [&watch] {
+    return std::vector<lifecycle::Deadline>{{watch.next(), lifecycle::Timer::expiry_alert, ""}};
+  };
+  actor->run = [&watch] {
+    watch.run();
+    return true;
+  };
+  impl_->actors.push_back(std::move(actor));
 }
 
 Driver::~Driver() = default;

@@ -5,6 +5,7 @@
 
 #include "base/time.h"
 #include "client/trustpoint.h"
+#include "io/expiry_watch.h"
 #include "server/certificate_server.h"
 
 namespace boost::asio {
@@ -20,7 +21,7 @@ class Driver : public std::enable_shared_from_this<Driver> {
  public:
   Driver(boost::asio::io_context& loop, boost::asio::thread_pool& life, const Clock& clock,
          std::vector<server::CertificateServer*> servers,
-         std::vector<std::shared_ptr<client::Trustpoint>> trustpoints);
+         std::vector<std::shared_ptr<client::Trustpoint>> trustpoints, ExpiryWatch& watch);
   ~Driver();
   void start();
   /// Somebody's deadlines may have changed. Thread-safe.

@@ -23,6 +23,8 @@ std::string label(const Deadline& deadline) {
       return named("POLL");
     case Timer::connect_retry:
       return named("CONNECT RETRY");
+    case Timer::expiry_alert:
+      return named("EXPIRY ALERT");
     case Timer::switch_over:
       return named("SWITCH OVER");
   }

@@ -18,7 +18,8 @@ enum class Timer {
   shadow,
   poll,
   connect_retry,
-  switch_over,  ///< a trustpoint's change to the next CA: acted on, not shown, as in IOS
+  expiry_alert,  ///< that something ends is said: acted on, not shown
+  switch_over,   ///< a trustpoint's change to the next CA: acted on, not shown, as in IOS
 };
 
 /// Something that is to happen at a time; always derived from state and configuration, never
