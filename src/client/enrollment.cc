@@ -121,6 +121,10 @@ Result<void> prepare_request(store::TrustpointRow& row, const State& state, Requ
   // Renewals too, as IOS does: RFC 8894 2.4 lets them, and micromdm's server asks for it.
   wanted.challenge_password = configuration.password;
   wanted.extensions = {x509::key_usage({usage_digital_signature_key_encipherment, false})};
+  if (!configuration.eku_request.empty())
+    wanted.extensions.push_back(x509::extended_key_usage(configuration.eku_request));
+  if (!configuration.alt_names.empty())
+    wanted.extensions.push_back(x509::subject_alt_names(configuration.alt_names));
   UMBRA_TRY(const auto request, x509::sign_request(wanted, key, digest));
   if (initial) {
     UMBRA_TRY(const auto signer, x509::self_signed_signer(subject, now, key, digest));

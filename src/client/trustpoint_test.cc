@@ -70,6 +70,24 @@ TEST_F(TrustpointTest, ACaWithAnotherFingerprintIsRefusedByHandAndByItself) {
   EXPECT_FALSE(status().ca);
 }
 
+TEST_F(TrustpointTest, AsksForOtherNamesAndKeyPurposes) {
+  spoke.alt_names = {{x509::AltNameKind::dns, "vpn.example.net"},
+                     {x509::AltNameKind::ip, "192.0.2.1"}};
+  spoke.eku_request = {x509::KeyPurpose::client_auth};
+  ca.eku = {x509::KeyPurpose::server_auth};
+  enrolled();
+  const auto find = [this](const x509::Extension& wanted) {
+    const auto& all = status().identity->extensions();
+    const auto at = std::find_if(all.begin(), all.end(),
+                                 [&](const auto& one) { return one.oid == wanted.oid; });
+    return at == all.end() ? Bytes{} : at->value;
+  };
+  const auto names = x509::subject_alt_names(spoke.alt_names);
+  EXPECT_EQ(find(names), names.value);
+  const auto purposes = x509::extended_key_usage(ca.eku);
+  EXPECT_EQ(find(purposes), purposes.value) << "the CA decides";
+}
+
 TEST_F(TrustpointTest, TheFirstRequestIsSignedByItsOwnKey) {
   enrolled();
   const auto& first = *sent[2].envelope;

@@ -274,8 +274,12 @@ constexpr Command table[] = {
      "hash sha256", &set::hash},
     {Mode::trustpoint, "usage", "usage PURPOSE:line",
      "What the certificate is for|ike, ssl-client, ssl-server", "[general]"},
-    {Mode::trustpoint, "eku request", "eku request PURPOSE:line",
-     "Extended key usage|To ask for|As the server's eku", "[none]"},
+    {Mode::trustpoint, "eku request",
+     "eku request {server-auth|client-auth|code-signing|email-protection|ipsec-end-system|"
+     "ipsec-tunnel|ipsec-user|ocsp-signing|time-stamping}...",
+     "Extended key usage|To ask for; the CA decides|TLS servers|TLS clients|Code|Mail|IPsec end "
+     "systems|IPsec tunnels|IPsec users|OCSP responders|Time stamps",
+     "[none]", &set::eku},
     {Mode::trustpoint, "source interface", "source interface NAME:line",
      "Where connections come from|An interface|Its name", "[routing decides]"},
     {Mode::trustpoint, "vrf", "vrf NAME:word", "The routing table to use|Its name", "[global]"},
@@ -292,8 +296,10 @@ constexpr Command table[] = {
      "[until they end]"},
     {Mode::trustpoint, "chain-validation", "chain-validation {stop|continue [NAME:word]}",
      "How far chains are checked|To this CA|To the next one|Its trustpoint", "[to the root]"},
-    {Mode::trustpoint, "subject-alt-name", "subject-alt-name NAME:line",
-     "A second name to ask for|The name", "[none]"},
+    {Mode::trustpoint, "subject-alt-name", "subject-alt-name NAME:word...",
+     "Other names to ask for|DNS names and addresses, or dns:NAME, ip:ADDRESS, email:ADDRESS, "
+     "uri:URL (Umbra's); up to 20",
+     "[none]", &set::alt_names},
     {Mode::trustpoint, "ip-extension", "ip-extension WHAT:line",
      "The IP address extension|multicast, unicast, inherit ...", "[none]"},
     {Mode::trustpoint, "authorization", "authorization WHAT:line",

@@ -578,6 +578,26 @@ TEST(CommandTable, IsTheCommandReference) {
   EXPECT_EQ(text.str(), command_reference()) << "UPDATE_GOLDEN=1 rewrites docs/commands.md";
 }
 
+TEST(Config, ATrustpointMayAskForOtherNames) {
+  const auto parsed = parse(
+      "crypto pki trustpoint T\n enrollment url http://ca\n"
+      " subject-alt-name vpn.example.net 192.0.2.1 email:noc@example.net\n"
+      " eku request server-auth client-auth\n");
+  ASSERT_TRUE(parsed.faults.empty());
+  const auto& trustpoint = parsed.configuration.trustpoints.at(0);
+  ASSERT_EQ(trustpoint.alt_names.size(), 3U);
+  EXPECT_EQ(trustpoint.alt_names[1].kind, x509::AltNameKind::ip);
+  EXPECT_EQ(trustpoint.eku_request.size(), 2U);
+  EXPECT_NE(parsed.running_config.find(
+                " subject-alt-name vpn.example.net 192.0.2.1 email:noc@example.net\n"),
+            std::string::npos);
+  const auto wrong =
+      parse("crypto pki trustpoint T\n enrollment url http://ca\n subject-alt-name ip:1.2.3\n");
+  ASSERT_EQ(wrong.faults.size(), 1U);
+  EXPECT_EQ(wrong.faults[0].line, 3U);
+  EXPECT_NE(wrong.faults[0].what.find("is no IP address"), std::string::npos);
+}
+
 TEST(Type7, IsDecodedAndEncodedAsOnTheRouter) {
   EXPECT_EQ(decode_type7("01100F175804575D72").value_or("?"), "cisco123");
   EXPECT_EQ(encode_type7("cisco123", 1), "01100F175804575D72");

@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "base/time.h"
+#include "x509/alt_name.h"
 #include "x509/certificate.h"
 
 /// Typed configuration: what the rest of the house reads. Made by config::parse from IOS text;
@@ -84,7 +85,9 @@ struct Trustpoint {
   std::optional<std::string> ip_address;  ///< nothing = none
   std::optional<std::string> fqdn;        ///< nothing = hostname.domain; "none" = leave out
   bool fqdn_none = false;
-  std::optional<std::string> password;  ///< challenge; in the clear; never printed or logged
+  std::optional<std::string> password;        ///< challenge; in the clear; never printed or logged
+  std::vector<x509::AltName> alt_names;       ///< `subject-alt-name`
+  std::vector<x509::KeyPurpose> eku_request;  ///< `eku request`
   std::vector<std::string> revocation_check = {"crl"};
   std::string key_label;  ///< rsakeypair; empty = FQDN
   int modulus = 2048;

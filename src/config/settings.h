@@ -118,6 +118,7 @@ void password(Setting&);
 void fingerprint(Setting&);
 void subject_name(Setting&);
 void revocation_check(Setting&);
+void alt_names(Setting&);
 void rsakeypair(Setting&);
 void auto_enroll(Setting&);
 void regenerate(Setting&);

@@ -94,12 +94,12 @@ void eku(Setting& s) {
        {"ipsec-user", KeyPurpose::ipsec_user},
        {"ocsp-signing", KeyPurpose::ocsp_signing},
        {"time-stamping", KeyPurpose::time_stamping}}};
-  std::vector<KeyPurpose>& purposes = s.server().eku;
+  std::vector<KeyPurpose>& purposes = s.in_server() ? s.server().eku : s.trustpoint().eku_request;
   purposes.clear();
   for (const Capture& capture : s.match().captures) {
     const auto* const found = std::find_if(
         known.begin(), known.end(), [&](const auto& row) { return row.first == capture.text; });
-    if (found == known.end()) continue;  // `eku` itself
+    if (found == known.end()) continue;  // `eku` and `request` themselves
     if (std::find(purposes.begin(), purposes.end(), found->second) != purposes.end()) {
       s.fault("", fmt::format("{} is there twice", capture.text), "expected: each purpose once");
       return;

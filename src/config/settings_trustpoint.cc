@@ -103,6 +103,24 @@ void subject_name(Setting& s) {
   }
 }
 
+void alt_names(Setting& s) {
+  constexpr std::size_t names_max = 20;
+  auto& names = s.trustpoint().alt_names;
+  names.clear();
+  for (const Capture& capture : s.match().captures) {
+    if (capture.word->kind == WordKind::keyword) continue;
+    auto name = x509::parse_alt_name(capture.text);
+    if (!name) {
+      s.fault(
+          "NAME", name.error().detail,
+          "expected: a DNS name or an address, or dns:NAME, ip:ADDRESS, email:ADDRESS, uri:URL");
+      return;
+    }
+    names.push_back(*std::move(name));
+  }
+  if (names.size() > names_max) s.fault("NAME", "more than 20 names", "expected: up to 20");
+}
+
 void revocation_check(Setting& s) {
   s.trustpoint().revocation_check.clear();
   for (std::size_t i = 1; i < s.match().captures.size(); ++i) {
