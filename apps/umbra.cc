@@ -1,6 +1,7 @@
-// umbra: commands to a running umbrad.
+// umbra: commands to a running umbrad, and tools for its data directory.
 //
 //   umbra exec "show crypto pki timers"
+//   umbra import ios DIRECTORY
 //
 // Exit status: 0 the command succeeded, 1 it failed, 2 the command line is wrong, 3 no daemon
 // answers.
@@ -13,6 +14,7 @@
 #include <iostream>
 
 #include "io/exec_socket.h"
+#include "io/import_ios.h"
 
 namespace {
 
@@ -41,7 +43,8 @@ std::string asked_for(std::string_view kind) {
 int main(int argc, char** argv) try {
   std::string socket = "/run/umbra/umbra.sock";
   std::vector<std::string> words;
-  CLI::App app("Umbra's console: commands to a running umbrad");
+  umbra::io::ImportCommand import;
+  CLI::App app("Umbra's console: commands to a running umbrad, and tools for its data directory");
   app.set_version_flag("--version", UMBRA_VERSION);
   app.require_subcommand(1);
   auto* const exec = app.add_subcommand("exec", "run one exec command and print what it says");
@@ -49,10 +52,40 @@ int main(int argc, char** argv) try {
   exec->add_option("--socket", socket, "the daemon's socket")
       ->envname("UMBRA_SOCKET")
       ->capture_default_str();
+  auto* const import_from =
+      app.add_subcommand("import", "move a certificate server of another system here");
+  import_from->require_subcommand(1);
+  auto* const ios = import_from->add_subcommand(
+      "ios",
+      "from the files that an IOS certificate server published: NAME.ser, NAME.crl, NAME.p12 "
+      "or NAME.pem, SERIAL.cnm, SERIAL.crt");
+  ios->add_option("directory", import.directory, "where these files are")->required();
+  ios->add_option("--passphrase-file", import.passphrase_file,
+                  "the archives' passphrase in its first line (asked for without it)");
+  import.data_directory = "/var/lib/umbra";
+  ios->add_option("--data", import.data_directory, "umbrad's data directory; made if missing")
+      ->capture_default_str();
+  ios->add_option("--seal-passphrase-file", import.seal_file,
+                  "what seals the keys: umbrad's --passphrase-file (DATA/passphrase, made if "
+                  "missing)");
+  ios->add_option("--name", import.names, "this certificate server alone; may be repeated");
+  ios->add_option("--last-serial", import.last_serial,
+                  "the last serial number used, in hexadecimal, where NAME.ser is missing");
+  ios->add_flag("--without-crl", import.without_crl,
+                "go on without NAME.crl, although nobody is revoked then");
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& error) {
     return app.exit(error) == 0 ? 0 : usage;
+  }
+  if (*ios) {
+    const auto done = umbra::io::import_ios(import);
+    if (!done) {
+      fmt::print(stderr, "umbra: {}\numbra: nothing was imported\n", done.error().detail);
+      return 1;
+    }
+    fmt::print("{}", *done);
+    return 0;
   }
   umbra::io::ExecRequest request{fmt::format("{}", fmt::join(words, " ")), {}};
   for (;;) {

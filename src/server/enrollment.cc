@@ -1,5 +1,7 @@
 #include <fmt/format.h>
 
+#include <algorithm>
+
 #include "server/conversation.h"
 #include "server/impl.h"
 
@@ -198,6 +200,17 @@ policy::RequestFacts CertificateServer::Impl::facts_of_request(const x509::Reque
   return facts;
 }
 
+bool CertificateServer::Impl::signed_by_one_of(const Generations& all,
+                                               const x509::Certificate& certificate) const {
+  const auto& algorithm = certificate.signature_algorithm();
+  if (!algorithm || (algorithm->digest == x509::Digest::md5 && !configuration.allow_md5))
+    return false;
+  return std::any_of(all.recipients.begin(), all.recipients.end(), [&](const scep::Recipient& one) {
+    return one.certificate.subject() == certificate.issuer() &&
+           certificate.verify_signed_by(one.certificate.public_key()).has_value();
+  });
+}
+
 Result<policy::RequestFacts> CertificateServer::Impl::facts_without_trust(
     const Conversation& conversation) const {
   const x509::Request& request = *conversation.request;
@@ -210,8 +223,12 @@ Result<policy::RequestFacts> CertificateServer::Impl::facts_without_trust(
   facts.one_time_password = is_one_time_password(facts.challenge, conversation.now);
   if (!conversation.signed_by_us) return facts;
   UMBRA_TRY(const auto row, environment.store.certificate(configuration.name, signer.serial()));
-  // Issued here means: in our database, octet for octet. A name and a serial prove nothing.
-  if (!row || !equal(row->certificate, signer.der())) return facts;
+  // Issued here means: in our database, octet for octet. A name and a serial prove nothing. What an
+  // import knows by its number alone was issued here if one of our keys has signed it.
+  if (!row) return facts;
+  if (row->certificate.empty() ? !signed_by_one_of(*conversation.generations, signer)
+                               : !equal(row->certificate, signer.der()))
+    return facts;
   facts.signer_class = class_of(row->granted_as);
   if (row->revoked_at) {
     facts.signer = policy::Signer::revoked;

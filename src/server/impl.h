@@ -69,6 +69,8 @@ struct CertificateServer::Impl {
   [[nodiscard]] Result<policy::RequestFacts> facts_of(const Conversation& conversation) const;
   [[nodiscard]] policy::RequestFacts facts_of_request(const x509::Request& request,
                                                       const Generations& all) const;
+  [[nodiscard]] bool signed_by_one_of(const Generations& all,
+                                      const x509::Certificate& certificate) const;
   [[nodiscard]] Result<policy::RequestFacts> facts_without_trust(
       const Conversation& conversation) const;
   // granting.cc: what lets a request through besides an administrator

@@ -46,6 +46,7 @@ Result<store::IssuedCertificate> CertificateServer::Impl::revocable(
   UMBRA_TRY(const auto found, environment.store.certificate(configuration.name, serial));
   if (!found)
     return fail(Errc::not_found, "no certificate with serial number 0x" + serial.to_hex());
+  if (found->certificate.empty()) return *found;  // an import knows it by its number alone
   UMBRA_TRY(const auto certificate, x509::Certificate::from_der(found->certificate));
   if (all->find(found->generation) == nullptr) {
     return fail(Errc::conflict, "0x" + serial.to_hex() +

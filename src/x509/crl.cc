@@ -85,7 +85,27 @@ Result<CrlFacts> parse_crl(ByteView input) {
     }
     facts.revoked.push_back(out);
   }
+  int critical = 0;
+  auto* const number = static_cast<ASN1_INTEGER*>(
+      X509_CRL_get_ext_d2i(crl.get(), NID_crl_number, &critical, nullptr));
+  if (number != nullptr) {
+    std::uint64_t value = 0;
+    if (ASN1_INTEGER_get_uint64(&value, number) == 1) facts.number = value;
+    ASN1_INTEGER_free(number);
+  }
+  ERR_clear_error();
   return facts;
+}
+
+Result<void> verify_crl(ByteView input, const Certificate& issuer) {
+  const std::uint8_t* at = input.data();
+  const ossl::Crl crl(d2i_X509_CRL(nullptr, &at, static_cast<long>(input.size())));
+  at = issuer.der().data();
+  const ossl::X509 certificate(d2i_X509(nullptr, &at, static_cast<long>(issuer.der().size())));
+  if (!crl || !certificate) return ossl::failed(Errc::malformed, "not a CRL");
+  if (X509_CRL_verify(crl.get(), X509_get0_pubkey(certificate.get())) != 1)
+    return ossl::failed(Errc::crypto, "the CRL's signature does not match");
+  return {};
 }
 
 }  // namespace umbra::x509

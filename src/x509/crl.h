@@ -41,7 +41,10 @@ struct CrlFacts {
   Time this_update;
   std::optional<Time> next_update;
   std::vector<RevokedEntry> revoked;
+  std::optional<std::uint64_t> number;  ///< cRLNumber; IOS writes none
 };
 [[nodiscard]] Result<CrlFacts> parse_crl(ByteView der);
+/// The signature alone. Errors: crypto, malformed.
+[[nodiscard]] Result<void> verify_crl(ByteView der, const Certificate& issuer);
 
 }  // namespace umbra::x509

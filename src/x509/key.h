@@ -71,9 +71,10 @@ class PrivateKey {
   /// 3218 2.3.2): Errors: crypto.
   [[nodiscard]] Result<Bytes> decrypt(ByteView encrypted) const;
   [[nodiscard]] evp_pkey_st* get() const { return key_.get(); }
+  /// A key that OpenSSL has read. Errors: as PublicKey::from_spki.
+  [[nodiscard]] static Result<PrivateKey> adopt(std::shared_ptr<evp_pkey_st> key);
 
  private:
-  [[nodiscard]] static Result<PrivateKey> adopt(std::shared_ptr<evp_pkey_st> key);
   explicit PrivateKey(std::shared_ptr<evp_pkey_st> key, PublicKey pub)
       : key_(std::move(key)), public_(std::move(pub)) {}
   std::shared_ptr<evp_pkey_st> key_;

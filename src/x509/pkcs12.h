@@ -13,4 +13,17 @@ namespace umbra::x509 {
                                                  const Certificate& certificate,
                                                  std::string_view password);
 
+/// What an archive holds. That key and certificate belong together has been checked.
+struct Archive {
+  PrivateKey key;
+  Certificate certificate;
+};
+/// An archive of ours, or of an IOS certificate server: DER of PFX, or its base64. RC2 and single
+/// DES, which old IOS sealed archives with, need OpenSSL's legacy provider.
+/// Errors: crypto (wrong passphrase), unsupported (an algorithm that is not here; says what to do),
+/// conflict (the key is another certificate's), malformed.
+[[nodiscard]] Result<Archive> from_pkcs12(ByteView content, std::string_view password);
+/// Certificate and key in PEM: PKCS #8, or the older form with a DEK-Info line. Errors: as above.
+[[nodiscard]] Result<Archive> from_pem_archive(std::string_view text, std::string_view password);
+
 }  // namespace umbra::x509

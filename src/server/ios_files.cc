@@ -1,0 +1,54 @@
+#include "server/ios_files.h"
+
+#include <algorithm>
+
+namespace umbra::server {
+
+FileName split(const std::string& name) {
+  const std::size_t dot = name.rfind('.');
+  if (dot == std::string::npos) return {name, ""};
+  std::string suffix = name.substr(dot + 1);
+  for (char& c : suffix) {
+    if (c >= 'A' && c <= 'Z') c = static_cast<char>(c + ('a' - 'A'));
+  }
+  return {name.substr(0, dot), suffix};
+}
+
+std::optional<x509::Serial> serial_named(const std::string& stem) {
+  const bool prefixed = stem.starts_with("0x") || stem.starts_with("0X");
+  const std::string digits = prefixed ? stem.substr(2) : stem;
+  constexpr std::size_t digits_max = 40;
+  const bool hex =
+      !digits.empty() && digits.size() <= digits_max &&
+      std::all_of(digits.begin(), digits.end(), [](unsigned char c) {
+        return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'f') || (c >= 'A' && c <= 'F');
+      });
+  if (!hex) return std::nullopt;
+  const auto serial = x509::Serial::from_hex(digits);
+  if (!serial) return std::nullopt;
+  return *serial;
+}
+
+std::pair<std::string, std::uint32_t> archive_of(const std::string& stem) {
+  constexpr std::size_t tail = 6;
+  if (stem.size() <= tail || stem[stem.size() - tail] != '_') return {stem, 1};
+  const std::string digits = stem.substr(stem.size() - tail + 1);
+  if (!std::all_of(digits.begin(), digits.end(), [](char c) { return c >= '0' && c <= '9'; }))
+    return {stem, 1};
+  return {stem.substr(0, stem.size() - tail), static_cast<std::uint32_t>(std::stoul(digits)) + 1};
+}
+
+bool is_archive(const FileName& name) {
+  return name.suffix == "p12" || name.suffix == "pfx" || name.suffix == "pem";
+}
+bool is_certificate(const FileName& name) {
+  return name.suffix == "crt" || name.suffix == "cer" || name.suffix == "der";
+}
+
+Result<x509::Certificate> certificate_in(const Bytes& content) {
+  if (as_text(content).find("-----BEGIN CERTIFICATE-----") != std::string_view::npos)
+    return x509::Certificate::from_pem(as_text(content));
+  return x509::Certificate::from_der(content);
+}
+
+}  // namespace umbra::server

@@ -1,0 +1,27 @@
+#pragma once
+
+#include <optional>
+#include <string>
+#include <utility>
+
+#include "base/bytes.h"
+#include "x509/certificate.h"
+
+/// What the files of an IOS certificate server are called.
+namespace umbra::server {
+
+struct FileName {
+  std::string stem;
+  std::string suffix;  ///< in small letters, without the dot
+};
+[[nodiscard]] FileName split(const std::string& name);
+[[nodiscard]] bool is_archive(const FileName& name);
+[[nodiscard]] bool is_certificate(const FileName& name);
+/// 2a, 0x2a: the stem of a file of one certificate.
+[[nodiscard]] std::optional<x509::Serial> serial_named(const std::string& stem);
+/// ROOTCA of the first archive, ROOTCA_00001 of the first rollover's: the server, and which CA.
+[[nodiscard]] std::pair<std::string, std::uint32_t> archive_of(const std::string& stem);
+/// DER or PEM. Errors: malformed.
+[[nodiscard]] Result<x509::Certificate> certificate_in(const Bytes& content);
+
+}  // namespace umbra::server
