@@ -143,15 +143,14 @@ Result<x509::Certificate> issue(const Authority& authority, const x509::Request&
 }
 
 Result<Bytes> make_crl(const Authority& authority, const CrlFacts& facts,
-                       const std::vector<x509::RevokedEntry>& revoked, x509::Digest digest) {
+                       const x509::CrlEntries& revoked, x509::Digest digest) {
   if (!authority.key) return fail(Errc::unsupported, "the CA's key is missing");
   return x509::sign_crl({.issuer = authority.certificate.subject(),
                          .issuer_key_id = authority.certificate.public_key().key_identifier(),
                          .number = facts.number,
                          .this_update = facts.this_update,
-                         .next_update = facts.next_update,
-                         .revoked = revoked},
-                        *authority.key, digest);
+                         .next_update = facts.next_update},
+                        revoked, *authority.key, digest);
 }
 
 store::IssuedCertificate row_of(const std::string& server, std::uint32_t generation,

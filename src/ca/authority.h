@@ -61,8 +61,7 @@ struct CrlFacts {
   Time next_update;
 };
 [[nodiscard]] Result<Bytes> make_crl(const Authority& authority, const CrlFacts& facts,
-                                     const std::vector<x509::RevokedEntry>& revoked,
-                                     x509::Digest digest);
+                                     const x509::CrlEntries& revoked, x509::Digest digest);
 
 /// The row that keeps an issued certificate.
 [[nodiscard]] store::IssuedCertificate row_of(const std::string& server, std::uint32_t generation,

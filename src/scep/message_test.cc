@@ -223,13 +223,9 @@ TEST_F(CertRepTest, PendingAndFailureHaveNoContentInEitherForm) {
 }
 
 TEST_F(CertRepTest, ACrlComesBack) {
-  const Bytes crl = *x509::sign_crl({ca().certificate.subject(),
-                                     ca().key.public_key().key_identifier(),
-                                     1,
-                                     now,
-                                     now + Days{1},
-                                     {}},
-                                    ca().key, x509::Digest::sha256);
+  const Bytes crl = *x509::sign_crl(
+      {ca().certificate.subject(), ca().key.public_key().key_identifier(), 1, now, now + Days{1}},
+      {}, ca().key, x509::Digest::sha256);
   const auto got = open_cert_rep(reply(CrlFound{crl}), expectation(), device().key, {});
   ASSERT_EQ(got->crls.size(), 1U);
   EXPECT_EQ(got->crls.front(), crl);

@@ -106,9 +106,24 @@ struct CertificateServer::Impl {
       const store::EnrollmentRequest& entry) const;
 
   // revocation.cc
+  /// What a CRL has that the store has not, or lacks that it has: entries by serial, or nothing.
+  using CrlChanges = std::map<x509::Serial, std::optional<x509::RevokedEntry>>;
+  /// A revocation, or one taken back, on its way.
+  struct Revocation {
+    x509::Serial serial;
+    std::optional<x509::RevocationReason> to;  ///< nothing = taken back
+    std::optional<Result<void>> result;        ///< guarded by crl_mutex
+  };
+  [[nodiscard]] Result<void> change_revocation(const x509::Serial& serial,
+                                               std::optional<x509::RevocationReason> to);
+  void change_together(const std::vector<std::shared_ptr<Revocation>>& together);
   [[nodiscard]] Result<void> publish_crl(Time now);
-  [[nodiscard]] Result<void> publish_crl(Time now, std::vector<x509::RevokedEntry> revoked,
-                                         store::Batch cause);
+  // With crl_mutex held.
+  [[nodiscard]] Result<void> publish_crl(Time now, const CrlChanges& changes, store::Batch cause);
+  /// Signs the CRL, and stores all of it but what goes into the row, which the caller commits.
+  [[nodiscard]] Result<store::PutCrl> make_crl(const ca::Authority& authority, Time now,
+                                               const lifecycle::Validity& validity,
+                                               const CrlChanges& changes);
   [[nodiscard]] Result<store::IssuedCertificate> revocable(const x509::Serial& serial) const;
 
   // overlap.cc: the rollover CA before its day
@@ -146,13 +161,17 @@ struct CertificateServer::Impl {
 
   /// Deadlines and exec commands, one at a time. Never taken by a request.
   std::mutex life_mutex;
+  /// From reading what is revoked until the CRL of it is committed. Taken after life_mutex, which
+  /// nobody who revokes takes: deadlines and grants wait for no CRL but their own.
+  std::mutex crl_mutex;
 
   mutable std::mutex state_mutex;  ///< guards what follows; held for copies alone
   GenerationsPtr current = std::make_shared<const Generations>();
   std::string status = "disabled";
   std::string state = "disabled";
   std::optional<Time> crl_next_update;
-  std::map<std::uint64_t, Time> pending;  ///< received at, by request number
+  std::vector<std::shared_ptr<Revocation>> revocations;  ///< that wait for a CRL
+  std::map<std::uint64_t, Time> pending;                 ///< received at, by request number
   bool expired = false;
   std::optional<store::OneTimePassword> one_time_password;
   mutable std::set<std::string> fetchers;  ///< addresses that asked for the rollover CA

@@ -207,14 +207,12 @@ Result<void> CertificateServer::Impl::switch_over(Time now) {
   }
   // Late is late: a process that was down across the switch, and across the next CA's end too,
   // still goes one step at a time, and its CRL is one of that time.
-  const std::uint64_t number = ledger->row().crl_number + 1;
   const Time this_update = std::min(now, next.certificate.not_after());
   const Time next_update = lifecycle::ends_at(this_update, configuration.lifetime_crl);
-  UMBRA_TRY(const auto revoked,
-            environment.store.revoked(configuration.name, next.generation, now));
-  UMBRA_TRY(Bytes crl, ca::make_crl(next, {number, this_update, next_update}, revoked, digest()));
-  batch.emplace_back(store::PutCrl{
-      {configuration.name, next.generation, number, this_update, next_update, std::move(crl)}});
+  const std::lock_guard making(crl_mutex);
+  UMBRA_TRY(auto crl, make_crl(next, now, {this_update, next_update}, {}));
+  const std::uint64_t number = crl.row.number;
+  batch.emplace_back(std::move(crl));
   UMBRA_TRY(const auto waiting, environment.store.requests(configuration.name));
   for (store::EnrollmentRequest entry : waiting) {
     if (entry.state != store::RequestState::pending || entry.generation == next.generation)

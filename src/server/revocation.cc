@@ -1,40 +1,72 @@
 #include <fmt/format.h>
 
-#include <algorithm>
-
 #include "server/impl.h"
 
 namespace umbra::server {
 namespace {
 
-bool by_serial(const x509::RevokedEntry& a, const x509::RevokedEntry& b) {
-  return a.serial < b.serial;
-}
+// A larger CRL is stored in pieces: nobody waits for more than one of them. Whole base64 groups.
+constexpr std::size_t crl_part_octets = std::size_t{3} << 18;
 
 }  // namespace
 
 Result<void> CertificateServer::Impl::publish_crl(Time now) {
-  UMBRA_TRY(auto revoked,
-            environment.store.revoked(configuration.name, generations()->active->generation, now));
-  return publish_crl(now, std::move(revoked), {});
+  const std::lock_guard making(crl_mutex);
+  return publish_crl(now, {}, {});
 }
 
 /// The CRL and what it follows from are one commit: who restarts has both or neither.
-Result<void> CertificateServer::Impl::publish_crl(Time now, std::vector<x509::RevokedEntry> revoked,
+Result<void> CertificateServer::Impl::publish_crl(Time now, const CrlChanges& changes,
                                                   store::Batch cause) {
   const auto all = generations();
-  const ca::Authority& active = *all->active;
-  const std::uint64_t number = ledger->row().crl_number + 1;
   const Time next_update = lifecycle::ends_at(now, configuration.lifetime_crl);
-  UMBRA_TRY(Bytes crl, ca::make_crl(active, {number, now, next_update}, revoked, digest()));
-  cause.emplace_back(store::PutCrl{
-      {configuration.name, active.generation, number, now, next_update, std::move(crl)}});
+  UMBRA_TRY(auto crl, make_crl(*all->active, now, {now, next_update}, changes));
+  const std::uint64_t number = crl.row.number;
+  cause.emplace_back(std::move(crl));
   UMBRA_CHECK(ledger->commit(std::move(cause),
                              [number](store::ServerRow& row) { row.crl_number = number; }));
   debug("updated crl in memory ..");
   const std::lock_guard lock(state_mutex);
   crl_next_update = next_update;
   return {};
+}
+
+Result<store::PutCrl> CertificateServer::Impl::make_crl(const ca::Authority& authority, Time now,
+                                                        const lifecycle::Validity& validity,
+                                                        const CrlChanges& changes) {
+  // With crl_mutex held: the number is this CRL's alone, and nothing is revoked meanwhile.
+  x509::CrlEntries entries;
+  auto change = changes.begin();
+  const auto changes_before = [&](const x509::Serial* serial) {
+    for (; change != changes.end() && (serial == nullptr || change->first < *serial); ++change)
+      if (change->second) entries.add(*change->second);
+  };
+  UMBRA_CHECK(environment.store.each_revoked(
+      configuration.name, authority.generation, now, [&](const x509::RevokedEntry& entry) {
+        changes_before(&entry.serial);
+        const bool changed = change != changes.end() && change->first == entry.serial;
+        if (!changed) entries.add(entry);
+      }));
+  changes_before(nullptr);
+  const std::uint64_t number = ledger->row().crl_number + 1;
+  UMBRA_TRY(Bytes crl, ca::make_crl(authority, {number, validity.not_before, validity.not_after},
+                                    entries, digest()));
+  entries = {};
+  store::PutCrl put{{configuration.name,
+                     authority.generation,
+                     number,
+                     validity.not_before,
+                     validity.not_after,
+                     {}},
+                    0};
+  ByteView rest = crl;
+  for (; rest.size() > crl_part_octets; rest = rest.subspan(crl_part_octets), ++put.parts) {
+    UMBRA_CHECK(environment.store.commit(
+        {store::PutCrlPart{configuration.name, authority.generation, number, put.parts,
+                           to_bytes(rest.first(crl_part_octets))}}));
+  }
+  put.row.crl = to_bytes(rest);
+  return put;
 }
 
 /// Somebody's certificate, not a CA's own. Errors: not_found, conflict, storage.
@@ -60,49 +92,76 @@ Result<store::IssuedCertificate> CertificateServer::Impl::revocable(
   return *found;
 }
 
-Result<void> CertificateServer::revoke(const x509::Serial& serial, x509::RevocationReason reason) {
-  const std::lock_guard one_at_a_time(impl_->life_mutex);
-  UMBRA_TRY(const auto issued, impl_->revocable(serial));
-  if (issued.revoked_at)
-    return fail(Errc::conflict, "0x" + serial.to_hex() + " is revoked already");
-  const Time now = to_time(impl_->environment.clock.now());
-  const auto& active = *impl_->generations()->active;
-  store::Batch batch = {store::RevokeCertificate{impl_->configuration.name, serial, now, reason}};
-  if (issued.generation == active.generation) {
-    UMBRA_TRY(auto revoked,
-              impl_->environment.store.revoked(impl_->configuration.name, active.generation, now));
-    const x509::RevokedEntry entry{serial, now, reason};
-    revoked.insert(std::upper_bound(revoked.begin(), revoked.end(), entry, &by_serial), entry);
-    UMBRA_CHECK(impl_->publish_crl(now, std::move(revoked), std::move(batch)));
-  } else {
-    // A shadow certificate: it is on the first CRL of its CA, which is made at the switch-over.
-    UMBRA_CHECK(impl_->environment.store.commit(std::move(batch)));
+/// Who comes while a CRL is made waits for the next one, together with all others who do.
+Result<void> CertificateServer::Impl::change_revocation(const x509::Serial& serial,
+                                                        std::optional<x509::RevocationReason> to) {
+  const auto mine = std::make_shared<Revocation>(Revocation{serial, to, std::nullopt});
+  {
+    const std::lock_guard lock(state_mutex);
+    revocations.push_back(mine);
   }
-  impl_->log(
-      Severity::notice, "CS_REVOKED",
-      fmt::format("certificate 0x{} of {} is revoked", serial.to_hex(), impl_->configuration.name));
-  return {};
+  const std::lock_guard making(crl_mutex);
+  if (mine->result) return *mine->result;
+  std::vector<std::shared_ptr<Revocation>> together;
+  {
+    const std::lock_guard lock(state_mutex);
+    together.swap(revocations);
+  }
+  change_together(together);
+  return *mine->result;
+}
+
+void CertificateServer::Impl::change_together(
+    const std::vector<std::shared_ptr<Revocation>>& together) {
+  const Time now = to_time(environment.clock.now());
+  CrlChanges on_crl;
+  std::set<x509::Serial> named;
+  store::Batch batch;
+  for (const auto& one : together) {
+    const auto prepared = [&]() -> Result<void> {
+      UMBRA_TRY(const auto issued, revocable(one->serial));
+      const std::string name = "0x" + one->serial.to_hex();
+      if (!named.insert(one->serial).second)
+        return fail(Errc::conflict, name + " is being revoked or restored by somebody else");
+      if (one->to && issued.revoked_at) return fail(Errc::conflict, name + " is revoked already");
+      if (!one->to && !issued.revoked_at) return fail(Errc::conflict, name + " is not revoked");
+      if (one->to) {
+        batch.emplace_back(
+            store::RevokeCertificate{configuration.name, one->serial, now, *one->to});
+      } else {
+        batch.emplace_back(store::RestoreCertificate{configuration.name, one->serial});
+      }
+      // A shadow certificate is on the first CRL of its CA, which is made at the switch-over.
+      if (issued.generation != generations()->active->generation) return {};
+      on_crl.emplace(
+          one->serial,
+          one->to ? std::optional<x509::RevokedEntry>({one->serial, now, *one->to}) : std::nullopt);
+      return {};
+    }();
+    if (!prepared) one->result = prepared;
+  }
+  Result<void> outcome;
+  if (!on_crl.empty()) {
+    outcome = publish_crl(now, on_crl, std::move(batch));
+  } else if (!batch.empty()) {
+    outcome = environment.store.commit(std::move(batch));
+  }
+  for (const auto& one : together) {
+    if (one->result) continue;
+    one->result = outcome;
+    if (!outcome) continue;
+    log(Severity::notice, one->to ? "CS_REVOKED" : "CS_UNREVOKED",
+        fmt::format("certificate 0x{} of {} is {}", one->serial.to_hex(), configuration.name,
+                    one->to ? "revoked" : "no longer revoked"));
+  }
+}
+
+Result<void> CertificateServer::revoke(const x509::Serial& serial, x509::RevocationReason reason) {
+  return impl_->change_revocation(serial, reason);
 }
 
 Result<void> CertificateServer::unrevoke(const x509::Serial& serial) {
-  const std::lock_guard one_at_a_time(impl_->life_mutex);
-  UMBRA_TRY(const auto issued, impl_->revocable(serial));
-  if (!issued.revoked_at) return fail(Errc::conflict, "0x" + serial.to_hex() + " is not revoked");
-  const Time now = to_time(impl_->environment.clock.now());
-  const auto& active = *impl_->generations()->active;
-  store::Batch batch = {store::RestoreCertificate{impl_->configuration.name, serial}};
-  if (issued.generation == active.generation) {
-    UMBRA_TRY(auto revoked,
-              impl_->environment.store.revoked(impl_->configuration.name, active.generation, now));
-    std::erase_if(revoked, [&](const auto& entry) { return entry.serial == serial; });
-    UMBRA_CHECK(impl_->publish_crl(now, std::move(revoked), std::move(batch)));
-  } else {
-    UMBRA_CHECK(impl_->environment.store.commit(std::move(batch)));
-  }
-  impl_->log(Severity::notice, "CS_UNREVOKED",
-             fmt::format("certificate 0x{} of {} is no longer revoked", serial.to_hex(),
-                         impl_->configuration.name));
-  return {};
+  return impl_->change_revocation(serial, std::nullopt);
 }
 
 Result<CrlView> CertificateServer::crl() const {

@@ -35,10 +35,9 @@ class ForwardingStore : public Store {
                                                       std::size_t limit) override {
     return real_->certificates(server, after, limit);
   }
-  Result<std::vector<x509::RevokedEntry>> revoked(const std::string& server,
-                                                  std::uint32_t generation,
-                                                  Time unexpired_at) override {
-    return real_->revoked(server, generation, unexpired_at);
+  Result<void> each_revoked(const std::string& server, std::uint32_t generation, Time unexpired_at,
+                            const std::function<void(const x509::RevokedEntry&)>& take) override {
+    return real_->each_revoked(server, generation, unexpired_at, take);
   }
   Result<std::vector<EnrollmentRequest>> requests(const std::string& server) override {
     return real_->requests(server);

@@ -1,5 +1,6 @@
 #include "store/sqlite_rows.h"
 
+#include "store/sqlite_crl_rows.h"
 #include "store/sqlite_outbox_rows.h"
 #include "store/sqlite_service_rows.h"
 
@@ -254,15 +255,6 @@ struct Writer {
         use(digest), use(request), use(signer), use(generation), use(renewal), use(received),
         use(granted), use(row.refusal_text);
   }
-  void put(const CrlRow& row) const {
-    const Integer generation = row.generation;
-    const auto number = static_cast<Integer>(row.number);
-    const Integer this_update = seconds(row.this_update);
-    const Integer next_update = seconds(row.next_update);
-    const std::string crl = text(row.crl);
-    sql << "INSERT OR REPLACE INTO crl VALUES (:a,:b,:c,:d,:e,:f)", use(row.server),
-        use(generation), use(number), use(this_update), use(next_update), use(crl);
-  }
   void put(const TrustpointRow& row) const {
     const std::string ca = text(row.ca_certificate), ra = text(row.ra_certificates),
                       identity = text(row.identity), key = text(row.sealed_key),
@@ -324,7 +316,9 @@ void RowWriter::apply(const Change& change) {
     const auto id = static_cast<Integer>(drop_request->id);
     sql_ << "DELETE FROM request WHERE server=:a AND id=:b", use(drop_request->server), use(id);
   } else if (const auto* crl = std::get_if<PutCrl>(&change)) {
-    writer.put(crl->row);
+    put_crl(sql_, *crl);
+  } else if (const auto* part = std::get_if<PutCrlPart>(&change)) {
+    put_crl_part(sql_, *part);
   } else if (const auto* require = std::get_if<RequireGeneration>(&change)) {
     Prepared& p = *prepared_;
     p.name = require->server;
@@ -428,23 +422,6 @@ std::vector<IssuedCertificate> RowReader::certificates(const std::string& server
       {&name, &key});
 }
 
-std::vector<x509::RevokedEntry> RowReader::revoked(const std::string& server,
-                                                   std::uint32_t generation, Time unexpired_at) {
-  std::vector<x509::RevokedEntry> entries;
-  std::string number;
-  Integer at = 0, reason = 0;
-  const Integer of = generation, after = seconds(unexpired_at);
-  soci::statement statement =
-      (sql_.prepare << "SELECT serial, revoked_at, reason FROM certificate WHERE server=:a AND "
-                       "generation=:b AND"
-                       " revoked_at<>0 AND not_after>=:c ORDER BY serial",
-       use(server), use(of), use(after), into(number), into(at), into(reason));
-  statement.execute();
-  while (statement.fetch())
-    entries.push_back({serial(number), time(at), static_cast<x509::RevocationReason>(reason)});
-  return entries;
-}
-
 std::vector<EnrollmentRequest> RowReader::requests(const std::string& server) {
   std::string name = server;
   return all_rows<RequestColumns, EnrollmentRequest>(
@@ -471,21 +448,6 @@ std::size_t RowReader::pending_count(const std::string& server) {
   Integer count = 0;
   sql_ << "SELECT count(*) FROM request WHERE server=:a AND state=2", use(server), into(count);
   return static_cast<std::size_t>(count);
-}
-
-std::optional<CrlRow> RowReader::crl(const std::string& server, std::uint32_t generation) {
-  const Integer of = generation;
-  Integer number = 0, this_update = 0, next_update = 0;
-  std::string crl;
-  sql_ << "SELECT number, this_update, next_update, crl FROM crl WHERE server=:a AND generation=:b",
-      use(server), use(of), into(number), into(this_update), into(next_update), into(crl);
-  if (!sql_.got_data()) return std::nullopt;
-  return CrlRow{server,
-                generation,
-                static_cast<std::uint64_t>(number),
-                time(this_update),
-                time(next_update),
-                bytes(crl)};
 }
 
 std::optional<TrustpointRow> RowReader::trustpoint(const std::string& name) {

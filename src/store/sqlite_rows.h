@@ -47,8 +47,8 @@ class RowReader {
                                                   ByteView request_digest);
   std::vector<IssuedCertificate> certificates(const std::string& server, const x509::Serial& after,
                                               std::size_t limit);
-  std::vector<x509::RevokedEntry> revoked(const std::string& server, std::uint32_t generation,
-                                          Time unexpired_at);
+  void each_revoked(const std::string& server, std::uint32_t generation, Time unexpired_at,
+                    const std::function<void(const x509::RevokedEntry&)>& take);
   std::vector<EnrollmentRequest> requests(const std::string& server);
   std::optional<EnrollmentRequest> request(const std::string& server, std::uint64_t id);
   std::optional<EnrollmentRequest> request_of(const std::string& server,

@@ -91,14 +91,17 @@ constexpr const char* serial_numbers[] = {
     "CREATE INDEX certificate_content ON certificate (server, transaction_id, request_digest)",
 };
 
+constexpr const char* crl_parts[] = {
+    "CREATE TABLE crl_part (server TEXT NOT NULL, generation INTEGER NOT NULL, number INTEGER NOT "
+    "NULL, part INTEGER NOT NULL, crl TEXT NOT NULL, PRIMARY KEY (server, generation, number, "
+    "part))",
+};
+
 /// What turns a database of schema N into one of N + 1; the first makes one from nothing. Append
 /// only: databases of every version ever released are out there.
 constexpr std::span<const char* const> upgrades[] = {
-    first_schema,
-    password_and_overlap,
-    class_of_certificates,
-    publication,
-    serial_numbers,
+    first_schema, password_and_overlap, class_of_certificates,
+    publication,  serial_numbers,       crl_parts,
 };
 constexpr int schema_version = static_cast<int>(std::size(upgrades));
 

@@ -18,7 +18,8 @@ Time time(Integer value) { return Time{Seconds{value}}; }
 constexpr std::pair<const char*, const char*> tables_of_a_server[] = {
     {"generation", "server"}, {"certificate", "server"},       {"request", "server"},
     {"crl", "server"},        {"one_time_password", "server"}, {"next_ca_fetch", "server"},
-    {"outbox", "server"},     {"published", "server"},         {"server", "name"}};
+    {"outbox", "server"},     {"published", "server"},         {"crl_part", "server"},
+    {"server", "name"}};
 
 }  // namespace
 

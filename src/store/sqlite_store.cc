@@ -100,10 +100,14 @@ class SqliteStore final : public Store {
                                                       std::size_t limit) override {
     return read([&](RowReader& rows) { return rows.certificates(server, after, limit); });
   }
-  Result<std::vector<x509::RevokedEntry>> revoked(const std::string& server,
-                                                  std::uint32_t generation,
-                                                  Time unexpired_at) override {
-    return read([&](RowReader& rows) { return rows.revoked(server, generation, unexpired_at); });
+  Result<void> each_revoked(const std::string& server, std::uint32_t generation, Time unexpired_at,
+                            const std::function<void(const x509::RevokedEntry&)>& take) override {
+    const auto done = read([&](RowReader& rows) {
+      rows.each_revoked(server, generation, unexpired_at, take);
+      return true;
+    });
+    if (!done) return tl::unexpected(done.error());
+    return {};
   }
   Result<std::vector<EnrollmentRequest>> requests(const std::string& server) override {
     return read([&](RowReader& rows) { return rows.requests(server); });

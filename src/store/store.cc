@@ -12,4 +12,13 @@ Result<void> Store::commit(Batch batch) {
   return answer.get();
 }
 
+Result<std::vector<x509::RevokedEntry>> Store::revoked(const std::string& server,
+                                                       std::uint32_t generation,
+                                                       Time unexpired_at) {
+  std::vector<x509::RevokedEntry> entries;
+  UMBRA_CHECK(each_revoked(server, generation, unexpired_at,
+                           [&](const x509::RevokedEntry& entry) { entries.push_back(entry); }));
+  return entries;
+}
+
 }  // namespace umbra::store

@@ -198,8 +198,21 @@ struct DropRequest {
   std::string server;
   std::uint64_t id;
 };
+/// Replaces the CRL of this generation: by the parts of its number, if there are any, and the row's
+/// octets behind them.
 struct PutCrl {
   CrlRow row;
+  std::uint32_t parts = 0;
+};
+/// A piece of a CRL that is too large for one commit, on which everybody else would wait: 0, 1, 2
+/// ... They count from the PutCrl of their number on. The first one takes away what an attempt
+/// before it left.
+struct PutCrlPart {
+  std::string server;
+  std::uint32_t generation;
+  std::uint64_t number;
+  std::uint32_t part;
+  Bytes octets;
 };
 struct PutTrustpoint {
   TrustpointRow row;
@@ -240,7 +253,7 @@ using Change =
     std::variant<PutServer, PutGeneration, DropGeneration, InsertCertificate, RevokeCertificate,
                  RestoreCertificate, PutRequest, DropRequest, PutCrl, PutTrustpoint,
                  RequireGeneration, PutOneTimePassword, SpendOneTimePassword, PutNextCaFetch,
-                 DropServer, RevokeGeneration, InsertOutbox, DropOutbox, PutPublished>;
+                 DropServer, RevokeGeneration, InsertOutbox, DropOutbox, PutPublished, PutCrlPart>;
 using Batch = std::vector<Change>;
 using Committed = std::function<void(Result<void>)>;
 
@@ -267,9 +280,15 @@ class Store {
   /// In order of serial, at most `limit` after `after`.
   [[nodiscard]] virtual Result<std::vector<IssuedCertificate>> certificates(
       const std::string& server, const x509::Serial& after, std::size_t limit) = 0;
-  [[nodiscard]] virtual Result<std::vector<x509::RevokedEntry>> revoked(const std::string& server,
-                                                                        std::uint32_t generation,
-                                                                        Time unexpired_at) = 0;
+  /// What a generation has revoked and what has not expired, in order of serial, one at a time:
+  /// there may be millions. `take` runs inside the reading, and asks the store nothing.
+  [[nodiscard]] virtual Result<void> each_revoked(
+      const std::string& server, std::uint32_t generation, Time unexpired_at,
+      const std::function<void(const x509::RevokedEntry&)>& take) = 0;
+  /// The same as a list.
+  [[nodiscard]] Result<std::vector<x509::RevokedEntry>> revoked(const std::string& server,
+                                                                std::uint32_t generation,
+                                                                Time unexpired_at);
   /// Newest first. The newest entry of a transaction is what a poll means.
   [[nodiscard]] virtual Result<std::vector<EnrollmentRequest>> requests(
       const std::string& server) = 0;

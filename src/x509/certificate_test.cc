@@ -171,24 +171,38 @@ TEST(Key, EncryptsForItsOwnerAlone) {
 
 TEST(Crl, OpenSslReadsItAndItsEntriesComeBack) {
   const Certificate ca = make_ca();
-  const std::vector<RevokedEntry> revoked = {
-      {Serial(2), start + Seconds{5}, RevocationReason::none},
-      {Serial(300), start + Seconds{9}, RevocationReason::key_compromise}};
-  const Bytes crl = *sign_crl({ca.subject(), key().public_key().key_identifier(), 7, start,
-                               start + std::chrono::hours{6}, revoked},
-                              key(), Digest::sha256);
+  const Serial longest = *Serial::from_hex("F" + std::string(39, '0'));
+  CrlEntries revoked;
+  revoked.add({Serial(2), start + Seconds{5}, RevocationReason::none});
+  revoked.add({Serial(300), start + Seconds{9}, RevocationReason::key_compromise});
+  revoked.add({longest, *from_rfc3339("2050-01-01T00:00:00Z"), RevocationReason::superseded});
+  const Bytes crl = *sign_crl(
+      {ca.subject(), key().public_key().key_identifier(), 7, start, start + std::chrono::hours{6}},
+      revoked, key(), Digest::sha256);
   const CrlFacts facts = *parse_crl(crl);
   EXPECT_EQ(facts.issuer, ca.subject());
   EXPECT_EQ(*facts.next_update, start + std::chrono::hours{6});
-  ASSERT_EQ(facts.revoked.size(), 2U);
+  ASSERT_EQ(facts.revoked.size(), 3U);
+  EXPECT_EQ(facts.revoked[0].reason, RevocationReason::none);
+  EXPECT_EQ(facts.revoked[1].revoked_at, start + Seconds{9});
+  EXPECT_EQ(facts.revoked[2].serial, longest);
+  EXPECT_EQ(to_rfc3339(facts.revoked[2].revoked_at), "2050-01-01T00:00:00Z");
   EXPECT_EQ(facts.revoked[1].serial, Serial(300));
   EXPECT_EQ(facts.revoked[1].reason, RevocationReason::key_compromise);
   const std::uint8_t* at = crl.data();
   const ossl::Crl theirs(d2i_X509_CRL(nullptr, &at, static_cast<long>(crl.size())));
   EXPECT_EQ(X509_CRL_verify(theirs.get(), key().get()), 1);
-  const Bytes empty = *sign_crl(
-      {ca.subject(), key().public_key().key_identifier(), 8, start, start + Seconds{60}, {}}, key(),
-      Digest::sha256);
+  const STACK_OF(X509_REVOKED)* const list = X509_CRL_get_REVOKED(theirs.get());
+  ASSERT_EQ(sk_X509_REVOKED_num(list), 3);
+  const X509_REVOKED* const second = sk_X509_REVOKED_value(list, 1);
+  EXPECT_EQ(ASN1_INTEGER_get(X509_REVOKED_get0_serialNumber(second)), 300);
+  auto* const reason = static_cast<ASN1_ENUMERATED*>(
+      X509_REVOKED_get_ext_d2i(second, NID_crl_reason, nullptr, nullptr));
+  EXPECT_EQ(ASN1_ENUMERATED_get(reason), 1);
+  ASN1_ENUMERATED_free(reason);
+  const Bytes empty =
+      *sign_crl({ca.subject(), key().public_key().key_identifier(), 8, start, start + Seconds{60}},
+                {}, key(), Digest::sha256);
   EXPECT_TRUE(parse_crl(empty)->revoked.empty());
 }
 

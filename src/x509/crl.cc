@@ -1,8 +1,10 @@
 #include "x509/crl.h"
 
-#include <openssl/asn1.h>
+#include <algorithm>
+#include <array>
 
 #include "x509/der.h"
+#include "x509/extensions.h"
 #include "x509/ossl.h"
 
 namespace umbra::x509 {
@@ -11,32 +13,68 @@ namespace {
 constexpr std::string_view oid_crl_number = "2.5.29.20";
 constexpr std::string_view oid_reason = "2.5.29.21";
 
-Result<Time> time_of(const ASN1_TIME* time) {
-  if (time == nullptr) return fail(Errc::malformed, "a CRL without a time");
-  const auto tag = static_cast<std::uint8_t>(ASN1_STRING_type(time));
-  const ByteView text(ASN1_STRING_get0_data(time),
-                      static_cast<std::size_t>(ASN1_STRING_length(time)));
-  return der::parse_time({tag, text, {}});
+/// crlEntryExtensions with the reason alone; empty for `none`.
+ByteView reason_extensions(RevocationReason reason) {
+  static const std::array<Bytes, 11> all = [] {
+    std::array<Bytes, 11> made;
+    for (std::uint8_t code = 0; code < made.size(); ++code) {
+      const Bytes value = der::tlv(der::tag::enumerated, ByteView(&code, 1));
+      made[code] = der::sequence({to_der(Extension{std::string(oid_reason), false, value})});
+    }
+    return made;
+  }();
+  const auto code = static_cast<std::size_t>(reason);
+  return code < all.size() ? ByteView(all[code]) : ByteView();
+}
+
+/// SEQUENCE { userCertificate INTEGER, revocationDate Time, crlEntryExtensions OPTIONAL }
+Result<RevokedEntry> parse_entry(der::Reader& list) {
+  UMBRA_TRY(const der::Element whole, list.expect(der::tag::sequence, "a CRL entry"));
+  der::Reader fields(whole.content);
+  UMBRA_TRY(const der::Element serial, fields.expect(der::tag::integer, "a serial number"));
+  UMBRA_TRY(const der::Element time, fields.next());
+  UMBRA_TRY(const auto list_of_extensions, fields.take_if(der::tag::sequence));
+  UMBRA_CHECK(fields.finish("a CRL entry"));
+  RevokedEntry entry;
+  if (serial.content.empty() || (serial.content[0] & 0x80) != 0)
+    return fail(Errc::malformed, "a revoked serial number that is not positive");
+  UMBRA_TRY(entry.serial, Serial::from_big_endian(serial.content));
+  UMBRA_TRY(entry.revoked_at, der::parse_time(time));
+  if (!list_of_extensions) return entry;
+  UMBRA_TRY(const auto extensions, parse_extensions(list_of_extensions->content));
+  for (const Extension& extension : extensions) {
+    if (extension.oid != oid_reason) continue;
+    UMBRA_TRY(const der::Element code,
+              der::parse_one(extension.value, der::tag::enumerated, "a reason"));
+    if (code.content.size() == 1) entry.reason = static_cast<RevocationReason>(code.content[0]);
+  }
+  return entry;
 }
 
 }  // namespace
 
-Result<Bytes> sign_crl(const CrlTemplate& what, const PrivateKey& key, Digest digest) {
+void CrlEntries::add(const RevokedEntry& entry) {
+  // Everything in an entry is shorter than 128 octets, so its lengths are one octet each.
+  const Bytes time = der::time(entry.revoked_at);
+  const ByteView extensions = reason_extensions(entry.reason);
+  ByteView serial = entry.serial.big_endian();
+  while (serial.size() > 1 && serial[0] == 0) serial = serial.subspan(1);
+  const bool padded = (serial[0] & 0x80) != 0;
+  const std::size_t serial_size = serial.size() + (padded ? 1 : 0);
+  const std::size_t size = 2 + serial_size + time.size() + extensions.size();
+  der_.push_back(der::tag::sequence);
+  der_.push_back(static_cast<std::uint8_t>(size));
+  der_.push_back(der::tag::integer);
+  der_.push_back(static_cast<std::uint8_t>(serial_size));
+  if (padded) der_.push_back(0);
+  der_.insert(der_.end(), serial.begin(), serial.end());
+  der_.insert(der_.end(), time.begin(), time.end());
+  der_.insert(der_.end(), extensions.begin(), extensions.end());
+}
+
+Result<Bytes> sign_crl(const CrlTemplate& what, const CrlEntries& entries, const PrivateKey& key,
+                       Digest digest) {
   const SignatureAlgorithm algorithm{key.public_key().algorithm(), digest};
-  Bytes entries;
-  for (const RevokedEntry& entry : what.revoked) {
-    Bytes extensions;
-    if (entry.reason != RevocationReason::none) {
-      const Bytes reason =
-          der::tlv(0x0A, Bytes{static_cast<std::uint8_t>(entry.reason)});  // ENUMERATED
-      extensions = der::sequence({to_der(Extension{std::string(oid_reason), false, reason})});
-    }
-    const Bytes one =
-        der::sequence({entry.serial.integer_der(), der::time(entry.revoked_at), extensions});
-    entries.insert(entries.end(), one.begin(), one.end());
-  }
-  // revokedCertificates is absent, not empty, when nothing is revoked (RFC 5280 5.1.2.6).
-  const Bytes list = entries.empty() ? Bytes{} : der::tlv(der::tag::sequence, entries);
   std::vector<std::uint8_t> number(8);
   for (std::size_t i = 0; i < 8; ++i)
     number[7 - i] = static_cast<std::uint8_t>(what.number >> (8 * i));
@@ -44,56 +82,70 @@ Result<Bytes> sign_crl(const CrlTemplate& what, const PrivateKey& key, Digest di
       der::tlv(der::context(0), der::sequence({to_der(authority_key_id(what.issuer_key_id)),
                                                to_der(Extension{std::string(oid_crl_number), false,
                                                                 der::unsigned_integer(number)})}));
+  // revokedCertificates is absent, not empty, when nothing is revoked (RFC 5280 5.1.2.6).
+  const Bytes list =
+      entries.der().empty() ? Bytes{} : der::header(der::tag::sequence, entries.der().size());
+  const Bytes before =
+      der::concat({der::small_integer(1), to_der(algorithm), what.issuer.der(),
+                   der::time(what.this_update), der::time(what.next_update), list});
   const Bytes tbs =
-      der::sequence({der::small_integer(1), to_der(algorithm), what.issuer.der(),
-                     der::time(what.this_update), der::time(what.next_update), list, extensions});
-  UMBRA_TRY(const Bytes signature, key.sign(digest, tbs));
-  return der::sequence({tbs, to_der(algorithm), der::bit_string_of(signature)});
+      der::header(der::tag::sequence, before.size() + entries.der().size() + extensions.size());
+  // Behind a gap for the header that is known last, so that the entries are copied once.
+  constexpr std::size_t gap = 16;
+  constexpr std::size_t signature_octets_max = 1200;
+  Bytes out;
+  out.reserve(gap + tbs.size() + before.size() + entries.der().size() + extensions.size() +
+              signature_octets_max);
+  out.resize(gap);
+  for (const ByteView part : {ByteView(tbs), ByteView(before), entries.der(), ByteView(extensions)})
+    out.insert(out.end(), part.begin(), part.end());
+  UMBRA_TRY(const Bytes signature, key.sign(digest, ByteView(out).subspan(gap)));
+  for (const Bytes& part : {to_der(algorithm), der::bit_string_of(signature)})
+    out.insert(out.end(), part.begin(), part.end());
+  const Bytes outer = der::header(der::tag::sequence, out.size() - gap);
+  std::copy(outer.begin(), outer.end(), out.begin() + (gap - outer.size()));
+  out.erase(out.begin(), out.begin() + (gap - outer.size()));
+  return out;
 }
 
 Result<CrlFacts> parse_crl(ByteView input) {
-  const std::uint8_t* at = input.data();
-  const ossl::Crl crl(d2i_X509_CRL(nullptr, &at, static_cast<long>(input.size())));
-  if (!crl) return ossl::failed(Errc::malformed, "not a CRL");
+  UMBRA_TRY(const der::Element outer, der::parse_one(input, der::tag::sequence, "a CRL"));
+  der::Reader parts(outer.content);
+  UMBRA_TRY(const der::Element tbs, parts.expect(der::tag::sequence, "a TBSCertList"));
+  UMBRA_CHECK(parts.expect(der::tag::sequence, "a signature algorithm"));
+  UMBRA_CHECK(parts.expect(der::tag::bit_string, "a signature"));
+  UMBRA_CHECK(parts.finish("a CRL"));
+  der::Reader fields(tbs.content);
+  UMBRA_CHECK(fields.take_if(der::tag::integer));  // the version, which v1 leaves out
+  UMBRA_CHECK(fields.expect(der::tag::sequence, "a signature algorithm"));
+  UMBRA_TRY(const der::Element issuer, fields.expect(der::tag::sequence, "an issuer"));
   CrlFacts facts;
-  std::uint8_t* name = nullptr;
-  const int size = i2d_X509_NAME(X509_CRL_get_issuer(crl.get()), &name);
-  if (size <= 0) return ossl::failed(Errc::malformed, "a CRL without an issuer");
-  const Bytes issuer(name, name + size);
-  OPENSSL_free(name);
-  UMBRA_TRY(facts.issuer, Name::from_der(issuer));
-  UMBRA_TRY(facts.this_update, time_of(X509_CRL_get0_lastUpdate(crl.get())));
-  if (X509_CRL_get0_nextUpdate(crl.get()) != nullptr) {
-    UMBRA_TRY(const Time next, time_of(X509_CRL_get0_nextUpdate(crl.get())));
-    facts.next_update = next;
+  UMBRA_TRY(facts.issuer, Name::from_der(issuer.whole));
+  UMBRA_TRY(const der::Element this_update, fields.next());
+  UMBRA_TRY(facts.this_update, der::parse_time(this_update));
+  if (const auto tag = fields.peek();
+      tag == der::tag::utc_time || tag == der::tag::generalized_time) {
+    UMBRA_TRY(const der::Element next, fields.next());
+    UMBRA_TRY(facts.next_update, der::parse_time(next));
   }
-  STACK_OF(X509_REVOKED)* const revoked = X509_CRL_get_REVOKED(crl.get());
-  for (int i = 0; i < sk_X509_REVOKED_num(revoked); ++i) {
-    const X509_REVOKED* const entry = sk_X509_REVOKED_value(revoked, i);
-    const ASN1_INTEGER* const serial = X509_REVOKED_get0_serialNumber(entry);
-    RevokedEntry out;
-    UMBRA_TRY(out.serial,
-              Serial::from_big_endian({ASN1_STRING_get0_data(serial),
-                                       static_cast<std::size_t>(ASN1_STRING_length(serial))}));
-    UMBRA_TRY(out.revoked_at, time_of(X509_REVOKED_get0_revocationDate(entry)));
-    int critical = 0;
-    auto* const reason = static_cast<ASN1_ENUMERATED*>(
-        X509_REVOKED_get_ext_d2i(entry, NID_crl_reason, &critical, nullptr));
-    if (reason != nullptr) {
-      out.reason = static_cast<RevocationReason>(ASN1_ENUMERATED_get(reason));
-      ASN1_ENUMERATED_free(reason);
-    }
-    facts.revoked.push_back(out);
+  UMBRA_TRY(const auto list, fields.take_if(der::tag::sequence));
+  for (der::Reader each(list ? list->content : ByteView{}); !each.empty();) {
+    UMBRA_TRY(const RevokedEntry entry, parse_entry(each));
+    facts.revoked.push_back(entry);
   }
-  int critical = 0;
-  auto* const number = static_cast<ASN1_INTEGER*>(
-      X509_CRL_get_ext_d2i(crl.get(), NID_crl_number, &critical, nullptr));
-  if (number != nullptr) {
-    std::uint64_t value = 0;
-    if (ASN1_INTEGER_get_uint64(&value, number) == 1) facts.number = value;
-    ASN1_INTEGER_free(number);
+  UMBRA_TRY(const auto explicit_extensions, fields.take_if(der::context(0)));
+  UMBRA_CHECK(fields.finish("a TBSCertList"));
+  if (!explicit_extensions) return facts;
+  UMBRA_TRY(const der::Element extensions_field,
+            der::parse_one(explicit_extensions->content, der::tag::sequence, "crlExtensions"));
+  UMBRA_TRY(const auto extensions, parse_extensions(extensions_field.content));
+  for (const Extension& extension : extensions) {
+    if (extension.oid != oid_crl_number) continue;
+    UMBRA_TRY(const der::Element number,
+              der::parse_one(extension.value, der::tag::integer, "a cRLNumber"));
+    UMBRA_TRY(const Serial value, Serial::from_big_endian(number.content));
+    facts.number = value.to_uint64().value_or(0);
   }
-  ERR_clear_error();
   return facts;
 }
 

@@ -24,18 +24,29 @@ struct RevokedEntry {
   Time revoked_at;
   RevocationReason reason = RevocationReason::none;
 };
+/// The entries of a CRL as they will stand in it, one after another: a million of them are 40 MB.
+class CrlEntries {
+ public:
+  /// In the order of their serials.
+  void add(const RevokedEntry& entry);
+  [[nodiscard]] ByteView der() const { return der_; }
+
+ private:
+  Bytes der_;
+};
 struct CrlTemplate {
   Name issuer;
   Bytes issuer_key_id;
   std::uint64_t number = 1;
   Time this_update;
   Time next_update;
-  std::vector<RevokedEntry> revoked;  ///< sorted by serial
 };
 /// v2 with authorityKeyIdentifier and cRLNumber (RFC 5280 5.2). Out: DER of CertificateList.
-[[nodiscard]] Result<Bytes> sign_crl(const CrlTemplate& what, const PrivateKey& key, Digest digest);
+/// Memory: the entries once more.
+[[nodiscard]] Result<Bytes> sign_crl(const CrlTemplate& what, const CrlEntries& entries,
+                                     const PrivateKey& key, Digest digest);
 
-/// What a screen or a check needs of a CRL; parsed by OpenSSL.
+/// What a screen or a check needs of a CRL. The signature is not checked.
 struct CrlFacts {
   Name issuer;
   Time this_update;

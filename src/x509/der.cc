@@ -334,6 +334,12 @@ Bytes tlv(std::uint8_t tag, ByteView content) {
   return out;
 }
 
+Bytes header(std::uint8_t tag, std::size_t content_size) {
+  Bytes out;
+  put_header(out, tag, content_size);
+  return out;
+}
+
 Bytes concat(std::initializer_list<ByteView> parts) {
   std::size_t size = 0;
   for (const ByteView part : parts) size += part.size();
@@ -418,12 +424,29 @@ Bytes bit_string_of(ByteView octets) {
   return tlv(tag::bit_string, concat({ByteView(&unused, 1), octets}));
 }
 
+// A CRL has as many of these as entries, so no text is made on the way.
 Bytes time(Time at) {
-  std::string text = to_rfc3339(at);  // 2017-10-08T12:14:16Z
-  std::erase_if(text, [](char c) { return c == '-' || c == ':' || c == 'T'; });
-  const int year = std::stoi(text.substr(0, 4));
-  if (year >= 1950 && year < 2050) return tlv(tag::utc_time, as_bytes(text.substr(2)));
-  return tlv(tag::generalized_time, as_bytes(text));
+  const auto day = std::chrono::floor<Days>(at);
+  const std::chrono::year_month_day date{day};
+  const std::chrono::hh_mm_ss clock{at - day};
+  const int year = static_cast<int>(date.year());
+  const bool utc = year >= 1950 && year < 2050;
+  Bytes out = {utc ? tag::utc_time : tag::generalized_time,
+               static_cast<std::uint8_t>(utc ? 13 : 15)};
+  out.reserve(2 + 15);
+  const auto put = [&out](int value) {
+    out.push_back(static_cast<std::uint8_t>('0' + value / 10 % 10));
+    out.push_back(static_cast<std::uint8_t>('0' + value % 10));
+  };
+  if (!utc) put(year / 100);
+  put(year % 100);
+  put(static_cast<int>(static_cast<unsigned>(date.month())));
+  put(static_cast<int>(static_cast<unsigned>(date.day())));
+  put(static_cast<int>(clock.hours().count()));
+  put(static_cast<int>(clock.minutes().count()));
+  put(static_cast<int>(clock.seconds().count()));
+  out.push_back('Z');
+  return out;
 }
 
 Bytes printable(std::string_view text) { return tlv(tag::printable_string, as_bytes(text)); }

@@ -93,6 +93,8 @@ class Reader {
 
 // Writing. Every function returns one whole element.
 [[nodiscard]] Bytes tlv(std::uint8_t tag, ByteView content);
+/// Identifier and length alone, for contents too large to be copied.
+[[nodiscard]] Bytes header(std::uint8_t tag, std::size_t content_size);
 [[nodiscard]] Bytes concat(std::initializer_list<ByteView> parts);
 [[nodiscard]] inline Bytes sequence(std::initializer_list<ByteView> parts) {
   return tlv(tag::sequence, concat(parts));
