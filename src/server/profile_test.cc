@@ -136,6 +136,73 @@ TEST_F(ProfileTest, SerialsByChanceWorkEverywhere) {
   EXPECT_EQ(server->status().last_serial, x509::Serial(1));
 }
 
+TEST_F(ProfileTest, RevocationsAtOnceAreEachOnTheCrlWhenTheyReturn) {
+  start();
+  constexpr int devices = 12;
+  std::vector<x509::Serial> serials;
+  for (int i = 0; i < devices; ++i)
+    serials.push_back(granted(enroll(Device("CN=d" + std::to_string(i)))).serial());
+  const auto on_crl = [&](const x509::Serial& serial) {
+    const auto revoked = server->crl()->revoked;
+    return std::any_of(revoked.begin(), revoked.end(),
+                       [&](const auto& entry) { return entry.serial == serial; });
+  };
+  const auto everyone = [&](const std::function<void(const x509::Serial&)>& act) {
+    std::vector<std::thread> threads;
+    for (const auto& serial : serials) threads.emplace_back([&] { act(serial); });
+    for (auto& thread : threads) thread.join();
+  };
+  std::atomic<int> wrong = 0;
+  everyone([&](const x509::Serial& serial) {
+    const bool done = server->revoke(serial, x509::RevocationReason::superseded).has_value();
+    if (!done || !on_crl(serial)) ++wrong;
+  });
+  EXPECT_EQ(wrong, 0);
+  const auto crl = server->crl()->revoked;
+  EXPECT_EQ(crl.size(), serials.size());
+  EXPECT_TRUE(std::is_sorted(crl.begin(), crl.end(),
+                             [](const auto& a, const auto& b) { return a.serial < b.serial; }));
+  // The same one twice at once: one of them is told.
+  std::atomic<int> restored = 0;
+  std::vector<std::thread> threads;
+  for (int i = 0; i < 4; ++i)
+    threads.emplace_back([&] { restored += server->unrevoke(serials.front()) ? 1 : 0; });
+  for (auto& thread : threads) thread.join();
+  EXPECT_EQ(restored, 1);
+  EXPECT_FALSE(on_crl(serials.front()));
+  start();
+  EXPECT_EQ(server->crl()->revoked.size(), serials.size() - 1U);
+}
+
+TEST_F(ProfileTest, ALargeCrlIsStoredInPartsAndServedWhole) {
+  start();
+  const auto serial = granted(enroll(Device("CN=a"))).serial();
+  store::Batch batch;
+  constexpr std::uint64_t many = 40000;
+  for (std::uint64_t i = 0; i < many; ++i) {
+    store::IssuedCertificate row;
+    row.server = "ROOTCA";
+    row.serial = x509::Serial(1000 + i);
+    row.not_after = day(700);
+    row.revoked_at = zero;
+    row.reason = x509::RevocationReason::key_compromise;
+    batch.emplace_back(store::InsertCertificate{std::move(row)});
+  }
+  ASSERT_TRUE(store->commit(std::move(batch)));
+  ASSERT_TRUE(server->revoke(serial, x509::RevocationReason::none));
+  const Bytes whole = http({"GET", "/crl/ROOTCA.crl", {}}).body;
+  EXPECT_GT(whole.size(), std::size_t{1} << 20);
+  const auto facts = *x509::parse_crl(whole);
+  ASSERT_EQ(facts.revoked.size(), many + 1);
+  EXPECT_EQ(facts.revoked.front().serial, serial);
+  EXPECT_EQ(facts.revoked.back().serial, x509::Serial(1000 + many - 1));
+  ASSERT_TRUE(server->unrevoke(serial));
+  EXPECT_EQ(server->crl()->revoked.size(), many);
+  go_to(day(701));
+  EXPECT_TRUE(server->crl()->revoked.empty()) << "what has expired is on no CRL";
+  EXPECT_LT(http({"GET", "/crl/ROOTCA.crl", {}}).body.size(), 1000U);
+}
+
 TEST_F(ProfileTest, TheDigestIsInWhatIsSignedNextAndNotInWhatIs) {
   configuration.hash = config::HashName::sha1;
   start();

@@ -198,6 +198,31 @@ TEST_F(StoreTest, RevocationIsKeptPerGenerationUntilExpiry) {
   EXPECT_TRUE(store->revoked("CA", 1, now + Days{366})->empty());
 }
 
+TEST_F(StoreTest, ACrlOfPartsIsReadWholeAndCountsFromItsRowOn) {
+  const auto part = [](std::uint64_t number, std::uint32_t place, std::uint8_t octet) {
+    return Change{PutCrlPart{"CA", 1, number, place, Bytes(7, octet)}};
+  };
+  const auto whole = [&] { return to_hex((*store->crl("CA", 1))->crl); };
+  ASSERT_TRUE(store->commit({PutCrl{{"CA", 1, 1, now, now, Bytes{1}}}}));
+  ASSERT_TRUE(store->commit({part(2, 0, 0xA0)}));
+  ASSERT_TRUE(store->commit({part(2, 1, 0xA1)}));
+  EXPECT_EQ(whole(), "01") << "parts alone are no CRL";
+  ASSERT_TRUE(store->commit({PutCrl{{"CA", 1, 2, now, now, Bytes{2}}, 2}}));
+  EXPECT_EQ(whole(), "A0A0A0A0A0A0A0A1A1A1A1A1A1A102");
+  // An attempt that died, and after it a shorter one, under the same number.
+  ASSERT_TRUE(store->commit({part(3, 0, 0xB0)}));
+  ASSERT_TRUE(store->commit({part(3, 1, 0xB1)}));
+  ASSERT_TRUE(store->commit({part(3, 0, 0xC0)}));
+  EXPECT_EQ(whole(), "A0A0A0A0A0A0A0A1A1A1A1A1A1A102");
+  ASSERT_TRUE(store->commit({PutCrl{{"CA", 1, 3, now, now, Bytes{3}}, 1}}));
+  EXPECT_EQ(whole(), "C0C0C0C0C0C0C003");
+  ASSERT_TRUE(store->commit({part(4, 0, 0xD0)}));
+  ASSERT_TRUE(store->commit({PutCrl{{"CA", 1, 4, now, now, Bytes{4}}}}));
+  EXPECT_EQ(whole(), "04") << "one without parts has none, whatever was left";
+  open();
+  EXPECT_EQ(whole(), "04");
+}
+
 TEST_F(StoreTest, TheQueueIsNewestFirstAndCountsWhatIsPending) {
   for (std::uint64_t id = 1; id <= 3; ++id) {
     EnrollmentRequest request;
