@@ -144,7 +144,7 @@ Result<CrlFacts> parse_crl(ByteView input) {
     UMBRA_TRY(const der::Element number,
               der::parse_one(extension.value, der::tag::integer, "a cRLNumber"));
     UMBRA_TRY(const Serial value, Serial::from_big_endian(number.content));
-    facts.number = value.to_uint64().value_or(0);
+    if (const auto counted = value.to_uint64()) facts.number = *counted;
   }
   return facts;
 }
