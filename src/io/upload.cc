@@ -167,10 +167,13 @@ class Upload::Session {
   }
 
   std::optional<Error> send(const server::PublishedFile& file) {
-    CURLcode result = attempt(file, false);
-    // Some servers rename to no name that is taken.
+    CURLcode result = attempt(file, remove_first_);
     const bool renamed = target_.protocol == Protocol::ftp || target_.protocol == Protocol::sftp;
-    if (renamed && result == CURLE_QUOTE_ERROR) result = attempt(file, true);
+    if (renamed && result == CURLE_QUOTE_ERROR && !remove_first_) {
+      // Some servers, OpenSSH's for one, rename to no name that is taken.
+      result = attempt(file, true);
+      remove_first_ = result == CURLE_OK;
+    }
     if (result == CURLE_OK) return std::nullopt;
     return Error{Errc::unreachable, why(result)};
   }
@@ -249,6 +252,7 @@ class Upload::Session {
   CURL* const easy_;
   char text_[CURL_ERROR_SIZE] = {};
   curl_khmatch host_ = CURLKHMATCH_OK;
+  bool remove_first_ = false;
 };
 
 Upload::Upload(UploadTrust trust)

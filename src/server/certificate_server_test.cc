@@ -98,7 +98,7 @@ TEST_F(ServerTest, WithoutItsPlaceTheServerGoesOnAndShowsWhatWaits) {
   EXPECT_EQ(behind.status, "enabled");
   ASSERT_EQ(behind.backlog.size(), 1U);
   EXPECT_EQ(behind.backlog[0].url, "nvram:");
-  EXPECT_EQ(behind.backlog[0].waiting, 4U) << "1.cnm, 1.crt, 2.cnm, 2.crt";
+  EXPECT_EQ(behind.backlog[0].waiting, 7U) << "archive, CRL and serial; 1.cnm, 1.crt, 2.cnm, 2.crt";
   EXPECT_EQ(behind.backlog[0].since, zero);
   EXPECT_EQ(behind.backlog[0].error, "no space left on device");
   EXPECT_TRUE(log.has("%PKI-3-CS_PUBLISH: files of ROOTCA cannot be written to nvram:: no space"));

@@ -300,17 +300,20 @@ class OneServer {
                   name + ": none of this server's CAs has signed it; nothing it says can be taken");
     }
     for (const auto& entry : facts->revoked) {
-      auto [row, fresh] = rows_.try_emplace(entry.serial, stub(entry.serial, signer->number));
+      const auto row = rows_.try_emplace(entry.serial, stub(entry.serial, signer->number)).first;
+      // What a name file says of its end is nobody's signature: no revocation ends by it.
+      if (row->second.certificate.empty()) row->second.not_after = no_known_end;
       row->second.revoked_at = entry.revoked_at;
       row->second.reason = entry.reason;
-      if (fresh) ++revoked_unknown_;
+      if (row->second.certificate.empty()) ++revoked_unknown_;
     }
     out_.found.push_back(fmt::format("{}: of {}, {}", name, to_rfc3339(facts->this_update),
                                      count(facts->revoked.size(), "revoked certificate")));
     if (revoked_unknown_ != 0) {
       out_.warnings.push_back(
-          fmt::format("of {} only the serial number is known: they stay on the CRL for ever",
-                      count(revoked_unknown_, "revoked certificate")));
+          fmt::format("{} without the certificate here: when it ends is not known, it stays on the "
+                      "CRL for ever",
+                      count(revoked_unknown_, "revoked serial number")));
     }
     if (facts->next_update && *facts->next_update <= options_.now) {
       out_.warnings.push_back(
@@ -328,7 +331,11 @@ class OneServer {
 
   Result<void> read_serial() {
     for (const auto& [serial, row] : rows_) {
-      if (const auto number = serial.to_uint64()) last_ = std::max(last_, *number);
+      if (const auto number = serial.to_uint64()) {
+        last_ = std::max(last_, *number);
+      } else {
+        by_chance_ = true;
+      }
     }
     const std::uint64_t seen = last_;
     const std::string name = ser_name(out_.name);
@@ -432,6 +439,7 @@ class OneServer {
     lines.push_back(" lifetime ca-certificate " + days(ca.not_after() - ca.not_before()));
     if (newest_ && !newest_->crl_urls().empty())
       lines.push_back(" cdp-url " + newest_->crl_urls().front());
+    if (by_chance_) lines.push_back(" serial-number random");
     if (md5_) lines.push_back(" allow legacy md5");
     if (rsa_1024_) lines.push_back(" allow legacy rsa-1024");
     lines.push_back(" no shutdown");
@@ -452,6 +460,7 @@ class OneServer {
   bool complete_ = false;
   bool names_ = false;
   bool md5_ = false;
+  bool by_chance_ = false;  ///< serials that nobody counted: an Umbra server's
   bool rsa_1024_ = false;
 };
 

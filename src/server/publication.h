@@ -98,6 +98,7 @@ struct PlaceFate {
   Time last_try;
   std::string error;
   std::optional<Time> behind_since;  ///< until all that waited has arrived
+  std::uint64_t standing = 0;        ///< files that wait and are in no outbox: .ser, .crl, archives
   std::uint64_t arrived = 0;         ///< since then
   std::uint64_t announced = 0;       ///< a backlog of so many was in the log
 

@@ -187,10 +187,11 @@ Result<void> Publisher::add_crls(Place& place, Load& load) {
 
 void Publisher::add_ser(Load& load, Time now, bool last) {
   ser_resting_ = false;  // who commits from here on wakes us
+  if (!environment_.generations()->active) return;
   const x509::Serial counted(environment_.counters().last_serial);
   const std::lock_guard lock(state_mutex_);
   // Never back: with `database strict` it names serials before they are used.
-  if (counted == x509::Serial() || (ser_sent_ && *ser_sent_ >= counted)) return;
+  if (ser_sent_ && *ser_sent_ >= counted) return;
   if (!last && rests(ser_sent_at_, now, ser_rest)) {
     load.rests_until = *ser_sent_at_ + ser_rest;
     ser_resting_ = true;
@@ -265,7 +266,13 @@ std::optional<Error> Publisher::send(Place& place, Load& load, Time now) {
     }
     place.fate.arrived += delivery.done;
   }
-  if (delivery.error) place.failed = load.files[std::min(delivery.done, load.files.size() - 1)];
+  if (delivery.error) {
+    place.failed = load.files[std::min(delivery.done, load.files.size() - 1)];
+    const bool in_outbox =
+        !load.arrivals.empty() && std::holds_alternative<store::DropOutbox>(load.arrivals.front());
+    const std::lock_guard lock(state_mutex_);
+    place.fate.standing = in_outbox ? 0 : load.files.size() - delivery.done;
+  }
   if (!arrived.empty()) {
     // Not noted, they are sent again.
     const auto noted = environment_.store.commit(std::move(arrived));
@@ -317,7 +324,7 @@ std::optional<Time> Publisher::work(std::size_t index, bool last) {
       return next_try(place.fate, most);
     }
     note_success(place, false);
-    if (load->full && pages % 16 == 15) note_backlog(place);
+    if (load->full && pages % 64 == 63) note_backlog(place);
   }
 }
 
@@ -325,16 +332,20 @@ Result<void> Publisher::reserve(const x509::Serial& serial) {
   if (!strict_) return {};
   if (!accessible()) return fail(Errc::storage, "the certificate server's storage is inaccessible");
   if (!serial.to_uint64()) return {};  // drawn by chance: no file counts it
+  // A serial drawn by chance is counted nowhere: then the file says what it said, and shows that it
+  // can be written.
+  const bool counted = serial.to_uint64().has_value();
+  const x509::Serial named = counted ? serial : x509::Serial(environment_.counters().last_serial);
   Place& place = place_of({FileType::ser, false});
   const std::lock_guard working(place.working);
-  {
+  if (counted) {
     const std::lock_guard lock(state_mutex_);
-    if (ser_sent_ && *ser_sent_ >= serial) return {};
+    if (ser_sent_ && *ser_sent_ >= named) return {};
   }
   const Time now = to_time(environment_.clock.now());
   Load load;
-  load.files.push_back({ser_name(configuration_.name), to_bytes(as_bytes(ser_text(serial)))});
-  load.ser = serial;
+  load.files.push_back({ser_name(configuration_.name), to_bytes(as_bytes(ser_text(named)))});
+  load.ser = named;
   const auto failed = send(place, load, now);
   if (!failed) return {};
   note_failure(place, *failed, now);

@@ -19,9 +19,13 @@ std::string files(std::uint64_t count) {
 
 /// Cost: reads all that waits.
 std::uint64_t Publisher::waiting_at(const Place& place) const {
-  const auto size = environment_.store.outbox_size(configuration_.name);
-  if (!size) return 0;
   std::uint64_t waiting = 0;
+  {
+    const std::lock_guard lock(state_mutex_);
+    if (place.fate.failing()) waiting = place.fate.standing;
+  }
+  const auto size = environment_.store.outbox_size(configuration_.name);
+  if (!size) return waiting;
   for (const Slot slot : place.is.slots) {
     const auto found = size->waiting.find(number_of(slot));
     if (found != size->waiting.end()) waiting += found->second;

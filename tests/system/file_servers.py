@@ -12,14 +12,16 @@ USER, PASSWORD = "publisher", "correct-horse"
 UID = 65500
 
 # What a server sees of the machine: the accounts and the PAM service of the test, and nothing in
-# /run. In a mount namespace of its own: the machine's stay as they are.
+# /run. In a mount namespace of its own: the machine's stay as they are. The shell stays the first
+# process of a process namespace: vsftpd would take whatever is orphaned there for its own.
 NAMESPACE = """set -e
 mount --bind {directory}/passwd /etc/passwd
 mount --bind {directory}/shadow /etc/shadow
 mount --bind {directory}/pam.d /etc/pam.d
 mount -t tmpfs tmpfs /run
 mkdir -p /run/sshd /run/vsftpd/empty
-exec "$@"
+"$@"
+exit $?
 """
 
 

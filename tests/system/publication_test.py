@@ -54,6 +54,10 @@ class PublicationTest(unittest.TestCase):
     def screen(self):
         return self.ca.exec("show crypto pki server")
 
+    def waiting(self):
+        found = re.search(r"Files waiting for \S+: (\d+) since", self.screen())
+        return int(found[1]) if found else 0
+
     def has_all(self, server, names=None):
         wanted = files_of(self.serials) if names is None else names
         return wanted <= set(server.names())
@@ -94,14 +98,12 @@ class PublicationTest(unittest.TestCase):
             r"    Files waiting for (\S+): (\d+) since .*: \S", self.screen()))
         self.assertEqual(waits[1], re.search(r"primary storage dir: (\S+)", self.screen())[1])
         self.enroll()
-        wait_for("a longer backlog", lambda: "Files waiting for" in self.screen() and re.search(
-            r"Files waiting for \S+: 4 since", self.screen()))
+        wait_for("a longer backlog", lambda: self.waiting() >= 4)
         self.assertIn("%PKI-3-CS_PUBLISH: files of ROOTCA cannot be written to", self.ca.log())
         if kill:
             self.ca.kill()
             self.ca.start()
-            wait_for("the backlog after the death", lambda: re.search(
-                r"Files waiting for \S+: 4 since", self.screen()))
+            wait_for("the backlog after the death", lambda: self.waiting() >= 4)
         self.assertEqual(set(server.names()) & {"3.crt", "3.cnm"}, set())
         server.start()
         wait_for("what was kept", lambda: self.has_all(server), 60)
