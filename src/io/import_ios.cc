@@ -1,6 +1,7 @@
 #include "io/import_ios.h"
 
 #include <fmt/format.h>
+#include <sys/stat.h>
 #include <termios.h>
 #include <unistd.h>
 
@@ -84,6 +85,14 @@ struct Target {
 };
 Result<Target> open_target(const std::string& directory, const server::Import& import) {
   Target target;
+  // What root makes in a service's directory the service cannot read.
+  struct stat found {};
+  if (::geteuid() == 0 && ::stat(directory.c_str(), &found) == 0 && found.st_uid != 0) {
+    return fail(Errc::conflict,
+                fmt::format("{} belongs to the user with the number {}, which umbrad runs as; run "
+                            "this as that user, such as: sudo -u umbra umbra import ios ...",
+                            directory, found.st_uid));
+  }
   UMBRA_CHECK(make_directory(directory));
   UMBRA_TRY(target.lock, DirectoryLock::take(directory));
   UMBRA_TRY(target.store, store::open_sqlite(directory + "/umbra.db"));

@@ -206,6 +206,40 @@ TEST(Crl, OpenSslReadsItAndItsEntriesComeBack) {
   EXPECT_TRUE(parse_crl(empty)->revoked.empty());
 }
 
+TEST(Crl, IsItsCasAlone) {
+  const Certificate ca = make_ca();
+  Bytes crl =
+      *sign_crl({ca.subject(), key().public_key().key_identifier(), 7, start, start + Seconds{60}},
+                {}, key(), Digest::sha256);
+  EXPECT_EQ(parse_crl(crl)->number, 7U);
+  EXPECT_TRUE(verify_crl(crl, ca));
+  crl.back() ^= 1;
+  EXPECT_EQ(verify_crl(crl, ca).error().code, Errc::crypto);
+  EXPECT_EQ(verify_crl(Bytes{0x30, 0x00}, ca).error().code, Errc::malformed);
+}
+
+TEST(Archive, IsReadBackAndBelongsTogether) {
+  const Certificate ca = make_ca();
+  const Bytes p12 = *to_pkcs12(key(), ca, "ROOTCA", "secret pass");
+  const std::string base64 = to_base64(p12, 64);
+  for (const ByteView content : {ByteView(p12), as_bytes(base64)}) {
+    const auto read = from_pkcs12(content, "secret pass");
+    ASSERT_TRUE(read) << read.error().detail;
+    EXPECT_EQ(read->certificate, ca);
+    EXPECT_EQ(read->key.public_key(), key().public_key());
+  }
+  EXPECT_EQ(from_pkcs12(p12, "another").error().code, Errc::crypto);
+  EXPECT_EQ(from_pkcs12(Bytes{0x30, 0x03, 1, 1, 1}, "x").error().code, Errc::malformed);
+
+  const std::string pem = *to_pem_archive(key(), ca, "secret pass");
+  EXPECT_EQ(from_pem_archive(pem, "secret pass")->certificate, ca);
+  EXPECT_EQ(from_pem_archive(pem, "another").error().code, Errc::crypto);
+  EXPECT_EQ(from_pem_archive(ca.to_pem(), "secret pass").error().code, Errc::malformed);
+  const auto other = *PrivateKey::generate_rsa(2048);
+  EXPECT_EQ(from_pem_archive(*to_pem_archive(other, ca, "secret pass"), "secret pass").error().code,
+            Errc::conflict);
+}
+
 TEST(Pkcs12, OpensWithItsPasswordAndHoldsKeyAndCertificate) {
   const Certificate ca = make_ca();
   const Bytes archive = *to_pkcs12(key(), ca, "ROOTCA", "secret pass");

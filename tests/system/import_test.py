@@ -249,6 +249,11 @@ keyUsage=critical,digitalSignature,keyCertSign,cRLSign
         pem.unlink()
         restore()
         self.assertIn("no such.ser", self.umbra_import("--name", "such", ok=False))
+        data.mkdir()
+        os.chown(data, 65500, 65500)
+        self.assertIn("belongs to the user with the number 65500", self.umbra_import(ok=False))
+        self.assertEqual(list(data.iterdir()), [])
+        os.chown(data, 0, 0)
         self.umbra_import()
         before = {path.name: path.read_bytes() for path in data.iterdir()}
         self.assertIn("has a certificate server ROOTCA already", self.umbra_import(ok=False))
