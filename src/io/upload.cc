@@ -14,24 +14,28 @@ constexpr long connect_seconds = 10;
 constexpr long idle_seconds = 30;
 constexpr long total_seconds = 600;  // a CRL of a million entries over a slow line
 
-enum class Protocol { ftp, sftp, scp, tftp, http };
+enum class Protocol { ftp, sftp, tftp, http };
 
 struct Target {
   Protocol protocol;
-  std::string allowed;  ///< what libcurl may speak
+  std::string scheme;  ///< all that libcurl may speak
+  std::string folder;  ///< URL, with a slash at the end
 };
 
+/// scp is spoken as OpenSSH's scp speaks it, by SFTP: the older protocol does not tell whether a
+/// file was written.
 Target target_of(const std::string& url) {
-  std::string scheme = url.substr(0, url.find(':'));
+  const std::size_t colon = url.find(':');
+  std::string scheme = url.substr(0, colon);
   for (char& c : scheme) {
     if (c >= 'A' && c <= 'Z') c = static_cast<char>(c + ('a' - 'A'));
   }
+  if (scheme == "scp") scheme = "sftp";
   const Protocol protocol = scheme == "ftp"    ? Protocol::ftp
                             : scheme == "sftp" ? Protocol::sftp
-                            : scheme == "scp"  ? Protocol::scp
                             : scheme == "tftp" ? Protocol::tftp
                                                : Protocol::http;
-  return {protocol, scheme};
+  return {protocol, scheme, scheme + url.substr(colon) + (url.ends_with('/') ? "" : "/")};
 }
 
 struct List {
@@ -112,7 +116,7 @@ class Upload::Session {
     const auto set = [this](CURLoption option, auto value) {
       curl_easy_setopt(easy_, option, value);
     };
-    set(CURLOPT_PROTOCOLS_STR, target_.allowed.c_str());
+    set(CURLOPT_PROTOCOLS_STR, target_.scheme.c_str());
     set(CURLOPT_PROXY, "");
     set(CURLOPT_FOLLOWLOCATION, 0L);
     set(CURLOPT_NETRC, static_cast<long>(CURL_NETRC_IGNORED));
@@ -141,7 +145,6 @@ class Upload::Session {
           set(CURLOPT_CAINFO, trust_.authorities.c_str());
         break;
       case Protocol::sftp:
-      case Protocol::scp:
         set(CURLOPT_SSH_KNOWNHOSTS, trust_.known_hosts.c_str());
         set(CURLOPT_SSH_KEYFUNCTION, &Session::host_key);
         set(CURLOPT_SSH_KEYDATA, this);
@@ -174,12 +177,18 @@ class Upload::Session {
       result = attempt(file, true);
       remove_first_ = result == CURLE_OK;
     }
-    if (result == CURLE_OK) return std::nullopt;
-    return Error{Errc::unreachable, why(result)};
+    if (result != CURLE_OK) return Error{Errc::unreachable, why(result)};
+    if (target_.protocol == Protocol::http) {
+      // Redirected elsewhere is not stored here.
+      long status = 0;
+      curl_easy_getinfo(easy_, CURLINFO_RESPONSE_CODE, &status);
+      if (status < 200 || status > 299)
+        return Error{Errc::unreachable, fmt::format("the server answered {}", status)};
+    }
+    return std::nullopt;
   }
 
   CURLcode attempt(const server::PublishedFile& file, bool remove_first) {
-    const std::string base = place_.url + (place_.url.ends_with('/') ? "" : "/");
     const bool beside = target_.protocol == Protocol::ftp || target_.protocol == Protocol::sftp;
     const std::string written = file.name + (beside ? ".new" : "");
     List after;
@@ -188,7 +197,7 @@ class Upload::Session {
       after.add("RNFR " + written);
       after.add("RNTO " + file.name);
     } else if (target_.protocol == Protocol::sftp) {
-      const std::string folder = remote_folder(base);
+      const std::string folder = remote_folder(target_.folder);
       if (folder.find('"') != std::string::npos || folder.find('\\') != std::string::npos)
         return CURLE_URL_MALFORMAT;
       if (remove_first) after.add(fmt::format("*rm \"{}{}\"", folder, file.name));
@@ -197,7 +206,7 @@ class Upload::Session {
     Source source{file.content, file.content};
     text_[0] = '\0';
     host_ = CURLKHMATCH_OK;
-    curl_easy_setopt(easy_, CURLOPT_URL, (base + written).c_str());
+    curl_easy_setopt(easy_, CURLOPT_URL, (target_.folder + written).c_str());
     curl_easy_setopt(easy_, CURLOPT_READDATA, &source);
     curl_easy_setopt(easy_, CURLOPT_SEEKDATA, &source);
     curl_easy_setopt(easy_, CURLOPT_INFILESIZE_LARGE, static_cast<curl_off_t>(source.all.size()));
@@ -222,7 +231,7 @@ class Upload::Session {
 
   std::string why(CURLcode result) const {
     const std::string said = text_[0] != '\0' ? text_ : curl_easy_strerror(result);
-    const bool ssh = target_.protocol == Protocol::sftp || target_.protocol == Protocol::scp;
+    const bool ssh = target_.protocol == Protocol::sftp;
     if (ssh && result == CURLE_PEER_FAILED_VERIFICATION) {
       if (host_ == CURLKHMATCH_MISMATCH) {
         return fmt::format(

@@ -20,9 +20,10 @@ struct UploadTrust {
 
 /// Files to other machines by libcurl: ftp, sftp, scp, tftp, http and https.
 ///
-/// A reader finds the old file or the new one where the protocol has a way to do so: ftp and sftp
-/// write beside it and rename (an sftp server that does not replace by renaming is without the file
-/// for a moment); with http(s) it is the server's part; scp and tftp write straight away.
+/// A reader finds the old file or the new one where the protocol has a way to do so: ftp and sftp,
+/// which scp is too, write beside it and rename (an sftp server that does not replace by renaming
+/// is without the file for a moment); with http(s) it is the server's part; tftp writes straight
+/// away.
 class Upload {
  public:
   explicit Upload(UploadTrust trust);

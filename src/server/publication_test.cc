@@ -249,6 +249,34 @@ TEST_F(PublishingTest, TheArchiveOfAnOlderCaIsMadeWhenAPasswordIsConfigured) {
                              HasSubstr("-----BEGIN ENCRYPTED PRIVATE KEY-----")));
 }
 
+TEST_F(PublishingTest, SerialsByChanceAreNotCountedAndStillNotUsedWhileNothingCanBeWritten) {
+  configuration.serial_random = true;
+  configuration.database_strict = true;
+  configuration.database_level = config::DatabaseLevel::complete;
+  start();
+  EXPECT_EQ(ser(), "last_serial = 0x0");
+  const x509::Serial serial = new_device("a");
+  publish();
+  EXPECT_TRUE(files.files.contains(certificate_file_name(serial, FileType::crt)));
+  files.full = true;
+  EXPECT_EQ(enroll(Device("CN=b")).http_status, 503U);
+}
+
+TEST_F(PublishingTest, ALongQueueIsWorkedOffInSteps) {
+  configuration.database_level = config::DatabaseLevel::names;
+  start();
+  store::Batch batch;
+  for (std::uint64_t i = 1; i <= 5000; ++i)
+    batch.emplace_back(store::InsertOutbox{
+        {"ROOTCA", number_of({FileType::cnm, false}), i + 10, x509::Serial(1)}});
+  ASSERT_TRUE(store->commit(std::move(batch)));
+  files.deliveries.clear();
+  EXPECT_EQ(server->publish(0), now()) << "there is more";
+  EXPECT_EQ(files.deliveries.size(), 4096U);
+  EXPECT_EQ(server->publish(0), std::nullopt);
+  EXPECT_EQ(files.deliveries.size(), 5000U);
+}
+
 TEST_F(PublishingTest, LittleRoomIsToldOnceAndShownUntilThereIsMore) {
   files.room = 1 << 20;
   start();

@@ -13,6 +13,7 @@ namespace {
 using config::FileType;
 
 constexpr std::size_t files_at_once = 64;
+constexpr std::uint64_t pages_at_once = 64;
 constexpr Seconds wait_most = std::chrono::minutes{5};
 constexpr Seconds wait_most_strict{30};  // nothing is issued meanwhile
 
@@ -324,14 +325,16 @@ std::optional<Time> Publisher::work(std::size_t index, bool last) {
       return next_try(place.fate, most);
     }
     note_success(place, false);
-    if (load->full && pages % 64 == 63) note_backlog(place);
+    if (pages + 1 < pages_at_once) continue;
+    // Enough for one call: who calls may want to end.
+    if (!last && load->full) note_backlog(place);
+    return now;
   }
 }
 
 Result<void> Publisher::reserve(const x509::Serial& serial) {
   if (!strict_) return {};
   if (!accessible()) return fail(Errc::storage, "the certificate server's storage is inaccessible");
-  if (!serial.to_uint64()) return {};  // drawn by chance: no file counts it
   // A serial drawn by chance is counted nowhere: then the file says what it said, and shows that it
   // can be written.
   const bool counted = serial.to_uint64().has_value();

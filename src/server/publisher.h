@@ -44,7 +44,7 @@ class Publisher {
 
   [[nodiscard]] std::size_t places() const { return places_.size(); }
   /// Sends what one place lacks, as far as it can be sent now. Blocks. Out: when to call again;
-  /// nothing = after `wake`. `last`: before the end, and for what rests too.
+  /// nothing = after `wake`. `last`: before the end, and for what rests too. At most 4096 files.
   [[nodiscard]] std::optional<Time> work(std::size_t place, bool last = false);
 
   /// For the ledger: rows of the outbox join each batch that issues.

@@ -208,6 +208,7 @@ http {{
     auth_basic files;
     auth_basic_user_file {self.directory}/users;
     dav_methods PUT;
+    location /moved {{ return 302 http://127.0.0.1:{self.port}/db; }}
   }}
 }}
 """)

@@ -176,6 +176,13 @@ class PublicationTest(unittest.TestCase):
         self.ca.start()
         wait_for("the files", lambda: self.has_all(server))
 
+    def test_a_redirection_is_no_arrival(self):
+        server = self.file_server(Nginx)
+        self.serve(f"database url http://127.0.0.1:{server.port}/moved")
+        wait_for("the refusal", lambda: "the server answered 302" in self.ca.log())
+        self.assertGreaterEqual(self.waiting(), 3)
+        self.assertEqual(server.names(), [])
+
     def test_a_wrong_password_is_said_and_not_shown(self):
         server = self.file_server(Vsftpd)
         self.serve(f"database url {server.url} username {USER} password 0 battery-staple",
