@@ -111,6 +111,28 @@ Result<x509::Certificate> make_root(const x509::Name& name, const x509::Serial& 
       key, digest);
 }
 
+Result<x509::Certificate> make_exchange(const x509::Certificate& ca, const x509::PrivateKey& ca_key,
+                                        const x509::PublicKey& key, const x509::Serial& serial,
+                                        x509::Digest digest) {
+  UMBRA_TRY(const auto own,
+            x509::der::parse_one(ca.subject().der(), x509::der::tag::sequence, "the CA's name"));
+  UMBRA_TRY(const auto added, x509::Name::from_ios("CN=SCEP exchange"));
+  UMBRA_TRY(const auto more,
+            x509::der::parse_one(added.der(), x509::der::tag::sequence, "the added name"));
+  UMBRA_TRY(auto subject, x509::Name::from_der(x509::der::sequence({own.content, more.content})));
+  return x509::sign_certificate({.serial = serial,
+                                 .issuer = ca.subject(),
+                                 .subject = std::move(subject),
+                                 .not_before = ca.not_before(),
+                                 .not_after = ca.not_after(),
+                                 .spki = to_bytes(key.spki()),
+                                 .extensions = {x509::key_usage({usage_device, true}),
+                                                x509::authority_key_id(ca.subject_key_id().value_or(
+                                                    ca.public_key().key_identifier())),
+                                                x509::subject_key_id(key.key_identifier())}},
+                                ca_key, digest);
+}
+
 Result<x509::Certificate> issue(const Authority& authority, const x509::Request& request,
                                 const x509::Serial& serial, const lifecycle::Validity& validity,
                                 const Profile& profile) {

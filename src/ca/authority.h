@@ -12,12 +12,20 @@
 /// The only folder that issues: profiles, checks before signing, signatures.
 namespace umbra::ca {
 
+/// The RSA key pair a CA of another kind speaks SCEP with, which needs RSA to open an envelope: an
+/// RA's certificate that the CA has issued to itself.
+struct Exchange {
+  x509::Certificate certificate;
+  x509::PrivateKey key;
+};
+
 /// One CA key and certificate, ready to sign.
 struct Authority {
   std::uint32_t generation = 1;
   x509::Certificate certificate;
   std::optional<x509::PrivateKey>
       key;  ///< nothing: only the certificate is known, nothing can be issued
+  std::optional<Exchange> exchange{};  ///< only beside a key that is not RSA
 };
 
 struct Profile {
@@ -37,6 +45,14 @@ struct Profile {
                                                   const x509::Serial& serial,
                                                   const lifecycle::Validity& validity,
                                                   const x509::PrivateKey& key, x509::Digest digest);
+
+/// The exchange certificate of a CA: named as the CA with one `CN=SCEP exchange` more, keyUsage
+/// critical 0xA0, key identifiers, and the CA's own validity, with which it ends.
+[[nodiscard]] Result<x509::Certificate> make_exchange(const x509::Certificate& ca,
+                                                      const x509::PrivateKey& ca_key,
+                                                      const x509::PublicKey& key,
+                                                      const x509::Serial& serial,
+                                                      x509::Digest digest);
 
 /// The subjectAltName that a request or certificate has, if it is one that is issued here: names,
 /// addresses and directory names that every reader reads alike. Empty = none.

@@ -131,8 +131,10 @@ void Trustpoint::Agent::note(store::TrustpointRow& row, const Event& event,
   const auto phase = static_cast<Phase>(state_.row.phase);
   switch (event.kind) {
     case EventKind::next_ca_received:
-      if (phase == Phase::fetching_next_ca && arrival.certificate)
+      if (phase == Phase::fetching_next_ca && arrival.certificate) {
         row.rollover_ca_certificate = to_bytes(arrival.certificate->der());
+        row.rollover_ra_certificates = joined(arrival.ras);
+      }
       break;
     case EventKind::pending:
       if (waiting(phase)) row.last_status = "Pending";
@@ -285,6 +287,7 @@ Result<void> Trustpoint::Agent::accept(const Offer& offer) {
   if (!equal(row.ca_certificate, ca.der())) {
     row.ca_certificate = to_bytes(ca.der());
     row.rollover_ca_certificate.clear();
+    row.rollover_ra_certificates.clear();
     row.rollover_identity.clear();
     row.sealed_shadow_key.clear();
     if (state_.identity && !state_.identity->verify_signed_by(ca.public_key()))

@@ -16,6 +16,7 @@ namespace umbra::client {
 struct Arrival {
   std::optional<x509::Certificate> certificate;  ///< granted, or the next CA
   bool by_hand = false;
+  std::vector<x509::Certificate> ras{};  ///< of the next CA
 };
 
 /// What runs on the trustpoint's strand: takes events, asks lifecycle::step, commits what follows,

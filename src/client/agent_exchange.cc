@@ -165,13 +165,14 @@ void Trustpoint::Agent::fetch_next_ca() {
       return agent.on_no_answer({Errc::malformed, "not a GetNextCACert answer"});
     const auto next = choose_next_ca(agent.state_, reply->body, agent.configuration_);
     if (!next) return agent.on_no_answer(next.error());
-    if (!agent.take({EventKind::next_ca_received, {next->not_before(), next->not_after()}},
-                    {.certificate = *next}))
+    const x509::Certificate& ca = next->ca;
+    if (!agent.take({EventKind::next_ca_received, {ca.not_before(), ca.not_after()}},
+                    {.certificate = ca, .ras = next->ras}))
       return;
     agent.log(Severity::informational, "SHADOW_CA",
               fmt::format("Rollover CA certificate {} received for trustpoint {}, valid from {}",
-                          next->serial().to_hex_octets(), agent.configuration_.name,
-                          to_rfc3339(next->not_before())),
+                          ca.serial().to_hex_octets(), agent.configuration_.name,
+                          to_rfc3339(ca.not_before())),
               "UMBRA");
   });
 }

@@ -43,11 +43,9 @@ Result<x509::PrivateKey> key_for(store::TrustpointRow& row, const State& state,
 
 /// Whom a message is enveloped for: with RAs the one that may decipher, else the CA itself.
 const x509::Certificate& recipient_of(const State& state) {
-  if (state.kind() != RequestKind::shadow) {
-    for (const auto& ra : state.ras) {
-      const auto usage = ra.key_usage();
-      if (!usage || (usage->bits & usage_key_encipherment)) return ra;
-    }
+  for (const auto& ra : state.kind() == RequestKind::shadow ? state.rollover_ras : state.ras) {
+    const auto usage = ra.key_usage();
+    if (!usage || (usage->bits & usage_key_encipherment)) return ra;
   }
   return *state.issuer();
 }
@@ -164,7 +162,10 @@ Result<Exchange> make_exchange(const State& state, Message message,
                             .signers = active_signers(state),
                             .recipient = context.signer}};
   // A shadow request may be answered by either CA.
-  if (state.kind() == RequestKind::shadow) out.expected.signers.push_back(*state.rollover_ca);
+  if (state.kind() == RequestKind::shadow) {
+    out.expected.signers.push_back(*state.rollover_ca);
+    for (const auto& ra : state.rollover_ras) out.expected.signers.push_back(ra);
+  }
   if (state.capabilities.post_pki_operation || state.capabilities.scep_standard) {
     out.call = {.method = "POST",
                 .url = scep::operation_url(url, scep::Operation::pki_operation),
@@ -228,8 +229,8 @@ bool has_fingerprint(const x509::Certificate& certificate, std::string_view hex)
   return false;
 }
 
-Result<x509::Certificate> choose_next_ca(const State& state, ByteView body,
-                                         const config::Trustpoint& configuration) {
+Result<Offer> choose_next_ca(const State& state, ByteView body,
+                             const config::Trustpoint& configuration) {
   if (!state.ca) return fail(Errc::not_found, "no CA is authenticated");
   // The CA's own signature alone. Who is an RA was told by a GetCACert that nobody signed: any
   // device of the CA could have put itself there, and would name the next CA.
@@ -242,7 +243,13 @@ Result<x509::Certificate> choose_next_ca(const State& state, ByteView body,
     if (candidate.self_issued() && !candidate.verify_signed_by(candidate.public_key())) continue;
     if (candidate.not_before() < state.ca->not_after() - rollover_early_max) continue;
     if (candidate.not_after() <= std::max(candidate.not_before(), state.ca->not_after())) continue;
-    return candidate;
+    Offer next{.ca = candidate, .ras = {}};
+    for (const auto& other : received) {
+      if (!other.is_ca() && other.issuer() == candidate.subject() &&
+          other.verify_signed_by(candidate.public_key()))
+        next.ras.push_back(other);
+    }
+    return next;
   }
   return fail(Errc::conflict, "no certificate received can follow the active CA");
 }

@@ -73,8 +73,9 @@ struct Offer {
 
 /// The rollover CA out of GetNextCACert's answer: signed by the active CA or its RA, a CA itself,
 /// with another key or serial than the active one, beginning when that one ends (an hour before at
-/// the earliest) and ending after it. Errors: crypto, malformed, conflict.
-[[nodiscard]] Result<x509::Certificate> choose_next_ca(const State& state, ByteView body,
-                                                       const config::Trustpoint& configuration);
+/// the earliest) and ending after it; with the RAs that came beside it and that it has signed.
+/// Errors: crypto, malformed, conflict.
+[[nodiscard]] Result<Offer> choose_next_ca(const State& state, ByteView body,
+                                           const config::Trustpoint& configuration);
 
 }  // namespace umbra::client

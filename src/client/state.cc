@@ -82,6 +82,7 @@ Result<State> State::read(store::TrustpointRow row, std::string_view passphrase,
   State state;
   UMBRA_TRY(state.ca, certificate_in(row.ca_certificate));
   UMBRA_TRY(state.ras, certificates_in(row.ra_certificates));
+  UMBRA_TRY(state.rollover_ras, certificates_in(row.rollover_ra_certificates));
   UMBRA_TRY(state.identity, certificate_in(row.identity));
   UMBRA_TRY(state.rollover_ca, certificate_in(row.rollover_ca_certificate));
   UMBRA_TRY(state.rollover_identity, certificate_in(row.rollover_identity));
@@ -155,7 +156,9 @@ void promote(store::TrustpointRow& row) {
   row.rollover_ca_certificate.clear();
   row.rollover_identity.clear();
   row.sealed_shadow_key.clear();
-  row.ra_certificates.clear();  // the old CA's RAs end with it
+  // The old CA's RAs end with it.
+  row.ra_certificates = std::move(row.rollover_ra_certificates);
+  row.rollover_ra_certificates.clear();
   clear_request(row);
 }
 

@@ -19,6 +19,7 @@ struct State {
   store::TrustpointRow row;
   std::optional<x509::Certificate> ca;
   std::vector<x509::Certificate> ras;
+  std::vector<x509::Certificate> rollover_ras;
   std::optional<x509::Certificate> identity;
   std::optional<x509::Certificate> rollover_ca;
   std::optional<x509::Certificate> rollover_identity;

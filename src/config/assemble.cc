@@ -100,12 +100,26 @@ class Assembler {
     }
   }
 
+  void elliptic(const Block& block, Server& made) {
+    if (!made.ec_bits) return;
+    if (const Entry* modulus = find(block, "modulus")) {
+      fault(*modulus, "BITS", "an EC key has no modulus",
+            "expected: either \"modulus\" or \"keytype ec\"");
+    }
+    const Entry* const hash = find(block, "hash");
+    if (!hash && *made.ec_bits == 384) made.hash = HashName::sha384;
+    if (hash && made.hash == HashName::md5) {
+      fault(*hash, "", "there is no ECDSA with MD5", "expected: hash sha256, or an RSA key");
+    }
+  }
+
   void server(const Block& block) {
     Server& made = parsed_.configuration.servers.emplace_back();
     made.name = block.name;
     made.issuer_name = "CN=" + block.name;
     apply(block, &made, nullptr);
     weak_things(block, made, "modulus", "BITS");
+    elliptic(block, made);
     granting_trustpoints(block, made);
     if (made.hash == HashName::sha1 && !made.allow_sha1) {
       fault(*find(block, "hash"), "", "hash sha1 contradicts \"no allow sha1\"",

@@ -131,6 +131,11 @@ constexpr Command table[] = {
     {Mode::server, "modulus", "modulus BITS:360-4096",
      "Umbra's: size of the CA key|2048-4096; 1024 and more with `allow legacy rsa-1024`",
      "modulus 2048", &set::modulus},
+    {Mode::server, "keytype", "keytype ec {256|384}",
+     "Umbra's: kind of the CA key, in place of RSA|Elliptic curve; SCEP speaks through an RSA "
+     "certificate that the CA issues to itself|P-256|P-384; signs with SHA-384 unless `hash` says "
+     "otherwise",
+     "[RSA, of `modulus` bits]", &set::keytype},
     {Mode::server, "lifetime crl", "lifetime crl HOURS:0-336 [MINUTES:0-59]",
      "How long things hold|CRLs|Hours|Minutes", "lifetime crl 6", &set::lifetime_crl},
     {Mode::server, "lifetime certificate",

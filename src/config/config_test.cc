@@ -248,6 +248,18 @@ TEST(Config, KeepsWhatIsNotYetEffectiveAndNamesIt) {
                   "ntp server 10.0.0.1", "ntp server 10.0.0.2 prefer"));
 }
 
+TEST(Config, AnEcCaSignsWithTheDigestOfItsCurve) {
+  const auto server = [](const std::string& lines) {
+    return good("crypto pki server A\n" + lines).configuration.servers.front();
+  };
+  EXPECT_EQ(server("").ec_bits, std::nullopt);
+  EXPECT_EQ(server(" keytype ec 256\n").ec_bits, 256);
+  EXPECT_EQ(server(" keytype ec 256\n").hash, HashName::sha256);
+  EXPECT_EQ(server(" keytype ec 384\n").hash, HashName::sha384);
+  EXPECT_EQ(server(" keytype ec 384\n hash sha512\n").hash, HashName::sha512);
+  EXPECT_EQ(server(" keytype ec 384\n no keytype\n").hash, HashName::sha256);
+}
+
 TEST(Config, SerialNumbersAreCountedFromANumberOrDrawn) {
   const auto server = [](const std::string& line) {
     return good("crypto pki server A\n" + line + "\n").configuration.servers.front();
@@ -398,6 +410,12 @@ INSTANTIATE_TEST_SUITE_P(
                   "a \"database url\" for each server"},
         FaultCase{"Range", SERVER " lifetime certificate 9999\n", 2, 23, "9999 is out of range",
                   "expected: DAYS (0-7305)"},
+        FaultCase{"EcWithModulus", SERVER " keytype ec 256\n modulus 3072\n", 3, 10,
+                  "an EC key has no modulus", "either \"modulus\" or \"keytype ec\""},
+        FaultCase{"EcWithMd5", SERVER " keytype ec 256\n allow legacy md5\n hash md5\n", 4, 2,
+                  "there is no ECDSA with MD5", "hash sha256"},
+        FaultCase{"EcOfAnotherSize", SERVER " keytype ec 521\n", 2, 13, "\"521\"",
+                  "\"256\" or \"384\""},
         FaultCase{"EkuTwice", SERVER " eku server-auth client-auth server-auth\n", 2, 2,
                   "server-auth is there twice", "expected: each purpose once"},
         FaultCase{"EkuUnknown", SERVER " eku server-auth ipsec\n", 2, 18, "\"ipsec\"",

@@ -58,7 +58,8 @@ struct Server {
   std::optional<std::string> database_password;
   bool database_strict = false;  ///< nothing is issued while its files cannot be written
   HashName hash = HashName::sha256;
-  int modulus = 2048;  ///< of the CA key; `rsa-1024` needs `allow legacy rsa-1024`
+  int modulus = 2048;          ///< of the CA key; `rsa-1024` needs `allow legacy rsa-1024`
+  std::optional<int> ec_bits;  ///< `keytype ec`: the CA key is on P-256 or P-384, and no RSA key
   std::string cdp_url;
   std::vector<x509::KeyPurpose> eku;          ///< of issued certificates, in the order typed
   std::optional<std::uint64_t> serial_start;  ///< the last serial used before the first one

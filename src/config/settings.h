@@ -103,6 +103,7 @@ void serial_start(Setting&);
 void subject_alt_names(Setting&);
 void auto_rollover(Setting&);
 void modulus(Setting&);
+void keytype(Setting&);
 void challenge_password(Setting&);
 void allow_legacy(Setting&);
 void allow_sha1(Setting&);

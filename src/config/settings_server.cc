@@ -154,6 +154,7 @@ void auto_rollover(Setting& s) {
 }
 
 void renewal_grace(Setting& s) { s.server().renewal_grace = Days{s.number("DAYS")}; }
+void keytype(Setting& s) { s.server().ec_bits = s.has("384") ? 384 : 256; }
 void modulus(Setting& s) { s.server().modulus = s.number("BITS"); }
 
 void challenge_password(Setting& s) { s.server().challenge_password = s.secret(); }

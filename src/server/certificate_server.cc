@@ -150,6 +150,11 @@ void CertificateServer::Impl::handle(const HttpRequest& request, HttpDone done) 
       return done({200, "text/plain", to_bytes(as_bytes(scep::to_text(capabilities)))});
     }
     case scep::Operation::get_ca_cert:
+      if (all->active->exchange) {
+        return done(
+            {200, std::string(scep::type_ca_ra_cert),
+             scep::certs_only({all->active->certificate, all->active->exchange->certificate})});
+      }
       return done({200, std::string(scep::type_ca_cert), to_bytes(all->active->certificate.der())});
     case scep::Operation::get_next_ca_cert:
       return done(get_next_ca_cert(*all, request.address, now));
@@ -196,8 +201,10 @@ HttpReply CertificateServer::Impl::get_next_ca_cert(const Generations& all,
                                                     const std::string& address, Time now) const {
   if (!all.rollover || !all.active->key)
     return text_reply(404, "there is no next CA certificate yet");
-  auto body = scep::next_ca_cert({all.rollover->certificate},
-                                 {all.active->certificate, *all.active->key}, now);
+  // Signed by the CA itself, whatever its key: no RA names the next CA.
+  std::vector<x509::Certificate> next = {all.rollover->certificate};
+  if (all.rollover->exchange) next.push_back(all.rollover->exchange->certificate);
+  auto body = scep::next_ca_cert(next, {all.active->certificate, *all.active->key}, now);
   if (!body) return text_reply(500, "the next CA certificate could not be signed");
   note_fetch(all, address, now);
   return {200, std::string(scep::type_next_ca_cert), *std::move(body)};
@@ -233,6 +240,14 @@ void CertificateServer::Impl::pki_operation(ByteView message, bool by_get, HttpD
   switch (conversation->envelope.type) {
     case scep::MessageType::pkcs_req:
     case scep::MessageType::renewal_req: {
+      // Before anything is issued that could not be handed over.
+      if (conversation->envelope.signer.public_key().algorithm() != x509::KeyAlgorithm::rsa) {
+        return refuse(
+            *conversation,
+            {scep::FailInfo::bad_alg,
+             "the answer is enveloped for the key that signs the request, which takes RSA; "
+             "sign with an RSA key, or have the PKCS #10 granted by hand"});
+      }
       conversation->request = std::get<x509::Request>(request->body);
       Bytes content = to_bytes(conversation->request->der());
       // A first enrolment is its PKCS #10; clients make a new self-signed certificate for every

@@ -42,19 +42,19 @@ void CertificateServer::Impl::reply(const Conversation& conversation,
   for (const auto& one : all.retired) {
     if (one.generation == conversation.generation) signer = &one;
   }
-  if (!signer->key) return conversation.done(unavailable());
+  const auto party = scep_party(*signer);
+  if (!party) return conversation.done(unavailable());
   const scep::ReplyContext context{.request = conversation.envelope,
                                    .cipher = conversation.cipher,
                                    .no_content = conversation.no_content,
                                    .now = conversation.now};
-  auto body =
-      scep::cert_rep(answer, context, {signer->certificate, *signer->key}, environment.random);
+  auto body = scep::cert_rep(answer, context, *party, environment.random);
   if (!body && body.error().code == Errc::unsupported) {
     body = scep::cert_rep(
         scep::Refusal{
             scep::FailInfo::bad_alg,
             "the answer cannot be enveloped for the request's signer; it needs an RSA key"},
-        context, {signer->certificate, *signer->key}, environment.random);
+        context, *party, environment.random);
   }
   if (!body) {
     log(Severity::error, "CS_REPLY", "an answer could not be made: " + body.error().detail);
@@ -194,8 +194,11 @@ policy::RequestFacts CertificateServer::Impl::facts_of_request(const x509::Reque
   facts.key_algorithm = request.public_key().algorithm();
   facts.key_bits = request.public_key().bits();
   facts.challenge = request.challenge_password();
-  for (const auto& recipient : all.recipients) {
-    if (recipient.certificate.public_key() == request.public_key()) facts.key_is_a_ca_key = true;
+  for (const auto* one : all.authorities()) {
+    if (one->certificate.public_key() == request.public_key() ||
+        (one->exchange && one->exchange->key.public_key() == request.public_key())) {
+      facts.key_is_a_ca_key = true;
+    }
   }
   return facts;
 }
@@ -205,9 +208,10 @@ bool CertificateServer::Impl::signed_by_one_of(const Generations& all,
   const auto& algorithm = certificate.signature_algorithm();
   if (!algorithm || (algorithm->digest == x509::Digest::md5 && !configuration.allow_md5))
     return false;
-  return std::any_of(all.recipients.begin(), all.recipients.end(), [&](const scep::Recipient& one) {
-    return one.certificate.subject() == certificate.issuer() &&
-           certificate.verify_signed_by(one.certificate.public_key()).has_value();
+  const auto authorities = all.authorities();
+  return std::any_of(authorities.begin(), authorities.end(), [&](const ca::Authority* one) {
+    return one->certificate.subject() == certificate.issuer() &&
+           certificate.verify_signed_by(one->certificate.public_key()).has_value();
   });
 }
 

@@ -13,6 +13,21 @@ const ca::Authority* Generations::find(std::uint32_t generation) const {
   return nullptr;
 }
 
+std::vector<const ca::Authority*> Generations::authorities() const {
+  std::vector<const ca::Authority*> all;
+  if (active) all.push_back(&*active);
+  if (rollover) all.push_back(&*rollover);
+  for (const auto& one : retired) all.push_back(&one);
+  return all;
+}
+
+std::optional<scep::Recipient> scep_party(const ca::Authority& authority) {
+  if (!authority.key) return std::nullopt;
+  if (authority.exchange)
+    return scep::Recipient{authority.exchange->certificate, authority.exchange->key};
+  return scep::Recipient{authority.certificate, *authority.key};
+}
+
 std::uint32_t Generations::next_number() const {
   std::uint32_t highest = 0;
   if (active) highest = std::max(highest, active->generation);
@@ -25,8 +40,9 @@ Result<GenerationsPtr> load_generations(const std::vector<store::CaGeneration>& 
                                         const std::string& passphrase) {
   auto all = std::make_shared<Generations>();
   const auto add_recipient = [&](const ca::Authority& authority) {
-    if (!authority.key) return;
-    all->recipients.push_back({authority.certificate, *authority.key});
+    auto party = scep_party(authority);
+    if (!party) return;
+    all->recipients.push_back(*std::move(party));
     all->recipient_generations.push_back(authority.generation);
   };
   for (const auto& row : rows) {
@@ -39,6 +55,15 @@ Result<GenerationsPtr> load_generations(const std::vector<store::CaGeneration>& 
                     "the stored key of " + row.server + " is not the one in its certificate");
       }
       authority.key = std::move(key);
+    }
+    if (!row.exchange_certificate.empty()) {
+      UMBRA_TRY(auto exchange, x509::Certificate::from_der(row.exchange_certificate));
+      UMBRA_TRY(auto key, x509::PrivateKey::unseal(row.sealed_exchange_key, passphrase));
+      if (!(key.public_key() == exchange.public_key())) {
+        return fail(Errc::conflict, "the stored exchange key of " + row.server +
+                                        " is not the one in its certificate");
+      }
+      authority.exchange = ca::Exchange{std::move(exchange), std::move(key)};
     }
     switch (row.status) {
       case store::GenerationStatus::active:

@@ -61,9 +61,9 @@ bool CertificateServer::Impl::trusted_signer(const Conversation& conversation,
       continue;
     }
     const x509::Certificate& ca = *trusted.certificate;
-    const auto& own = conversation.generations->recipients;
+    const auto own = conversation.generations->authorities();
     const bool is_this_ca = std::any_of(
-        own.begin(), own.end(), [&](const auto& recipient) { return recipient.certificate == ca; });
+        own.begin(), own.end(), [&](const ca::Authority* one) { return one->certificate == ca; });
     if (is_this_ca) {
       // Our own certificates are judged by our own database, whichever of our CAs made them.
       if (judged == policy::Signer::ours || judged == policy::Signer::late) return true;

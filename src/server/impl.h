@@ -28,7 +28,11 @@ struct Generations {
 
   [[nodiscard]] const ca::Authority* find(std::uint32_t generation) const;
   [[nodiscard]] std::uint32_t next_number() const;
+  [[nodiscard]] std::vector<const ca::Authority*> authorities() const;
 };
+/// Whom SCEP's messages to a CA are enveloped for and who signs its own: the CA, or the exchange
+/// certificate beside it. Nothing without the CA's key.
+[[nodiscard]] std::optional<scep::Recipient> scep_party(const ca::Authority& authority);
 using GenerationsPtr = std::shared_ptr<const Generations>;
 
 /// From the store's rows. Errors: crypto (wrong passphrase, key and certificate differ), malformed.
@@ -137,6 +141,14 @@ struct CertificateServer::Impl {
   [[nodiscard]] Result<void> first_enable(Time now);
   [[nodiscard]] Result<void> generate_rollover(Time now);
   [[nodiscard]] Result<void> switch_over(Time now);
+  /// Nothing for an RSA CA, which needs none.
+  [[nodiscard]] Result<std::optional<ca::Exchange>> make_exchange(const x509::Certificate& ca,
+                                                                  const x509::PrivateKey& key);
+  /// For CAs that came without: imported ones.
+  [[nodiscard]] Result<void> complete_exchange();
+  [[nodiscard]] Result<store::CaGeneration> generation_row(const ca::Authority& authority,
+                                                           store::GenerationStatus as,
+                                                           Time now) const;
   [[nodiscard]] Result<void> archive(const ca::Authority& authority);
   [[nodiscard]] Result<void> reload();
   [[nodiscard]] lifecycle::CaFacts facts(const Generations& all) const;

@@ -162,7 +162,8 @@ class ServerTest : public testing::Test {
         by_get ? http({"GET", url, {}}) : http({"POST", "/scep?operation=PKIOperation", message});
     if (reply.status != 200) return {{}, reply.status};
     EXPECT_EQ(reply.content_type, scep::type_pki_message);
-    std::vector<x509::Certificate> signers = {ca(), recipient};
+    std::vector<x509::Certificate> signers = also_trusted;
+    signers.insert(signers.end(), {ca(), recipient});
     auto opened = scep::open_cert_rep(
         reply.body, {context.transaction_id, context.sender_nonce, signers, device.signer},
         device.key, {});
@@ -191,6 +192,7 @@ class ServerTest : public testing::Test {
     return asked.reply.fail_info ? std::string(to_string(*asked.reply.fail_info)) : "not refused";
   }
 
+  std::vector<x509::Certificate> also_trusted;  ///< to sign answers
   std::string directory;
   config::Server configuration;
   TestClock clock;

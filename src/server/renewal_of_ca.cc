@@ -3,6 +3,12 @@
 #include "server/impl.h"
 
 namespace umbra::server {
+namespace {
+
+// Every SCEP client can: what the CA's own key is for is strength, this one's is being understood.
+constexpr int exchange_bits = 2048;
+
+}  // namespace
 
 lifecycle::CaFacts CertificateServer::Impl::facts(const Generations& all) const {
   lifecycle::CaFacts facts;
@@ -71,6 +77,7 @@ Result<void> CertificateServer::Impl::run_due() {
     set_state("disabled, CA key is missing", "check failed");
     return {};
   }
+  UMBRA_CHECK(complete_exchange());
   while (const auto action = lifecycle::due(settings, facts(*generations()), now)) {
     if (*action == lifecycle::CaAction::stop_expired) {
       if (!expired)
@@ -125,25 +132,78 @@ Result<void> CertificateServer::Impl::archive(const ca::Authority& authority) {
   return publisher->archive_first(authority);
 }
 
+Result<std::optional<ca::Exchange>> CertificateServer::Impl::make_exchange(
+    const x509::Certificate& ca, const x509::PrivateKey& key) {
+  if (key.public_key().algorithm() == x509::KeyAlgorithm::rsa) return std::nullopt;
+  UMBRA_TRY(auto exchange_key, x509::PrivateKey::generate_rsa(exchange_bits));
+  UMBRA_TRY(const auto serial, ledger->take_serial());
+  UMBRA_TRY(auto certificate,
+            ca::make_exchange(ca, key, exchange_key.public_key(), serial, digest()));
+  return ca::Exchange{std::move(certificate), std::move(exchange_key)};
+}
+
+Result<store::CaGeneration> CertificateServer::Impl::generation_row(const ca::Authority& authority,
+                                                                    store::GenerationStatus as,
+                                                                    Time now) const {
+  store::CaGeneration row{
+      configuration.name, authority.generation, as, to_bytes(authority.certificate.der()), {}, now};
+  UMBRA_TRY(row.sealed_key, authority.key->seal(environment.key_passphrase));
+  if (authority.exchange) {
+    row.exchange_certificate = to_bytes(authority.exchange->certificate.der());
+    UMBRA_TRY(row.sealed_exchange_key, authority.exchange->key.seal(environment.key_passphrase));
+  }
+  return row;
+}
+
+Result<void> CertificateServer::Impl::complete_exchange() {
+  const auto all = generations();
+  store::Batch batch;
+  std::vector<x509::Serial> serials;
+  for (const auto* authority :
+       {all->active ? &*all->active : nullptr, all->rollover ? &*all->rollover : nullptr}) {
+    if (authority == nullptr || !authority->key || authority->exchange) continue;
+    UMBRA_TRY(const auto made, make_exchange(authority->certificate, *authority->key));
+    if (!made) continue;
+    UMBRA_TRY(const auto rows, environment.store.generations(configuration.name));
+    for (store::CaGeneration row : rows) {
+      if (row.number != authority->generation) continue;
+      row.exchange_certificate = to_bytes(made->certificate.der());
+      UMBRA_TRY(row.sealed_exchange_key, made->key.seal(environment.key_passphrase));
+      serials.push_back(made->certificate.serial());
+      batch.emplace_back(store::PutGeneration{std::move(row)});
+    }
+  }
+  if (batch.empty()) return {};
+  UMBRA_CHECK(ledger->commit(std::move(batch), [&serials](store::ServerRow& row) {
+    for (const auto& serial : serials) ca::count_issued(row, serial);
+  }));
+  return reload();
+}
+
 Result<void> CertificateServer::Impl::first_enable(Time now) {
   UMBRA_TRY(const auto name, x509::Name::from_ios(configuration.issuer_name));
   log(Severity::informational, "CS_GENERATE",
-      fmt::format("Generating {} bit RSA keys for {}", configuration.modulus, configuration.name));
-  UMBRA_TRY(auto key, x509::PrivateKey::generate_rsa(configuration.modulus));
+      fmt::format("Generating {} bit {} keys for {}",
+                  configuration.ec_bits.value_or(configuration.modulus),
+                  configuration.ec_bits ? "EC" : "RSA", configuration.name));
+  UMBRA_TRY(auto key, configuration.ec_bits
+                          ? x509::PrivateKey::generate_ec(*configuration.ec_bits)
+                          : x509::PrivateKey::generate_rsa(configuration.modulus));
   UMBRA_TRY(const auto serial, ledger->take_serial());
   const lifecycle::Validity validity{
       now, lifecycle::ends_at(now, configuration.lifetime_ca_certificate)};
   UMBRA_TRY(auto certificate, ca::make_root(name, serial, validity, key, digest()));
-  const ca::Authority authority{1, certificate, key};
+  ca::Authority authority{1, certificate, key};
+  UMBRA_TRY(authority.exchange, make_exchange(certificate, key));
   UMBRA_CHECK(archive(authority));
-  UMBRA_TRY(const Bytes sealed, key.seal(environment.key_passphrase));
+  UMBRA_TRY(auto generation, generation_row(authority, store::GenerationStatus::active, now));
   UMBRA_CHECK(ledger->commit(
-      {store::PutGeneration{{configuration.name, 1, store::GenerationStatus::active,
-                             to_bytes(certificate.der()), sealed, now}},
+      {store::PutGeneration{std::move(generation)},
        store::InsertCertificate{ca::row_of(configuration.name, 1, certificate, "", {}, now,
                                            store::RequestClass::subordinate_ca)}},
-      [&serial](store::ServerRow& row) {
+      [&](store::ServerRow& row) {
         ca::count_issued(row, serial);
+        if (authority.exchange) ca::count_issued(row, authority.exchange->certificate.serial());
         row.last_generation = 1;
       }));
   UMBRA_CHECK(reload());
@@ -159,7 +219,10 @@ Result<void> CertificateServer::Impl::generate_rollover(Time now) {
   const ca::Authority& active = *all->active;
   debug("shadow generation timer fired.");
   debug(fmt::format("key '{}#' does not exist; generated automatically", configuration.name));
-  UMBRA_TRY(auto key, x509::PrivateKey::generate_rsa(active.certificate.public_key().bits()));
+  const x509::PublicKey& like = active.certificate.public_key();
+  UMBRA_TRY(auto key, like.algorithm() == x509::KeyAlgorithm::ec
+                          ? x509::PrivateKey::generate_ec(like.bits())
+                          : x509::PrivateKey::generate_rsa(like.bits()));
   UMBRA_TRY(const auto serial, ledger->take_serial());
   const auto validity = lifecycle::rollover_ca_validity(
       configuration.lifetime_ca_certificate,
@@ -168,18 +231,18 @@ Result<void> CertificateServer::Impl::generate_rollover(Time now) {
             ca::make_root(active.certificate.subject(), serial, validity, key, digest()));
   debug("shadow CA successfully created.");
   const std::uint32_t generation = std::max(all->next_number(), ledger->row().last_generation + 1);
-  const ca::Authority authority{generation, certificate, key};
+  ca::Authority authority{generation, certificate, key};
+  UMBRA_TRY(authority.exchange, make_exchange(certificate, key));
   debug("exporting shadow CA key and cert");
   UMBRA_CHECK(archive(authority));
-  UMBRA_TRY(const Bytes sealed, key.seal(environment.key_passphrase));
+  UMBRA_TRY(auto stored, generation_row(authority, store::GenerationStatus::rollover, now));
   UMBRA_CHECK(ledger->commit(
-      {store::PutGeneration{{configuration.name, authority.generation,
-                             store::GenerationStatus::rollover, to_bytes(certificate.der()), sealed,
-                             now}},
+      {store::PutGeneration{std::move(stored)},
        store::InsertCertificate{ca::row_of(configuration.name, authority.generation, certificate,
                                            "", {}, now, store::RequestClass::subordinate_ca)}},
-      [&serial, generation](store::ServerRow& row) {
+      [&](store::ServerRow& row) {
         ca::count_issued(row, serial);
+        if (authority.exchange) ca::count_issued(row, authority.exchange->certificate.serial());
         row.last_generation = generation;
         row.rollover_cancelled = false;
       }));

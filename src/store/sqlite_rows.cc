@@ -231,13 +231,17 @@ struct Writer {
     const std::string certificate = text(row.certificate);
     const std::string key = text(row.sealed_key);
     const Integer created = seconds(row.created_at);
+    const std::string exchange = text(row.exchange_certificate);
+    const std::string exchange_key = text(row.sealed_exchange_key);
     // Not INSERT OR REPLACE: that would silently push out another generation of the same status.
-    sql << "INSERT INTO generation VALUES (:a,:b,:c,:d,:e,:f) ON CONFLICT (server, number) DO "
-           "UPDATE SET"
-           " status=excluded.status, certificate=excluded.certificate, "
-           "sealed_key=excluded.sealed_key,"
-           " created_at=excluded.created_at",
-        use(row.server), use(number), use(status), use(certificate), use(key), use(created);
+    sql << "INSERT INTO generation VALUES (:a,:b,:c,:d,:e,:f,:g,:h) ON CONFLICT (server, number) "
+           "DO "
+           "UPDATE SET status=excluded.status, certificate=excluded.certificate, "
+           "sealed_key=excluded.sealed_key, created_at=excluded.created_at, "
+           "exchange_certificate=excluded.exchange_certificate, "
+           "sealed_exchange_key=excluded.sealed_exchange_key",
+        use(row.server), use(number), use(status), use(certificate), use(key), use(created),
+        use(exchange), use(exchange_key);
   }
   void put(const EnrollmentRequest& row) const {
     const auto id = static_cast<Integer>(row.id);
@@ -259,6 +263,7 @@ struct Writer {
     const std::string ca = text(row.ca_certificate), ra = text(row.ra_certificates),
                       identity = text(row.identity), key = text(row.sealed_key),
                       rollover_ca = text(row.rollover_ca_certificate),
+                      rollover_ra = text(row.rollover_ra_certificates),
                       rollover_identity = text(row.rollover_identity),
                       shadow_key = text(row.sealed_shadow_key), request = text(row.request),
                       signer = text(row.request_signer);
@@ -266,11 +271,11 @@ struct Writer {
                   kind = row.request_kind, since = row.since ? seconds(*row.since) : 0,
                   tries = row.tries, failing = row.failing ? 1 : 0;
     sql << "INSERT OR REPLACE INTO trustpoint VALUES "
-           "(:a,:b,:c,:d,:e,:f,:g,:h,:i,:j,:k,:l,:m,:n,:o,:p,:q,:r,:s)",
+           "(:a,:b,:c,:d,:e,:f,:g,:h,:i,:j,:k,:l,:m,:n,:o,:p,:q,:r,:s,:t)",
         use(row.name), use(ca), use(ra), use(row.capabilities), use(known), use(identity), use(key),
         use(rollover_ca), use(rollover_identity), use(shadow_key), use(phase), use(kind),
         use(row.transaction_id), use(request), use(signer), use(since), use(tries), use(failing),
-        use(row.last_status);
+        use(row.last_status), use(rollover_ra);
   }
 };
 
@@ -380,16 +385,18 @@ std::optional<ServerRow> RowReader::server(const std::string& server) {
 std::vector<CaGeneration> RowReader::generations(const std::string& server) {
   std::vector<CaGeneration> rows;
   Integer number = 0, status = 0, created = 0;
-  std::string certificate, key;
+  std::string certificate, key, exchange, exchange_key;
   soci::statement statement =
-      (sql_.prepare << "SELECT number, status, certificate, sealed_key, created_at FROM generation "
-                       "WHERE server=:a ORDER BY number",
-       use(server), into(number), into(status), into(certificate), into(key), into(created));
+      (sql_.prepare << "SELECT number, status, certificate, sealed_key, created_at, "
+                       "exchange_certificate, sealed_exchange_key FROM generation WHERE server=:a "
+                       "ORDER BY number",
+       use(server), into(number), into(status), into(certificate), into(key), into(created),
+       into(exchange), into(exchange_key));
   statement.execute();
   while (statement.fetch()) {
     rows.push_back({server, static_cast<std::uint32_t>(number),
                     static_cast<GenerationStatus>(status), bytes(certificate), bytes(key),
-                    time(created)});
+                    time(created), bytes(exchange), bytes(exchange_key)});
   }
   return rows;
 }
@@ -452,17 +459,19 @@ std::size_t RowReader::pending_count(const std::string& server) {
 
 std::optional<TrustpointRow> RowReader::trustpoint(const std::string& name) {
   TrustpointRow row;
-  std::string ca, ra, identity, key, rollover_ca, rollover_identity, shadow_key, request, signer;
+  std::string ca, ra, rollover_ra, identity, key, rollover_ca, rollover_identity, shadow_key,
+      request, signer;
   Integer known = 0, phase = 0, kind = 0, since = 0, tries = 0, failing = 0;
   sql_ << "SELECT ca_certificate, ra_certificates, capabilities, capabilities_known, identity, "
           "sealed_key,"
           " rollover_ca_certificate, rollover_identity, sealed_shadow_key, phase, request_kind, "
           "transaction_id, request,"
-          " request_signer, since, tries, failing, last_status FROM trustpoint WHERE name=:a",
+          " request_signer, since, tries, failing, last_status, rollover_ra_certificates FROM "
+          "trustpoint WHERE name=:a",
       use(name), into(ca), into(ra), into(row.capabilities), into(known), into(identity), into(key),
       into(rollover_ca), into(rollover_identity), into(shadow_key), into(phase), into(kind),
       into(row.transaction_id), into(request), into(signer), into(since), into(tries),
-      into(failing), into(row.last_status);
+      into(failing), into(row.last_status), into(rollover_ra);
   if (!sql_.got_data()) return std::nullopt;
   row.name = name;
   row.ca_certificate = bytes(ca);
@@ -471,6 +480,7 @@ std::optional<TrustpointRow> RowReader::trustpoint(const std::string& name) {
   row.identity = bytes(identity);
   row.sealed_key = bytes(key);
   row.rollover_ca_certificate = bytes(rollover_ca);
+  row.rollover_ra_certificates = bytes(rollover_ra);
   row.rollover_identity = bytes(rollover_identity);
   row.sealed_shadow_key = bytes(shadow_key);
   row.phase = static_cast<std::uint8_t>(phase);

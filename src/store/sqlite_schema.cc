@@ -97,11 +97,17 @@ constexpr const char* crl_parts[] = {
     "part))",
 };
 
+constexpr const char* exchange_certificates[] = {
+    "ALTER TABLE generation ADD COLUMN exchange_certificate TEXT NOT NULL DEFAULT ''",
+    "ALTER TABLE generation ADD COLUMN sealed_exchange_key TEXT NOT NULL DEFAULT ''",
+    "ALTER TABLE trustpoint ADD COLUMN rollover_ra_certificates TEXT NOT NULL DEFAULT ''",
+};
+
 /// What turns a database of schema N into one of N + 1; the first makes one from nothing. Append
 /// only: databases of every version ever released are out there.
 constexpr std::span<const char* const> upgrades[] = {
-    first_schema, password_and_overlap, class_of_certificates,
-    publication,  serial_numbers,       crl_parts,
+    first_schema, password_and_overlap,  class_of_certificates, publication, serial_numbers,
+    crl_parts,    exchange_certificates,
 };
 constexpr int schema_version = static_cast<int>(std::size(upgrades));
 

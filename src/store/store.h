@@ -32,6 +32,8 @@ struct CaGeneration {
   Bytes certificate;  ///< DER
   Bytes sealed_key;   ///< encrypted PKCS #8
   Time created_at;
+  Bytes exchange_certificate{};  ///< DER; of the RSA key that SCEP needs beside another kind
+  Bytes sealed_exchange_key{};
 };
 
 /// What a certificate server remembers besides its rows.
@@ -127,6 +129,7 @@ struct TrustpointRow {
   Bytes identity;
   Bytes sealed_key;  ///< LABEL
   Bytes rollover_ca_certificate;
+  Bytes rollover_ra_certificates;  ///< as ra_certificates, of the next CA
   Bytes rollover_identity;
   Bytes sealed_shadow_key;  ///< LABEL#
   // The request under way; the numbers are lifecycle's enumerators.

@@ -253,6 +253,16 @@ Result<PrivateKey> PrivateKey::generate_rsa(int bits) {
   return adopt(shared(std::move(key)));
 }
 
+Result<PrivateKey> PrivateKey::generate_ec(int bits) {
+  for (const Curve& curve : curves) {
+    if (curve.bits != bits) continue;
+    ossl::Pkey key(EVP_EC_gen(curve.name));
+    if (!key) return ossl::failed(Errc::crypto, "generating an EC key");
+    return adopt(shared(std::move(key)));
+  }
+  return fail(Errc::unsupported, "an EC key is on P-256, P-384 or P-521");
+}
+
 Result<Bytes> PrivateKey::seal(std::string_view passphrase) const {
   const ossl::Pkcs8 plain(EVP_PKEY2PKCS8(key_.get()));
   if (!plain) return ossl::failed(Errc::crypto, "sealing a key");

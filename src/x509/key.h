@@ -55,6 +55,8 @@ class PrivateKey {
   /// Cost: an RSA-2048 key is about 570 signatures' worth. Errors: unsupported outside 1024..8192
   /// bits.
   [[nodiscard]] static Result<PrivateKey> generate_rsa(int bits);
+  /// On P-256, P-384 or P-521. Errors: crypto, unsupported.
+  [[nodiscard]] static Result<PrivateKey> generate_ec(int bits);
   /// PKCS #8, encrypted with PBES2 (scrypt or PBKDF2-SHA256, AES-256-CBC) under `passphrase`: the
   /// form at rest.
   [[nodiscard]] Result<Bytes> seal(std::string_view passphrase) const;

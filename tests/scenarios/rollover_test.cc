@@ -2,6 +2,7 @@
 // and trustpoint, real keys, a real database; only the clock jumps and the network is a function
 // call.
 
+#include <fmt/format.h>
 #include <gtest/gtest.h>
 
 #include "scenarios/lab.h"
@@ -122,6 +123,46 @@ TEST_F(GuideLab, RenewsAndRollsOverOnTheWireAsIosDoes) {
   EXPECT_NE(last.recipient_serial, "1");
   EXPECT_FALSE(last.signer_self_signed);
 }
+
+/// An EC CA speaks SCEP through the RSA certificate it has issued to itself, and so does the next.
+class EllipticLab : public GuideLab, public testing::WithParamInterface<int> {};
+
+TEST_P(EllipticLab, LivesThroughTwoRollovers) {
+  start(server_text() + fmt::format(" keytype ec {}\n", GetParam()), spoke_text());
+  const auto ca = active_ca(*world);
+  EXPECT_EQ(ca.public_key().algorithm(), x509::KeyAlgorithm::ec);
+  EXPECT_EQ(ca.public_key().bits(), GetParam());
+  EXPECT_EQ(ca.serial(), x509::Serial(1));
+  expect_identity_of_active_ca(*world, "Root-CA");
+  EXPECT_EQ(world->trustpoint("Root-CA").status().identity->serial(), x509::Serial(3))
+      << "2 is the exchange certificate's";
+  world->run_until(day(640));
+  const auto rollover = world->server("ROOTCA").status().rollover;
+  ASSERT_TRUE(rollover);
+  EXPECT_EQ(rollover->public_key().bits(), GetParam()) << "the next CA is of the active one's kind";
+  EXPECT_FALSE(rollover->public_key() == ca.public_key());
+  const Time shadow = day(584) + Seconds{Days{146}} * 80 / 100;
+  world->run_until(shadow);
+  auto spoke = world->trustpoint("Root-CA").status();
+  ASSERT_TRUE(spoke.rollover_ca);
+  EXPECT_EQ(*spoke.rollover_ca, *rollover);
+  ASSERT_TRUE(spoke.rollover_identity);
+  EXPECT_TRUE(spoke.rollover_identity->verify_signed_by(rollover->public_key()));
+  EXPECT_EQ(exchanges(*world).back().recipient_serial,
+            x509::Serial(*rollover->serial().to_uint64() + 1).to_hex())
+      << "the next CA's exchange certificate";
+  world->run_until(day(731));
+  EXPECT_EQ(active_ca(*world), *rollover);
+  expect_identity_of_active_ca(*world, "Root-CA");
+  world->run_until(day(1022));
+  EXPECT_EQ(world->trustpoint("Root-CA").status().identity->not_before(), day(1022))
+      << "a renewal, enveloped for the exchange certificate that came with the rollover";
+  world->run_until(day(1461));
+  expect_identity_of_active_ca(*world, "Root-CA");
+  EXPECT_EQ(active_ca(*world).not_before(), day(1460));
+  EXPECT_EQ(times_of(exchanges(*world), "GetCACert").size(), 1U) << "nobody authenticated again";
+}
+INSTANTIATE_TEST_SUITE_P(, EllipticLab, testing::Values(256, 384));
 
 TEST_F(GuideLab, WithRegenerateEveryIdentityHasItsOwnKey) {
   start(server_text(), spoke_text("Root-CA", "auto-enroll 80 regenerate"));
