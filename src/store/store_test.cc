@@ -46,7 +46,7 @@ class StoreTest : public testing::Test {
     return row;
   }
   static CaGeneration generation(std::uint32_t number, GenerationStatus status) {
-    return {"CA", number, status, Bytes{1, 2, 3}, Bytes{4, 5}, now};
+    return {"CA", number, status, Bytes{1, 2, 3}, Bytes{4, 5}, now, Bytes{6, 7}, Bytes{8, 9}};
   }
   std::string directory, path;
   std::unique_ptr<Store> store;
@@ -67,6 +67,7 @@ TEST_F(StoreTest, EveryKindOfRowComesBackAsItWas) {
   TrustpointRow trustpoint;
   trustpoint.name = "Root-CA";
   trustpoint.ca_certificate = Bytes{1};
+  trustpoint.rollover_ra_certificates = Bytes{9, 8};
   trustpoint.capabilities = "Renewal\n";
   trustpoint.capabilities_known = true;
   trustpoint.sealed_key = Bytes{2, 0, 2};
@@ -97,6 +98,8 @@ TEST_F(StoreTest, EveryKindOfRowComesBackAsItWas) {
   EXPECT_EQ(server.random_serial, x509::Serial(0xABC));
   ASSERT_EQ(store->generations("CA")->size(), 1U);
   EXPECT_EQ(store->generations("CA")->front().sealed_key, (Bytes{4, 5}));
+  EXPECT_EQ(store->generations("CA")->front().exchange_certificate, (Bytes{6, 7}));
+  EXPECT_EQ(store->generations("CA")->front().sealed_exchange_key, (Bytes{8, 9}));
   const auto got = **store->certificate("CA", x509::Serial(5));
   EXPECT_EQ(got.certificate, certificate(5).certificate);
   EXPECT_EQ(got.subject, certificate(5).subject);
@@ -112,6 +115,7 @@ TEST_F(StoreTest, EveryKindOfRowComesBackAsItWas) {
   EXPECT_EQ((*store->crl("CA", 1))->crl, (Bytes{7, 7}));
   const auto tp = **store->trustpoint("Root-CA");
   EXPECT_EQ(tp.sealed_key, (Bytes{2, 0, 2}));
+  EXPECT_EQ(tp.rollover_ra_certificates, (Bytes{9, 8}));
   EXPECT_EQ(tp.since, now);
   EXPECT_TRUE(tp.failing && tp.capabilities_known);
   EXPECT_TRUE(tp.identity.empty());
@@ -302,6 +306,16 @@ TEST_F(StoreTest, ADatabaseOfTheFirstVersionIsUpgraded) {
           "NULL, request TEXT NOT NULL, signer TEXT NOT NULL, generation INTEGER NOT NULL, renewal "
           "INTEGER NOT NULL, received_at INTEGER NOT NULL, granted_serial TEXT NOT NULL, "
           "refusal_text TEXT NOT NULL, PRIMARY KEY (server, id));"
+          "CREATE TABLE trustpoint (name TEXT PRIMARY KEY, ca_certificate TEXT NOT NULL, "
+          "ra_certificates TEXT NOT NULL, capabilities TEXT NOT NULL, capabilities_known INTEGER "
+          "NOT NULL, identity TEXT NOT NULL, sealed_key TEXT NOT NULL, rollover_ca_certificate "
+          "TEXT NOT NULL, rollover_identity TEXT NOT NULL, sealed_shadow_key TEXT NOT NULL, phase "
+          "INTEGER NOT NULL, request_kind INTEGER NOT NULL, transaction_id TEXT NOT NULL, request "
+          "TEXT NOT NULL, request_signer TEXT NOT NULL, since INTEGER NOT NULL, tries INTEGER NOT "
+          "NULL, failing INTEGER NOT NULL, last_status TEXT NOT NULL);"
+          "INSERT INTO trustpoint VALUES ('T', 'AA==', '', '', 0, '', '', '', '', '', 0, 0, '', "
+          "'', "
+          "'', 0, 0, 0, 'Granted');"
           "INSERT INTO server VALUES ('CA', 41, 64, 3, 9, 0);"
           "INSERT INTO generation VALUES ('CA', 1, 3, '', '', 0), ('CA', 2, 2, '', '', 0);"
           "PRAGMA user_version=1",
@@ -314,6 +328,9 @@ TEST_F(StoreTest, ADatabaseOfTheFirstVersionIsUpgraded) {
   EXPECT_EQ(row->last_serial, 41U);
   EXPECT_EQ(row->crl_number, 9U);
   EXPECT_EQ(row->last_generation, 2U) << "numbers that were used stay used";
+  EXPECT_EQ((*store->trustpoint("T"))->last_status, "Granted");
+  EXPECT_TRUE((*store->trustpoint("T"))->rollover_ra_certificates.empty());
+  EXPECT_TRUE(store->generations("CA")->front().exchange_certificate.empty());
   EXPECT_FALSE(*store->one_time_password("CA"));
   EXPECT_EQ(*store->servers(), std::vector<std::string>{"CA"});
 }
