@@ -230,7 +230,7 @@ class Upload::Session {
   }
 
   std::string why(CURLcode result) const {
-    const std::string said = text_[0] != '\0' ? text_ : curl_easy_strerror(result);
+    std::string said = text_[0] != '\0' ? text_ : curl_easy_strerror(result);
     const bool ssh = target_.protocol == Protocol::sftp;
     if (ssh && result == CURLE_PEER_FAILED_VERIFICATION) {
       if (host_ == CURLKHMATCH_MISMATCH) {
@@ -248,6 +248,8 @@ class Upload::Session {
       return fmt::format(
           "the host does not take the key in {} for {}: {}", trust_.ssh_key,
           place_.username.empty() ? "nobody (no username is configured)" : place_.username, said);
+    if (ssh && result == CURLE_SSH)
+      return "the host did not take the file; a full disk looks like this (" + said + ")";
     if (ssh && result == CURLE_REMOTE_FILE_NOT_FOUND)
       return "the folder is not there, or the account may not write to it: " + said;
     return said;

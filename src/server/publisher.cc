@@ -44,24 +44,25 @@ Result<std::unique_ptr<Publisher>> Publisher::open(const config::Server& configu
   store::Store& store = publisher->environment_.store;
   UMBRA_TRY(const auto rows, store.published(configuration.name));
   for (const auto& row : rows) publisher->published_[{row.slot, row.name}] = row;
-  UMBRA_TRY(auto size, store.outbox_size(configuration.name));
+  UMBRA_TRY(const auto size, store.outbox_size(configuration.name));
   publisher->next_sequence_ = size.last_sequence + 1;
-  UMBRA_CHECK(publisher->drop_unwanted(std::move(size)));
+  UMBRA_CHECK(publisher->drop_unwanted(size));
   return publisher;
 }
 
 /// Copies for readers that the configuration has taken back are not sent anywhere else.
-Result<void> Publisher::drop_unwanted(store::Store::OutboxSize size) const {
-  for (const auto& [slot, waiting] : size.waiting) {
+Result<void> Publisher::drop_unwanted(const store::Store::OutboxSize& size) const {
+  for (const auto& one : size.waiting) {
+    const std::uint8_t slot = one.first;
     const bool wanted = std::any_of(places_.begin(), places_.end(), [&](const auto& place) {
       return std::any_of(place->is.slots.begin(), place->is.slots.end(),
-                         [&](Slot one) { return number_of(one) == slot; });
+                         [&](Slot its) { return number_of(its) == slot; });
     });
     if (wanted) continue;
     log(Severity::notice, "CS_PUBLISH_DROPPED",
         fmt::format("{} of {} that waited to be copied to a place which is no longer configured "
                     "will not be sent",
-                    files(waiting), configuration_.name));
+                    files(one.second), configuration_.name));
     for (;;) {
       UMBRA_TRY(const auto rows,
                 environment_.store.outbox(configuration_.name, {slot}, files_at_once));
