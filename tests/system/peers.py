@@ -7,7 +7,7 @@ import os
 import re
 import subprocess
 
-from umbra_lab import LabError, ca_der, der_to_pem, fetch, fingerprint, run, wait_for
+from umbra_lab import LabError, fetch, fingerprint, offered, run, run_bytes, wait_for
 
 Certificate = collections.namedtuple("Certificate", "path serial subject issuer not_before not_after")
 
@@ -28,7 +28,7 @@ def read_certificate(path):
 def chains(lab, port, certificate):
     """openssl's word that the certificate chains to what the server hands out now."""
     ca = lab.path(f"ca-of-{port}.pem")
-    ca.write_bytes(der_to_pem(ca_der(port)))
+    ca.write_bytes(offered(port)[0])
     return run("openssl", "verify", "-CAfile", ca, certificate.path, ok=False).returncode == 0
 
 
@@ -50,7 +50,12 @@ class Peer:
         return self.directory / name
 
     def fetch_ca(self, name="ca.pem"):
-        self.path(name).write_bytes(der_to_pem(ca_der(self.port)))
+        self.path(name).write_bytes(offered(self.port)[0])
+        return self.path(name)
+
+    def fetch_exchange(self, name="exchange.pem"):
+        """The certificate that requests are enveloped for and that signs the answers."""
+        self.path(name).write_bytes(offered(self.port)[1])
         return self.path(name)
 
 
@@ -70,11 +75,11 @@ class StrongSwan(Peer):
         key.write_bytes(subprocess.run(
             ["pki", "--gen", "--type", "rsa", "--size", "2048", "--outform", "pem"],
             check=True, capture_output=True).stdout)
-        ca = self.fetch_ca()
+        ca, exchange = self.fetch_ca(), self.fetch_exchange()
         challenge = ["--password", self.challenge] if self.challenge else []
         done = subprocess.run(
             self.command("pki", "--scep", "--url", self.url, "--in", key, "--dn",
-                         f"O=Cisco, CN={self.name}", "--cacert-enc", ca, "--cacert-sig", ca,
+                         f"O=Cisco, CN={self.name}", "--cacert-enc", exchange, "--cacert-sig", exchange,
                          "--cacert", ca, "--outform", "pem", *challenge, *options),
             capture_output=True, timeout=timeout, check=False)
         if done.returncode != 0 or not done.stdout:
@@ -143,8 +148,9 @@ class Certmonger(Peer):
         return run("getcert", verb, "-s", *options, env=self.environment, ok=ok)
 
     def add_ca(self):
-        ca = self.fetch_ca()
-        self.getcert("add-scep-ca", "-c", "umbra", "-u", self.url, "-N", ca, "-R", ca)
+        ca, exchange = self.fetch_ca(), self.fetch_exchange()
+        ra = ["-r", exchange] if exchange.read_bytes() != ca.read_bytes() else []
+        self.getcert("add-scep-ca", "-c", "umbra", "-u", self.url, "-N", ca, "-R", ca, *ra)
 
     def status(self):
         found = re.search(r"status: (\S+)", self.getcert("list"))
@@ -184,11 +190,18 @@ class Certmonger(Peer):
 class ScepClient(Peer):
     """micromdm's scepclient 2.1.0: single DES and SHA-1 whatever the server offers."""
 
+    options = ()
+
+    def envelop_for_the_exchange_certificate(self):
+        """Else it envelopes for all that GetCACert brought, and panics at an EC key."""
+        der = run_bytes("openssl", "x509", "-in", self.fetch_exchange(), "-outform", "der", data=b"")
+        self.options = ("-ca-fingerprint", fingerprint(der))
+
     def words(self, *options):
         challenge = ["-challenge", self.challenge] if self.challenge else []
         return ["scepclient", "-server-url", self.url, "-private-key", str(self.path("key.pem")),
                 "-certificate", str(self.path("cert.pem")), "-cn", self.name, "-organization",
-                "Cisco", "-keySize", "2048", *challenge, *options]
+                "Cisco", "-keySize", "2048", *challenge, *self.options, *options]
 
     def scep(self, *options, ok=True, timeout=60):
         return run(*self.words(*options), cwd=self.directory, ok=ok, timeout=timeout)

@@ -214,5 +214,21 @@ def standing_at(instant):
     return ("--time-lapse", f"{start:%Y-%m-%dT%H:%M:%SZ}@1@{int(time.time()) + 86400}")
 
 
+def offered(port):
+    """What GetCACert hands out, as PEM: the CA, and whom requests are enveloped for, which is the CA
+    too unless it has an exchange certificate."""
+    body = fetch(f"http://127.0.0.1:{port}/cgi-bin/pkiclient.exe?operation=GetCACert")
+    end = b"-----END CERTIFICATE-----\n"
+    try:
+        pems = [der_to_pem(body)]
+    except LabError:
+        text = run_bytes("openssl", "pkcs7", "-inform", "der", "-print_certs", data=body)
+        pems = [part[part.index(b"-----BEGIN"):] + end for part in text.split(end)[:-1]]
+    authorities = [pem for pem in pems if b"CA:TRUE" in run_bytes(
+        "openssl", "x509", "-noout", "-text", data=pem)]
+    others = [pem for pem in pems if pem not in authorities]
+    return authorities[0], (others or authorities)[0]
+
+
 def ca_der(port):
-    return fetch(f"http://127.0.0.1:{port}/cgi-bin/pkiclient.exe?operation=GetCACert")
+    return run_bytes("openssl", "x509", "-outform", "der", data=offered(port)[0])
