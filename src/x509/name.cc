@@ -142,29 +142,52 @@ bool is_dotted_oid(std::string_view text) {
 struct Piece {
   std::string text;  ///< still protected
   char end;          ///< ',' or '+' or 0
+  std::size_t at;    ///< of its first character that is no blank, in what was typed
 };
+/// Characters are counted as they are typed: from 1, a UTF-8 sequence once.
+std::string place(std::string_view text, std::size_t at) {
+  const auto before = text.substr(0, std::min(at, text.size()));
+  const auto characters = std::count_if(before.begin(), before.end(), [](char c) {
+    return (static_cast<unsigned char>(c) & 0xC0) != 0x80;
+  });
+  return fmt::format(" (character {} of the name)", characters + 1);
+}
 Result<std::vector<Piece>> split(std::string_view text) {
   std::vector<Piece> pieces;
   std::string piece;
   bool quoted = false;
+  std::size_t quote = 0;
+  std::size_t begin = 0;
+  const auto finish = [&](char end, std::size_t next) {
+    const std::size_t blanks = std::min(piece.find_first_not_of(' '), piece.size());
+    pieces.push_back({piece, end, begin + blanks});
+    piece.clear();
+    begin = next;
+  };
   for (std::size_t i = 0; i < text.size(); ++i) {
     const char c = text[i];
     if (c == '\\') {
-      if (i + 1 == text.size()) return fail(Errc::malformed, "a backslash at the end of a name");
+      if (i + 1 == text.size())
+        return fail(Errc::malformed, "a backslash at the end of a name" + place(text, i));
       piece += c;
       piece += text[++i];
       continue;
     }
-    if (c == '"') quoted = !quoted;
+    if (c == '"') {
+      quoted = !quoted;
+      quote = i;
+    }
     if (!quoted && (c == ',' || c == '+')) {
-      pieces.push_back({piece, c});
-      piece.clear();
+      finish(c, i + 1);
       continue;
     }
     piece += c;
   }
-  if (quoted) return fail(Errc::malformed, "a quotation mark that is not closed in a name");
-  pieces.push_back({piece, '\0'});
+  if (quoted) {
+    return fail(Errc::malformed,
+                "a quotation mark that is not closed in a name" + place(text, quote));
+  }
+  finish('\0', text.size());
   return pieces;
 }
 
@@ -178,7 +201,14 @@ std::string unprotected(std::string_view text) {
   std::string out;
   for (std::size_t i = 0; i < text.size(); ++i) {
     if (text[i] == '\\' && i + 1 < text.size()) {
-      out += text[++i];
+      // RFC 4514 2.4: two hexadecimal digits are an octet, as screens print what is not printable.
+      const auto octet = from_hex(text.substr(i + 1, 2));
+      if (octet && octet->size() == 1) {
+        out += static_cast<char>(octet->front());
+        i += 2;
+      } else {
+        out += text[++i];
+      }
     } else if (text[i] != '"') {
       out += text[i];
     }
@@ -252,28 +282,37 @@ Result<Name> Name::from_ios(std::string_view text, const DeviceAttributes& devic
     for (const Piece& piece : pieces) {
       const std::size_t equals = piece.text.find('=');
       if (equals == std::string::npos) {
-        return fail(Errc::malformed,
-                    fmt::format("\"{}\" in a name is not TYPE=value", trimmed(piece.text)));
+        return fail(Errc::malformed, fmt::format("\"{}\" in a name is not TYPE=value{}",
+                                                 trimmed(piece.text), place(text, piece.at)));
       }
       const std::string type = trimmed(std::string_view(piece.text).substr(0, equals));
       const std::string value =
           unprotected(trimmed(std::string_view(piece.text).substr(equals + 1)));
       if (value.empty())
-        return fail(Errc::malformed, fmt::format("\"{}=\" in a name has no value", type));
+        return fail(Errc::malformed,
+                    fmt::format("\"{}=\" in a name has no value{}", type, place(text, piece.at)));
+      if (value.find('\0') != std::string::npos)
+        return fail(Errc::malformed,
+                    fmt::format("the value of \"{}=\" has a NUL, at which some readers stop{}",
+                                type, place(text, piece.at)));
       if (!is_utf8(value))
-        return fail(Errc::malformed, fmt::format("the value of \"{}=\" is not UTF-8", type));
+        return fail(Errc::malformed, fmt::format("the value of \"{}=\" is not UTF-8{}", type,
+                                                 place(text, piece.at)));
       const TypeRow* row = type_of(type);
       if (row == nullptr && !is_dotted_oid(type)) {
-        return fail(Errc::malformed, fmt::format("\"{}\" is no name type; known are cn, ou, o, l, "
-                                                 "st, c, e, dc, serialNumber, hostname",
-                                                 type));
+        return fail(Errc::malformed,
+                    fmt::format("\"{}\" is no name type{}; known are cn, ou, o, l, st, c, e, dc, "
+                                "sn, gn, t, serialNumber, dnQualifier, hostname, ipaddress",
+                                type, place(text, piece.at)));
       }
       if (row != nullptr && row->oid == oid_country &&
           (value.size() != 2 || !is_printable(value))) {
-        return fail(Errc::malformed, "c= takes a country code of two letters");
+        return fail(Errc::malformed,
+                    "c= takes a country code of two letters" + place(text, piece.at));
       }
       if (row != nullptr && row->string_tag == der::tag::ia5_string && !is_ascii(value)) {
-        return fail(Errc::malformed, fmt::format("\"{}=\" takes ASCII characters only", type));
+        return fail(Errc::malformed, fmt::format("\"{}=\" takes ASCII characters only{}", type,
+                                                 place(text, piece.at)));
       }
       members.push_back(attribute_der(row != nullptr ? row->oid : std::string_view(type),
                                       row != nullptr ? row->string_tag : 0, value));

@@ -34,6 +34,47 @@ TEST(Name, SaysWhichPartIsWrong) {
   EXPECT_NE(Name::from_ios("CN=a,FOO=b").error().detail.find("FOO"), std::string::npos);
 }
 
+TEST(Name, SaysWhereItIsWrong) {
+  const auto wrong = [](const char* text) { return Name::from_ios(text).error().detail; };
+  EXPECT_EQ(wrong("CN=a, Root,O=b"),
+            "\"Root\" in a name is not TYPE=value (character 7 of the name)");
+  EXPECT_EQ(wrong("CN=M\xC3\xBCller,OU="),
+            "\"OU=\" in a name has no value (character 11 of the name)");
+  EXPECT_NE(wrong("CN=a+XX=1").find("\"XX\" is no name type (character 6 of the name)"),
+            std::string::npos);
+  EXPECT_NE(wrong("CN=a,O=\"b,C=DE").find("not closed in a name (character 8 "), std::string::npos);
+  EXPECT_NE(wrong("CN=a\\").find("(character 5 "), std::string::npos);
+  EXPECT_NE(wrong("O=a,c=Germany").find("two letters (character 5 "), std::string::npos);
+  EXPECT_NE(wrong("O=a,CN=b\\00c").find("has a NUL"), std::string::npos);
+  EXPECT_NE(wrong("O=a,CN=\\FF").find("is not UTF-8 (character 5 "), std::string::npos);
+}
+
+TEST(Name, EveryTypeIsReadAndShown) {
+  const Name name = *Name::from_ios(
+      "cn=a,OU=b,o=c,L=d,ST=e,C=DE,serialNumber=f,sn=g,gn=h,t=i,dnQualifier=j,e=k@l,hostname=m,"
+      "ipaddress=10.0.0.1,dc=n,2.5.4.9=Main Street");
+  EXPECT_EQ(name.joined(),
+            "cn=a,ou=b,o=c,l=d,st=e,c=DE,serialNumber=f,sn=g,gn=h,t=i,dnQualifier=j,e=k@l,"
+            "hostname=m,ipaddress=10.0.0.1,dc=n,2.5.4.9=Main Street");
+  EXPECT_EQ(*Name::from_ios(name.joined()), name);
+  const std::string der(as_text(name.der()));
+  EXPECT_NE(der.find("\x16\x03k@l"), std::string::npos) << "e= is an IA5String";
+  EXPECT_NE(der.find("\x13\x02"
+                     "DE"),
+            std::string::npos);
+}
+
+TEST(Name, QuotesEscapesAndUtf8) {
+  EXPECT_EQ(*Name::from_ios("CN=\"a \\\"b\\\" + c\""), *Name::from_ios("CN=a \\\"b\\\" \\+ c"));
+  EXPECT_EQ(Name::from_ios("CN=\\4D\\C3\\BCller")->joined(), "cn=M\xC3\xBCller");
+  EXPECT_EQ(*Name::from_ios("CN=back\\\\slash")->first(oid_common_name), "back\\slash");
+  EXPECT_EQ(*Name::from_ios("CN=Dom\\User")->first(oid_common_name), "DomUser");
+  EXPECT_NE(as_text(Name::from_ios("CN=M\xC3\xBCller")->der()).find("\x0C\x07M"),
+            std::string_view::npos)
+      << "UTF8String where PrintableString has no letter for it";
+  EXPECT_NE(as_text(Name::from_ios("CN=Muller")->der()).find("\x13\x06M"), std::string_view::npos);
+}
+
 TEST(Name, EqualityFoldsCaseAndBlanksAndStringTypes) {
   EXPECT_EQ(*Name::from_ios("CN=root  ca"), *Name::from_ios("CN=Root CA"));
   EXPECT_FALSE(*Name::from_ios("CN=root") == *Name::from_ios("OU=root"));
