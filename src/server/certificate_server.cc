@@ -172,6 +172,14 @@ void CertificateServer::Impl::handle(const HttpRequest& request, HttpDone done) 
 void CertificateServer::Impl::name_what_is_locked() const {
   const auto all = generations();
   if (!all->active) return;
+  const x509::PublicKey& key = all->active->certificate.public_key();
+  const bool elliptic = key.algorithm() == x509::KeyAlgorithm::ec;
+  if (elliptic ? configuration.ec_bits != key.bits() : configuration.ec_bits.has_value()) {
+    log(Severity::error, "CS_LOCKED",
+        fmt::format("keytype of {} cannot be changed after CA certificate generation: its key is, "
+                    "and its successors' will be, {} of {} bits",
+                    configuration.name, elliptic ? "EC" : "RSA", key.bits()));
+  }
   const auto name = x509::Name::from_ios(configuration.issuer_name);
   if (name && *name == all->active->certificate.subject()) return;
   log(Severity::error, "CS_LOCKED",

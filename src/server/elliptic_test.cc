@@ -116,6 +116,18 @@ TEST_F(EllipticTest, NobodyIsCertifiedForTheKeysOfTheServer) {
   EXPECT_EQ(server->status().last_serial, x509::Serial(2));
 }
 
+TEST_F(EllipticTest, TheKindOfKeyStaysWhatItIs) {
+  start();
+  EXPECT_FALSE(log.has("keytype of ROOTCA"));
+  configuration.ec_bits.reset();
+  start();
+  EXPECT_TRUE(
+      log.has("keytype of ROOTCA cannot be changed after CA certificate generation: its key "
+              "is, and its successors' will be, EC of 384 bits"));
+  go_to(day(640));
+  EXPECT_EQ(server->status().rollover->public_key().bits(), 384);
+}
+
 TEST_F(EllipticTest, AGenerationWithoutOneGetsOneWhenItIsStarted) {
   start();
   const auto first = offered().second;
