@@ -51,6 +51,16 @@ TEST(ServerScreen, SaysThatTheClockIsNotAuthoritative) {
   expect_golden("screens/server-clock.txt", server_screen({s}, TimeZone{}));
 }
 
+TEST(ServerScreen, ShowsWhereFilesGoAndWhatWaits) {
+  server::Status s = lab::root_ca();
+  s.database_url = "ftp://10.1.1.1/DB/ROOTCA/";
+  s.database_urls_of = {{"crl", "unix:/srv/crl"}, {"ser", "flash:"}};
+  s.backlog = {{s.database_url, 6, lab::at("2017-07-10T18:11:54Z"), "refused\n    State: enabled"},
+               {"unix:/srv/crl", 120, lab::at("2017-07-10T18:11:54Z"), ""}};
+  s.scarce = {{"nvram:", 5 << 20}};
+  expect_golden("screens/server-publishing.txt", server_screen({s}, lab::cet));
+}
+
 TEST(RequestsScreen, HasThreeTablesNewestFirst) {
   expect_golden("screens/requests.txt", requests_screen(lab::requests()));
 }

@@ -207,6 +207,9 @@ TEST_F(PublishingTest, AnotherPlaceGetsWhatStandsAnew) {
   start();
   EXPECT_THAT(files.deliveries,
               ElementsAre("unix:/srv ROOTCA.p12", "unix:/srv ROOTCA.crl", "unix:/srv ROOTCA.ser"));
+  EXPECT_TRUE(
+      log.has("%PKI-5-CS_DATABASE_URL: Server database url was changed from nvram: to "
+              "unix:/srv."));
 }
 
 TEST_F(PublishingTest, CopiesThatAreTakenBackAreNotSentElsewhere) {

@@ -47,7 +47,26 @@ Result<std::unique_ptr<Publisher>> Publisher::open(const config::Server& configu
   UMBRA_TRY(const auto size, store.outbox_size(configuration.name));
   publisher->next_sequence_ = size.last_sequence + 1;
   UMBRA_CHECK(publisher->drop_unwanted(size));
+  publisher->tell_of_moves();
   return publisher;
+}
+
+void Publisher::tell_of_moves() const {
+  std::set<std::string> told;
+  for (const auto& [key, row] : published_) {
+    for (const auto& place : places_) {
+      const auto& slots = place->is.slots;
+      const std::uint8_t number = key.first;
+      const bool is_its = std::any_of(slots.begin(), slots.end(),
+                                      [&](Slot slot) { return number_of(slot) == number; });
+      if (!is_its || row.place == place->is.where.url || !told.insert(row.place).second) continue;
+      log(Severity::notice, "CS_DATABASE_URL",
+          fmt::format("Server database url was changed from {} to {}. CRL, serial number and "
+                      "archives are published anew; you need to move the other files of {} to the "
+                      "new location.",
+                      row.place, place->is.where.url, configuration_.name));
+    }
+  }
 }
 
 /// Copies for readers that the configuration has taken back are not sent anywhere else.

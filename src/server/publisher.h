@@ -84,6 +84,7 @@ class Publisher {
 
   Publisher(const config::Server& configuration, Environment environment);
   [[nodiscard]] Result<void> drop_unwanted(const store::Store::OutboxSize& size) const;
+  void tell_of_moves() const;
   [[nodiscard]] Result<Load> collect(Place& place, Time now, bool last);
   [[nodiscard]] Result<void> add_archives(Place& place, Load& load);
   [[nodiscard]] Result<void> add_crls(Place& place, Load& load);
