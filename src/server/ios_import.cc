@@ -28,6 +28,10 @@ std::string count(std::size_t number, std::string_view what) {
   return fmt::format("{} {}{}", number, what, number == 1 ? "" : "s");
 }
 
+bool is_rsa(const x509::Certificate& certificate) {
+  return certificate.public_key().algorithm() == x509::KeyAlgorithm::rsa;
+}
+
 /// One CA of the server: its archive, opened.
 struct FoundCa {
   std::uint32_t number = 1;
@@ -150,8 +154,9 @@ class OneServer {
       const bool cancelled =
           one.archive.certificate.not_before() > options_.now && &one != rollover;
       out_.found.push_back(fmt::format(
-          "{}: CA certificate 0x{}, RSA {} bits, {} to {}: {}", one.file,
-          one.archive.certificate.serial().to_hex(), one.archive.certificate.public_key().bits(),
+          "{}: CA certificate 0x{}, {} {} bits, {} to {}: {}", one.file,
+          one.archive.certificate.serial().to_hex(), is_rsa(one.archive.certificate) ? "RSA" : "EC",
+          one.archive.certificate.public_key().bits(),
           to_rfc3339(one.archive.certificate.not_before()),
           to_rfc3339(one.archive.certificate.not_after()),
           cancelled                                         ? "left out, a later one replaces it"
@@ -180,8 +185,7 @@ class OneServer {
           ": the CA certificate is signed with MD5, as IOS did by default; it is taken "
           "as it is. For devices that send MD5 too: `allow legacy md5`");
     }
-    if (one.archive.certificate.public_key().algorithm() == x509::KeyAlgorithm::rsa &&
-        bits < 2048) {
+    if (is_rsa(one.archive.certificate) && bits < 2048) {
       rsa_1024_ = true;
       out_.warnings.push_back(fmt::format(
           "{}: the CA's key has {} bits, which can be broken with effort; the rollover CA gets as "
@@ -424,6 +428,7 @@ class OneServer {
     lines.push_back(fmt::format(" database archive {} password ARCHIVE-PASSPHRASE",
                                 active_->file.ends_with(".pem") ? "pem" : "pkcs12"));
     lines.push_back(" issuer-name " + ca.subject().joined());
+    if (!is_rsa(ca)) lines.push_back(fmt::format(" keytype ec {}", ca.public_key().bits()));
     if (crl_) {
       const auto minutes =
           std::chrono::duration_cast<std::chrono::minutes>(crl_->next_update - crl_->this_update);
