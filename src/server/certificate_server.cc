@@ -200,9 +200,27 @@ HttpReply CertificateServer::Impl::crl_file(std::string_view path, const Generat
       if (path == fmt::format("{}_{:05}.crl", plain, one - 1)) generation = one;
     }
   }
-  const auto row = environment.store.crl(configuration.name, generation);
+  // The active CA's is asked for by everybody, and may have a million entries.
+  const bool kept_here = generation == all.active->generation;
+  std::shared_ptr<const Bytes> kept;
+  std::uint64_t epoch = 0;
+  {
+    const std::lock_guard lock(state_mutex);
+    epoch = crl_epoch;
+    if (kept_here && kept_crl_generation == generation) kept = kept_crl;
+  }
+  if (kept) return {200, "application/pkix-crl", *kept};
+  auto row = environment.store.crl(configuration.name, generation);
   if (!row || !*row) return text_reply(404, "no such CRL");
-  return {200, "application/pkix-crl", (*row)->crl};
+  if (kept_here) {
+    kept = std::make_shared<const Bytes>((*row)->crl);
+    const std::lock_guard lock(state_mutex);
+    if (epoch == crl_epoch) {  // else another one was committed meanwhile
+      kept_crl = kept;
+      kept_crl_generation = generation;
+    }
+  }
+  return {200, "application/pkix-crl", std::move((*row)->crl)};
 }
 
 HttpReply CertificateServer::Impl::get_next_ca_cert(const Generations& all,

@@ -182,6 +182,9 @@ struct CertificateServer::Impl {
   std::string status = "disabled";
   std::string state = "disabled";
   std::optional<Time> crl_next_update;
+  std::uint64_t crl_epoch = 0;  ///< counts the commits that may have brought another CRL
+  mutable std::shared_ptr<const Bytes> kept_crl;  ///< as crl_file read it last, of this epoch
+  mutable std::uint32_t kept_crl_generation = 0;
   std::vector<std::shared_ptr<Revocation>> revocations;  ///< that wait for a CRL
   std::map<std::uint64_t, Time> pending;                 ///< received at, by request number
   bool expired = false;

@@ -40,6 +40,8 @@ Result<void> CertificateServer::Impl::reload() {
     const std::lock_guard lock(state_mutex);
     current = std::move(all);
     crl_next_update = next_update;
+    ++crl_epoch;
+    kept_crl.reset();
   }
   if (publisher) publisher->changed();
   return load_fetchers();

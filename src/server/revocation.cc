@@ -28,6 +28,8 @@ Result<void> CertificateServer::Impl::publish_crl(Time now, const CrlChanges& ch
   debug("updated crl in memory ..");
   const std::lock_guard lock(state_mutex);
   crl_next_update = next_update;
+  ++crl_epoch;
+  kept_crl.reset();
   return {};
 }
 
