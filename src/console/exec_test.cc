@@ -48,6 +48,7 @@ class ExecTest : public ::testing::Test {
       server::GrantReport report;
       if (by_hand_) report.by_hand = {lab::certificate("guide/ca-01.hex")};
       if (sub_ca_waits_) report.left_pending = {3, 9};
+      if (one_fails_) report.failed = {"request 4: it is signed by a revoked certificate"};
       return report;
     };
     server.reject = note("reject");
@@ -130,6 +131,7 @@ class ExecTest : public ::testing::Test {
   bool unreachable_ = false;
   bool by_hand_ = false;
   bool sub_ca_waits_ = false;
+  bool one_fails_ = false;
   std::vector<std::string> done_;
   Exec exec_;
 };
@@ -346,9 +348,15 @@ TEST_F(ExecTest, SaysWhatGrantAllLeftPending) {
   EXPECT_THAT(bad("crypto pki server ROOTCA grant all"), HasSubstr("still pending: 3, 9; "));
 }
 
+TEST_F(ExecTest, SaysWhatGrantAllCouldNotGrant) {
+  one_fails_ = true;
+  EXPECT_EQ(bad("crypto pki server ROOTCA grant all"),
+            "% request 4: it is signed by a revoked certificate\n");
+}
+
 TEST_F(ExecTest, StartsAndStopsAServer) {
   good("crypto pki server ROOTCA stop");
-  good("crypto pki server ROOTCA start");
+  EXPECT_EQ(good("crypto pki server ROOTCA start"), "% Certificate server ROOTCA is started\n");
   EXPECT_THAT(done_, ElementsAre("stop", "start"));
 }
 

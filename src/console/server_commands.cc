@@ -118,7 +118,13 @@ void Exec::server_command(const Match& match, const std::optional<std::string>& 
                                                  *password, minutes)}
                   : failed(password.error()));
   } else if (key.ends_with(" start")) {
-    answer(found->start(), fmt::format("% Certificate server {} is started\n", name));
+    const auto started = found->start();
+    const std::string status = found->status().status;
+    // Started is not serving yet: the clock may be missing, or the CA's time be over.
+    answer(started, status == "enabled"
+                        ? fmt::format("% Certificate server {} is started\n", name)
+                        : fmt::format("% Certificate server {} is started; its status is: {}\n",
+                                      name, status));
   } else if (key.ends_with(" stop")) {
     answer(found->stop(),
            fmt::format("% Certificate server {} is stopped until `crypto pki server {} start` or a "
@@ -136,7 +142,8 @@ ExecResult Exec::grant(const ServerControl& server, const Match& match) const {
   if (!report) return failed(report.error());
   std::string out;
   for (const auto& certificate : report->by_hand) out += granted_certificate(certificate, false);
-  if (report->left_pending.empty()) return {true, out};
+  for (const auto& failure : report->failed) out += fmt::format("% {}\n", failure);
+  if (report->left_pending.empty()) return {report->failed.empty(), out};
   return failed(out +
                 fmt::format("% For a CA or RA certificate, and still pending: {}; `grant all` "
                             "makes nobody a CA or an RA, grant each by its number\n",

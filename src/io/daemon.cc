@@ -9,6 +9,7 @@
 #include <boost/asio/strand.hpp>
 #include <boost/asio/thread_pool.hpp>
 #include <cstdio>
+#include <filesystem>
 #include <thread>
 
 #include "client/trustpoint.h"
@@ -307,7 +308,14 @@ class Daemon {
   void fetch(const std::string& url, std::function<void(Result<Bytes>)> done) {
     constexpr std::string_view file = "unix:";
     constexpr std::size_t octets_max = 64 * 1024;
-    if (url.starts_with(file)) return done(read_file(url.substr(file.size()), octets_max));
+    if (url.starts_with(file)) {
+      const std::string path = url.substr(file.size());
+      std::error_code error;
+      // A pipe without a writer would keep the console, and then the end of the daemon, waiting.
+      if (!std::filesystem::is_regular_file(path, error))
+        return done(fail(Errc::not_found, path + ": there is no such file that can be read"));
+      return done(read_file(path, octets_max));
+    }
     if (!url.starts_with("http://")) {
       return done(fail(Errc::unsupported,
                        url + ": expected unix:/FILE, or http://HOST/FILE; or give it on the "

@@ -102,6 +102,8 @@ Decision decide(const RequestFacts& facts, const Rules& rules) {
     return refuse(FailInfo::bad_request, facts.challenge ? "the challenge password is wrong"
                                                          : "a challenge password is required");
   }
+  // Whoever recorded the request can send it again, with whatever let it through then.
+  if (facts.answer_revoked) return Pend{};
   if (facts.asked != Class::router)
     return rollover_granted(facts, rules) ? Decision{Grant{}} : Pend{};
   // The RA has looked at it.

@@ -57,6 +57,8 @@ struct RequestFacts {
   /// `grant auto trustpoint`: the signer's certificate is of such a trustpoint's CA, and neither
   /// expired nor revoked.
   bool signer_trusted = false;
+  /// A certificate was made for this very request, and is revoked.
+  bool answer_revoked = false;
   bool key_is_a_ca_key = false;  ///< the requested key is one of this server's own
   std::optional<std::string> challenge;
   bool one_time_password = false;  ///< the challenge is the live one-time password

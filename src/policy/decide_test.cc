@@ -159,6 +159,21 @@ TEST(Policy, AOneTimePasswordIsSpentWhereNothingElseWouldDo) {
   EXPECT_STREQ(spends(facts, manual), "no grant") << "no password opens what is refused to all";
 }
 
+TEST(Policy, ARequestWhoseCertificateIsRevokedWaitsForAPerson) {
+  auto facts = first();
+  facts.answer_revoked = true;
+  facts.challenge = "secret";
+  facts.one_time_password = true;
+  facts.signer_trusted = true;
+  for (const auto mode : {GrantMode::manual, GrantMode::automatic, GrantMode::trusted})
+    EXPECT_EQ(outcome(facts, {.grant = mode, .challenge = {}}), "pend");
+  EXPECT_EQ(outcome(facts, with_challenge), "pend");
+  EXPECT_EQ(outcome(facts, {.grant = GrantMode::none, .challenge = {}}), "badRequest");
+  facts.challenge = "wrong";
+  facts.one_time_password = false;
+  EXPECT_EQ(outcome(facts, with_challenge), "badRequest");
+}
+
 /// Everything on that ever lets a request through.
 Rules everything_on(GrantMode mode) {
   return {.grant = mode,

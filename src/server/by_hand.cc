@@ -11,8 +11,12 @@ constexpr std::string_view transaction_prefix = "by-hand-";
 
 }  // namespace
 
+bool CertificateServer::Impl::is_by_hand(std::string_view transaction_id) {
+  return transaction_id.starts_with(transaction_prefix);
+}
+
 bool CertificateServer::Impl::by_hand(const store::EnrollmentRequest& entry) {
-  return entry.signer.empty() && entry.transaction_id.starts_with(transaction_prefix);
+  return entry.signer.empty() && is_by_hand(entry.transaction_id);
 }
 
 Result<x509::Certificate> CertificateServer::Impl::certificate_of(
@@ -44,7 +48,10 @@ Result<HandRequest> CertificateServer::request_pkcs10(ByteView der) {
   store::EnrollmentRequest entry;
   entry.request_digest = x509::hash(x509::Digest::sha256, request.der());
   entry.transaction_id = std::string(transaction_prefix) + to_hex(entry.request_digest);
-  UMBRA_TRY(const auto known, impl_->environment.store.request_of(server, entry.transaction_id));
+  UMBRA_TRY(auto known, impl_->environment.store.request_of(server, entry.transaction_id));
+  // Before such names were kept from the network, anybody could have queued something under it.
+  if (known && (!Impl::by_hand(*known) || known->request_digest != entry.request_digest))
+    known.reset();
   if (known && known->state == store::RequestState::pending) return HandRequest{known->id, {}};
   if (known && known->state == store::RequestState::granted) {
     UMBRA_TRY(auto certificate, impl_->certificate_of(*known));

@@ -99,6 +99,10 @@ void CertificateServer::Impl::enroll(std::shared_ptr<const Conversation> convers
 }
 
 void CertificateServer::Impl::enroll_once(const std::shared_ptr<const Conversation>& conversation) {
+  if (is_by_hand(conversation->envelope.transaction_id)) {
+    return refuse(*conversation,
+                  {scep::FailInfo::bad_request, "this transaction id is the administrator's"});
+  }
   if (const auto known = answer_from_store(*conversation)) return reply(*conversation, *known);
   const ca::Authority* authority = conversation->generations->find(conversation->generation);
   const bool retired =
@@ -180,6 +184,8 @@ std::optional<scep::Answer> CertificateServer::Impl::answer_from_store(
 Result<policy::RequestFacts> CertificateServer::Impl::facts_of(
     const Conversation& conversation) const {
   UMBRA_TRY(policy::RequestFacts facts, facts_without_trust(conversation));
+  UMBRA_TRY(facts.answer_revoked,
+            environment.store.answer_revoked(configuration.name, conversation.digest));
   facts.signer_trusted = trusted_signer(conversation, facts.signer);
   return facts;
 }
@@ -333,7 +339,9 @@ void CertificateServer::Impl::pend(const std::shared_ptr<const Conversation>& co
   entry.request_class = class_in_store(facts.asked);
   entry.renewal = policy::is_renewal(facts);
   entry.received_at = conversation->now;
-  store::Batch batch = {store::PutRequest{entry}};
+  // A switch-over or a cancel meanwhile has looked at the queue already.
+  store::Batch batch = {store::RequireGeneration{configuration.name, generation},
+                        store::PutRequest{entry}};
   // A new content under the id of an entry that still waits replaces it.
   std::uint64_t replaced = 0;
   const auto old = environment.store.request_of(configuration.name, entry.transaction_id);

@@ -98,14 +98,21 @@ bool CertificateServer::Impl::is_one_time_password(const std::optional<std::stri
                                                    Time now) const {
   const Bytes given = digest_of(challenge.value_or(""));
   const std::lock_guard lock(state_mutex);
+  return is_live(given, now) && challenge.has_value();
+}
+
+/// With state_mutex held.
+bool CertificateServer::Impl::is_live(ByteView given, Time now) const {
   return one_time_password && now < one_time_password->expires_at &&
-         equal_constant_time(given, one_time_password->digest) && challenge.has_value();
+         equal_constant_time(given, one_time_password->digest);
 }
 
 std::optional<store::OneTimePassword> CertificateServer::Impl::claim_password(
     const std::optional<std::string>& challenge, Time now) {
-  if (!is_one_time_password(challenge, now)) return std::nullopt;
+  const Bytes given = digest_of(challenge.value_or(""));
+  // Compared and taken under one lock: else it could be a newer one that is taken.
   const std::lock_guard lock(state_mutex);
+  if (!is_live(given, now) || !challenge) return std::nullopt;
   return std::exchange(one_time_password, std::nullopt);
 }
 

@@ -97,6 +97,46 @@ TEST_F(Granting, ByAnotherCaTakesItsValidCertificatesIfNobodyMustAskForRevocatio
   EXPECT_EQ(enroll(root).reply.status, PkiStatus::pending) << "the CA itself vouches for nobody";
 }
 
+TEST_F(ServerTest, ARenewalThatWaitsIsNotGrantedOnceItsSignerIsRevoked) {
+  configuration.grant = config::Grant::manual;
+  start();
+  Device thief("CN=a");
+  Device honest("CN=b", *x509::PrivateKey::generate_rsa(2048));
+  EXPECT_EQ(enroll(thief).reply.status, PkiStatus::pending);
+  ASSERT_TRUE(server->grant(std::nullopt));
+  thief.signer = granted(poll(thief));
+  go_to(day(10));
+  EXPECT_EQ(enroll(thief).reply.status, PkiStatus::pending);
+  EXPECT_EQ(enroll(honest).reply.status, PkiStatus::pending);
+  ASSERT_TRUE(server->revoke(thief.signer.serial(), x509::RevocationReason::key_compromise));
+  const auto all = server->grant(std::nullopt);
+  ASSERT_TRUE(all) << "the others are not held up";
+  ASSERT_EQ(all->failed.size(), 1U);
+  EXPECT_NE(all->failed.front().find("request 2: "), std::string::npos) << all->failed.front();
+  EXPECT_EQ(granted(poll(honest)).subject(), honest.name);
+  EXPECT_EQ(poll(thief).reply.status, PkiStatus::pending);
+  EXPECT_FALSE(server->grant(2));
+  ASSERT_TRUE(server->unrevoke(thief.signer.serial()));
+  ASSERT_TRUE(server->grant(2));
+  EXPECT_EQ(granted(poll(thief)).subject(), thief.name);
+}
+
+TEST_F(ServerTest, ARecordedRequestBringsBackNothingThatWasRevoked) {
+  configuration.challenge_password = "secret";
+  start();
+  Device device("CN=a");
+  device.challenge = "secret";
+  const auto request = csr(device);
+  const auto first = granted(send(device, MessageType::pkcs_req, request.der(), ca()));
+  ASSERT_TRUE(server->revoke(first.serial(), x509::RevocationReason::key_compromise));
+  // The challenge in it was right once: whoever sends it again need not know it.
+  EXPECT_EQ(send(device, MessageType::pkcs_req, request.der(), ca()).reply.status,
+            PkiStatus::pending);
+  // Nor under another transaction id.
+  EXPECT_EQ(send(device, MessageType::pkcs_req, request.der(), ca(), false, "other").reply.status,
+            PkiStatus::pending);
+}
+
 TEST_F(Granting, SaysOnTheScreenWhomItTrusts) {
   start();
   EXPECT_EQ(server->status().granting, "auto for trustpoint TP, manual else");

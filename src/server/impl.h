@@ -82,6 +82,7 @@ struct CertificateServer::Impl {
   [[nodiscard]] bool trusted_signer(const Conversation& conversation, policy::Signer judged) const;
   [[nodiscard]] bool is_one_time_password(const std::optional<std::string>& challenge,
                                           Time now) const;
+  [[nodiscard]] bool is_live(ByteView given, Time now) const;
   /// Takes it away from everybody else; whoever cannot use it gives it back.
   [[nodiscard]] std::optional<store::OneTimePassword> claim_password(
       const std::optional<std::string>& challenge, Time now);
@@ -96,6 +97,7 @@ struct CertificateServer::Impl {
 
   // queue.cc: what waits for an administrator
   [[nodiscard]] Result<x509::Certificate> grant_entry(const store::EnrollmentRequest& entry);
+  [[nodiscard]] Result<void> signer_still_good(const store::EnrollmentRequest& entry) const;
   /// Errors: conflict, for a request of so many octets with its signer.
   [[nodiscard]] Result<void> room_in_queue(std::size_t octets) const;
   [[nodiscard]] Result<void> for_each_pending(
@@ -105,6 +107,7 @@ struct CertificateServer::Impl {
   [[nodiscard]] Result<void> load_queue();
 
   // by_hand.cc: requests that came by no network
+  [[nodiscard]] static bool is_by_hand(std::string_view transaction_id);
   [[nodiscard]] static bool by_hand(const store::EnrollmentRequest& entry);
   [[nodiscard]] Result<x509::Certificate> certificate_of(
       const store::EnrollmentRequest& entry) const;

@@ -148,14 +148,16 @@ class ServerTest : public testing::Test {
     unsigned http_status = 0;
   };
   Asked send(const Device& device, MessageType type, ByteView body,
-             const x509::Certificate& recipient, bool by_get = false) {
-    const scep::RequestContext context{.type = type,
-                                       .transaction_id = device.transaction(),
-                                       .sender_nonce = scep::make_nonce(random),
-                                       .recipient = recipient,
-                                       .signer = device.signer,
-                                       .cipher = scep::Cipher::aes256_cbc,
-                                       .digest = x509::Digest::sha256};
+             const x509::Certificate& recipient, bool by_get = false,
+             const std::string& transaction = {}) {
+    const scep::RequestContext context{
+        .type = type,
+        .transaction_id = transaction.empty() ? device.transaction() : transaction,
+        .sender_nonce = scep::make_nonce(random),
+        .recipient = recipient,
+        .signer = device.signer,
+        .cipher = scep::Cipher::aes256_cbc,
+        .digest = x509::Digest::sha256};
     const Bytes message = *scep::request(body, context, device.key, random);
     const std::string url = scep::pki_operation_get_url("/cgi-bin/pkiclient.exe", message);
     const HttpReply reply =

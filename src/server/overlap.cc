@@ -75,6 +75,8 @@ Result<OverlapReport> CertificateServer::Impl::cancel_rollover(bool force) {
                             "must be enrolled anew by hand. Nothing was changed",
                             report.holders.size(), report.fetches.size()));
   }
+  // An `unrevoke` that began before does not bring one of its certificates back.
+  const std::lock_guard making(crl_mutex);
   const std::uint32_t number = all->rollover->generation;
   const Time now = to_time(environment.clock.now());
   store::Batch batch = {store::DropGeneration{configuration.name, number},

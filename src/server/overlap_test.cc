@@ -161,6 +161,48 @@ TEST_F(Overlap, ARequestByHandIsQueuedGrantedAndShown) {
   EXPECT_EQ(server->request_pkcs10(csr(weak).der()).error().code, Errc::conflict);
 }
 
+TEST_F(Overlap, NobodyOnTheNetworkTakesThePlaceOfARequestByHand) {
+  configuration.grant = config::Grant::manual;
+  start();
+  const auto mine = csr(Device("CN=box"));
+  // Whoever has seen the file knows what it will be called in the queue.
+  Device intruder("CN=box", *x509::PrivateKey::generate_rsa(2048));
+  const std::string id = "by-hand-" + to_hex(x509::hash(x509::Digest::sha256, mine.der()));
+  EXPECT_EQ(refused(send(intruder, MessageType::pkcs_req, csr(intruder).der(), ca(), false, id)),
+            "badRequest");
+  const auto queued = server->request_pkcs10(mine.der());
+  ASSERT_TRUE(queued);
+  ASSERT_TRUE(server->grant(queued->id));
+  const auto certificate = server->request_pkcs10(mine.der())->certificate;
+  ASSERT_TRUE(certificate);
+  EXPECT_EQ(certificate->public_key(), mine.public_key());
+}
+
+TEST_F(Overlap, AnEntryOfTheNetworkIsNeverTakenForOneByHand) {
+  configuration.grant = config::Grant::manual;
+  start();
+  const auto mine = csr(Device("CN=box"));
+  Device intruder("CN=box", *x509::PrivateKey::generate_rsa(2048));
+  // As an older version let it in.
+  store::EnrollmentRequest entry;
+  entry.server = "ROOTCA";
+  entry.id = 0;
+  entry.transaction_id = "by-hand-" + to_hex(x509::hash(x509::Digest::sha256, mine.der()));
+  entry.request = to_bytes(csr(intruder).der());
+  entry.request_digest = Bytes(32, 1);
+  entry.signer = to_bytes(intruder.signer.der());
+  entry.generation = 1;
+  entry.received_at = zero;
+  ASSERT_TRUE(store->commit({store::PutRequest{entry}}));
+  const auto queued = server->request_pkcs10(mine.der());
+  ASSERT_TRUE(queued);
+  EXPECT_NE(queued->id, 0U);
+  ASSERT_TRUE(server->grant(queued->id));
+  const auto certificate = server->request_pkcs10(mine.der())->certificate;
+  ASSERT_TRUE(certificate);
+  EXPECT_EQ(certificate->public_key(), mine.public_key());
+}
+
 TEST_F(Overlap, UnderGrantAutoARequestByHandIsGrantedAtOnce) {
   configuration.challenge_password = "secret";
   start();

@@ -109,10 +109,12 @@ TEST_F(ProfileTest, SerialsByChanceWorkEverywhere) {
   EXPECT_EQ(granted(send(device, MessageType::get_cert, scep::to_der(wanted), ca())), first);
   ASSERT_TRUE(server->revoke(first.serial(), x509::RevocationReason::superseded));
   EXPECT_EQ(server->crl()->revoked.at(0).serial, first.serial());
-  // Revoked, the same request gets a new certificate, and then that one again, however the two
-  // numbers happen to compare.
+  // Revoked, the same request gets a new certificate if a person says so, and then that one again,
+  // however the two numbers happen to compare.
   for (int i = 0; i < 6; ++i) {
-    const auto next = granted(enroll(device));
+    ASSERT_EQ(enroll(device).reply.status, PkiStatus::pending);
+    ASSERT_TRUE(server->grant(std::nullopt));
+    const auto next = granted(poll(device));
     EXPECT_EQ(granted(enroll(device)), next);
     ASSERT_TRUE(server->revoke(next.serial(), x509::RevocationReason::superseded));
   }

@@ -49,6 +49,23 @@ Result<void> CertificateServer::Impl::for_each_pending(
   return {};
 }
 
+/// A renewal is as good as its signer, and that may have been revoked while it waited.
+Result<void> CertificateServer::Impl::signer_still_good(
+    const store::EnrollmentRequest& entry) const {
+  if (entry.signer.empty()) return {};
+  UMBRA_TRY(const auto signer, x509::Certificate::from_der(entry.signer));
+  const auto all = generations();
+  if (signer.self_issued() || !(signer.issuer() == all->active->certificate.subject())) return {};
+  UMBRA_TRY(const auto row, environment.store.certificate(configuration.name, signer.serial()));
+  const bool ours = row && (row->certificate.empty() ? signed_by_one_of(*all, signer)
+                                                     : equal(row->certificate, signer.der()));
+  if (!ours || !row->revoked_at) return {};
+  return fail(Errc::conflict,
+              fmt::format("it is signed by certificate 0x{}, which has been revoked since; reject "
+                          "it, or `unrevoke 0x{}` first",
+                          signer.serial().to_hex(), signer.serial().to_hex()));
+}
+
 /// The certificate is made now: it is valid from the grant, not from the request.
 Result<x509::Certificate> CertificateServer::Impl::grant_entry(
     const store::EnrollmentRequest& entry) {
@@ -59,8 +76,9 @@ Result<x509::Certificate> CertificateServer::Impl::grant_entry(
                                (all->rollover && authority == &*all->rollover));
   if (!current_one)
     return fail(Errc::conflict,
-                fmt::format("request {} was made to a CA that has ended", entry.id));
+                "it was made to a CA that has ended; reject it, so that the device asks anew");
   const Time now = to_time(environment.clock.now());
+  UMBRA_CHECK(signer_still_good(entry));
   UMBRA_TRY(const auto request, x509::Request::from_der(entry.request));
   UMBRA_TRY(const auto validity, validity_from(*authority, *all, entry.request_class, now));
   UMBRA_TRY(const auto serial, ledger->take_serial());
@@ -87,11 +105,19 @@ Result<x509::Certificate> CertificateServer::Impl::grant_entry(
 
 Result<void> CertificateServer::Impl::expire_queue(Time now) {
   UMBRA_TRY(const auto all, environment.store.requests(configuration.name));
+  // One commit: whoever filled the queue in a minute filled all of it.
+  store::Batch batch;
+  std::vector<std::uint64_t> over;
   for (const auto& entry : all) {
     if (entry.received_at + configuration.lifetime_enrollment_request > now) continue;
-    UMBRA_CHECK(environment.store.commit({store::DropRequest{configuration.name, entry.id}}));
-    const std::lock_guard lock(state_mutex);
-    if (pending.erase(entry.id) != 0) debug(fmt::format("reqID={} expired", entry.id));
+    batch.emplace_back(store::DropRequest{configuration.name, entry.id});
+    over.push_back(entry.id);
+  }
+  if (batch.empty()) return {};
+  UMBRA_CHECK(environment.store.commit(std::move(batch)));
+  const std::lock_guard lock(state_mutex);
+  for (const std::uint64_t id : over) {
+    if (pending.erase(id) != 0) debug(fmt::format("reqID={} expired", id));
   }
   return {};
 }
@@ -133,8 +159,16 @@ Result<GrantReport> CertificateServer::grant(std::optional<std::uint64_t> id) {
           report.left_pending.push_back(entry.id);
           return {};
         }
-        UMBRA_TRY(auto certificate, impl_->grant_entry(entry));
-        if (Impl::by_hand(entry)) report.by_hand.push_back(std::move(certificate));
+        auto certificate = impl_->grant_entry(entry);
+        if (!certificate) {
+          const Error& error = certificate.error();
+          std::string text = fmt::format("request {}: {}", entry.id, error.detail);
+          // One that cannot be granted holds up none of the others; a full disk does.
+          if (id || error.code == Errc::storage) return fail(error.code, std::move(text));
+          report.failed.push_back(std::move(text));
+          return {};
+        }
+        if (Impl::by_hand(entry)) report.by_hand.push_back(*std::move(certificate));
         return {};
       }));
   return report;

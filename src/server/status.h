@@ -65,6 +65,8 @@ struct GrantReport {
   std::vector<x509::Certificate> by_hand;
   /// `grant all` makes nobody a CA or an RA: these still wait, to be granted one by one.
   std::vector<std::uint64_t> left_pending;
+  /// `grant all`: what could not be granted, and why; the others were.
+  std::vector<std::string> failed;
 };
 
 /// What became of `request pkcs10`.

@@ -30,6 +30,9 @@ class ForwardingStore : public Store {
                                                           ByteView request_digest) override {
     return real_->certificate_of(server, transaction_id, request_digest);
   }
+  Result<bool> answer_revoked(const std::string& server, ByteView request_digest) override {
+    return real_->answer_revoked(server, request_digest);
+  }
   Result<std::vector<IssuedCertificate>> certificates(const std::string& server,
                                                       const x509::Serial& after,
                                                       std::size_t limit) override {

@@ -103,11 +103,17 @@ constexpr const char* exchange_certificates[] = {
     "ALTER TABLE trustpoint ADD COLUMN rollover_ra_certificates TEXT NOT NULL DEFAULT ''",
 };
 
+constexpr const char* revoked_content[] = {
+    // Small: of what is revoked alone.
+    "CREATE INDEX certificate_revoked_content ON certificate (server, request_digest) WHERE "
+    "revoked_at <> 0",
+};
+
 /// What turns a database of schema N into one of N + 1; the first makes one from nothing. Append
 /// only: databases of every version ever released are out there.
 constexpr std::span<const char* const> upgrades[] = {
     first_schema, password_and_overlap,  class_of_certificates, publication, serial_numbers,
-    crl_parts,    exchange_certificates,
+    crl_parts,    exchange_certificates, revoked_content,
 };
 constexpr int schema_version = static_cast<int>(std::size(upgrades));
 

@@ -95,6 +95,9 @@ class SqliteStore final : public Store {
       return rows.certificate_of(server, transaction_id, request_digest);
     });
   }
+  Result<bool> answer_revoked(const std::string& server, ByteView request_digest) override {
+    return read([&](RowReader& rows) { return rows.answer_revoked(server, request_digest); });
+  }
   Result<std::vector<IssuedCertificate>> certificates(const std::string& server,
                                                       const x509::Serial& after,
                                                       std::size_t limit) override {

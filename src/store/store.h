@@ -280,6 +280,10 @@ class Store {
   /// Newest certificate of a transaction with exactly this content.
   [[nodiscard]] virtual Result<std::optional<IssuedCertificate>> certificate_of(
       const std::string& server, const std::string& transaction_id, ByteView request_digest) = 0;
+  /// Whether a certificate that was made for exactly this content, in whatever transaction, is
+  /// revoked.
+  [[nodiscard]] virtual Result<bool> answer_revoked(const std::string& server,
+                                                    ByteView request_digest) = 0;
   /// In order of serial, at most `limit` after `after`.
   [[nodiscard]] virtual Result<std::vector<IssuedCertificate>> certificates(
       const std::string& server, const x509::Serial& after, std::size_t limit) = 0;
