@@ -196,6 +196,9 @@ TEST_F(StoreTest, RevocationIsKeptPerGenerationUntilExpiry) {
   ASSERT_TRUE(store->commit(
       {RevokeCertificate{"CA", x509::Serial(1), now, x509::RevocationReason::key_compromise},
        RevokeCertificate{"CA", x509::Serial(3), now, x509::RevocationReason::none}}));
+  EXPECT_TRUE(*store->answer_revoked("CA", certificate(1).request_digest));
+  EXPECT_FALSE(*store->answer_revoked("CA", certificate(2).request_digest));
+  EXPECT_FALSE(*store->answer_revoked("other", certificate(1).request_digest));
   ASSERT_EQ(store->revoked("CA", 1, now)->size(), 1U);
   EXPECT_EQ(store->revoked("CA", 1, now)->front().reason, x509::RevocationReason::key_compromise);
   EXPECT_EQ(store->revoked("CA", 2, now)->size(), 1U);
