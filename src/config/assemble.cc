@@ -25,6 +25,10 @@ class Assembler {
     for (const Entry& entry : document_.actions) {
       note(entry.line, render(entry.match, entry.on, Secrets::left_out));
     }
+    using In = SettingLine::In;
+    where_settings_stand(In::global, document_.global);
+    for (const Block& block : document_.servers) where_settings_stand(In::server, block);
+    for (const Block& block : document_.trustpoints) where_settings_stand(In::trustpoint, block);
     near_namesakes(document_.servers);
     near_namesakes(document_.trustpoints);
     shared_directories();
@@ -39,6 +43,15 @@ class Assembler {
  private:
   void note(std::size_t line, std::string text) {
     parsed_.not_effective.push_back({line, std::move(text)});
+  }
+
+  void where_settings_stand(SettingLine::In in, const Block& block) {
+    if (in != SettingLine::In::global)
+      parsed_.lines.push_back({in, block.name, "", block.line, hide_secrets(block.source)});
+    for (const Entry& entry : block.entries) {
+      parsed_.lines.push_back({in, block.name, std::string(entry.match.command->key), entry.line,
+                               render(entry.match, entry.on, Secrets::left_out)});
+    }
   }
 
   void fault(const Entry& entry, std::string_view argument, std::string what, std::string hint) {

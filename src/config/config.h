@@ -1,5 +1,6 @@
 #pragma once
 
+#include <cstdint>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -31,8 +32,19 @@ struct NotEffective {
   std::string text;  ///< normalised, secrets left out: fit for a log
 };
 
+/// Where a setting that is in force stands in the text.
+struct SettingLine {
+  enum class In : std::uint8_t { global, server, trustpoint };
+  In in = In::global;
+  std::string block;     ///< the server's or trustpoint's name; empty for a global setting
+  std::string key;       ///< the command's, such as "lifetime crl"; empty for the block's own line
+  std::size_t line = 0;  ///< from 1
+  std::string text;      ///< normalised, secrets left out
+};
+
 struct Parsed {
   Configuration configuration;
+  std::vector<SettingLine> lines;
   std::vector<Fault> faults;  ///< all of the file's faults; not empty = must not start
   std::vector<NotEffective> not_effective;
   std::vector<Chain> chains;  ///< certificates the text brought along; kept, not installed

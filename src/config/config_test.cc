@@ -58,6 +58,30 @@ TEST(Config, TakesTheGuidesServerWordForWord) {
   EXPECT_THAT(not_effective(parsed), IsEmpty());
 }
 
+TEST(Config, SaysInWhichLineEachSettingStands) {
+  const Parsed parsed = good(
+      "hostname ca\n"
+      "crypto pki server ROOTCA\n"
+      " lifetime crl 6\n"
+      " database archive pem password s3cret\n"
+      " lifetime crl 12 0\n"
+      " auto-rollover 90\n"
+      " no auto-rollover\n"
+      "crypto pki trustpoint SPOKE\n"
+      " enrollment retry count 5\n");
+  std::string found;
+  for (const SettingLine& one : parsed.lines) {
+    found += std::to_string(one.line) + " " + one.block + " [" + one.key + "] " + one.text + "\n";
+  }
+  EXPECT_EQ(found,
+            "1  [hostname] hostname ca\n"
+            "2 ROOTCA [] crypto pki server ROOTCA\n"
+            "5 ROOTCA [lifetime crl] lifetime crl 12\n"
+            "4 ROOTCA [database archive] database archive pem password <removed>\n"
+            "8 SPOKE [] crypto pki trustpoint SPOKE\n"
+            "9 SPOKE [enrollment retry count] enrollment retry count 5\n");
+}
+
 TEST(Config, TakesTheGuidesTrustpointWordForWord) {
   const Parsed parsed = good(file("guide-client.txt"));
   ASSERT_EQ(parsed.configuration.trustpoints.size(), 1U);

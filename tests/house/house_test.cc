@@ -19,9 +19,9 @@ namespace fs = std::filesystem;
 const fs::path source = fs::path(UMBRA_SOURCE_DIR) / "src";
 
 // From the ground up, as the top CMakeLists.txt adds them.
-const std::vector<std::string> floors = {"base",    "lifecycle", "x509",   "scep",   "policy",
-                                         "store",   "ca",        "config", "server", "client",
-                                         "console", "io",        "sim"};
+const std::vector<std::string> floors = {"base",   "lifecycle", "x509",   "scep", "policy",
+                                         "store",  "ca",        "config", "plan", "server",
+                                         "client", "console",   "io",     "sim"};
 
 std::string read(const fs::path& path) {
   std::ifstream in(path);
