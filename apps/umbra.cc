@@ -1,5 +1,6 @@
-// umbra: commands to a running umbrad, and tools for its data directory.
+// umbra: commands to a running umbrad, tools for its data directory, and the plan.
 //
+//   umbra check FILE...
 //   umbra exec "show crypto pki timers"
 //   umbra import ios DIRECTORY
 //
@@ -13,6 +14,7 @@
 #include <exception>
 #include <iostream>
 
+#include "check.h"
 #include "io/exec_socket.h"
 #include "io/import_ios.h"
 
@@ -47,6 +49,7 @@ int main(int argc, char** argv) try {
   CLI::App app("Umbra's console: commands to a running umbrad, and tools for its data directory");
   app.set_version_flag("--version", UMBRA_VERSION);
   app.require_subcommand(1);
+  const CheckCommand check(app);
   auto* const exec = app.add_subcommand("exec", "run one exec command and print what it says");
   exec->add_option("command", words, "such as \"show crypto pki timers\"")->required();
   exec->add_option("--socket", socket, "the daemon's socket")
@@ -78,6 +81,7 @@ int main(int argc, char** argv) try {
   } catch (const CLI::ParseError& error) {
     return app.exit(error) == 0 ? 0 : usage;
   }
+  if (check.chosen()) return check.run();
   if (*ios) {
     const auto done = umbra::io::import_ios(import);
     if (!done) {

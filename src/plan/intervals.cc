@@ -40,6 +40,20 @@ Intervals Intervals::within(const Intervals& others) const {
   return out;
 }
 
+Intervals Intervals::without(const Intervals& others) const {
+  Intervals out;
+  for (const Interval& i : all_) {
+    Offset from = i.first;
+    for (const Interval& gone : others.all_) {
+      if (gone.last < from || gone.first > i.last) continue;
+      out.add({from, gone.first - 1});
+      from = gone.last + 1;
+    }
+    out.add({from, i.last});
+  }
+  return out;
+}
+
 Intervals Intervals::moved(Offset from, Offset to) const {
   Intervals out;
   for (const Interval& i : all_) out.add({i.first + from, i.last + to});

@@ -32,6 +32,7 @@ class Intervals {
   [[nodiscard]] bool contains(Offset at) const;
   [[nodiscard]] Intervals within(Interval bounds) const;
   [[nodiscard]] Intervals within(const Intervals& others) const;
+  [[nodiscard]] Intervals without(const Intervals& others) const;
   /// Each interval moved by `from` at its first and by `to` at its last second.
   [[nodiscard]] Intervals moved(Offset from, Offset to) const;
   [[nodiscard]] const std::vector<Interval>& all() const { return all_; }

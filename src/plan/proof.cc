@@ -364,6 +364,8 @@ Proof prove(const Question& question) {
   const Granting grant = granting(question);
   proof.grant_takes = grant.takes;
   proof.grant = grant.result;
+  proof.grant_takes_in_outage = grant.takes_in_outage;
+  proof.grant_in_outage = grant.result_in_outage;
 
   const Intervals calm = reachable(question, grant, 0);
   Offset late = 0;

@@ -74,6 +74,9 @@ struct Proof {
 
   Offset grant_takes = 0;  ///< from a request to its certificate, where a person grants
   Wait grant = Wait::fetched;
+  /// The same where the outage covers the poll that would have fetched the certificate.
+  Offset grant_takes_in_outage = 0;
+  Wait grant_in_outage = Wait::fetched;
 
   /// Nobody goes dark, whoever enrols when, in the absence of an outage.
   [[nodiscard]] bool safe() const { return dark.empty() && !renewal_dark; }
