@@ -70,7 +70,8 @@ Result<void> lint(const Authority& authority, const x509::Certificate& certifica
   if (certificate.self_issued()) return fail(Errc::conflict, "the CA's own name");
   if (!(certificate.issuer() == authority.certificate.subject()))
     return fail(Errc::conflict, "another issuer than the CA");
-  if (certificate.serial() == authority.certificate.serial())
+  // A subordinate's own serial number was given by somebody else.
+  if (certificate.serial() == authority.certificate.serial() && authority.certificate.self_issued())
     return fail(Errc::conflict, "the CA's own serial number");
   if (certificate.public_key() == authority.certificate.public_key())
     return fail(Errc::conflict, "the CA's own key");

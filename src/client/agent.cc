@@ -30,6 +30,8 @@ lifecycle::TrustpointSettings settings_of(const config::Trustpoint& configuratio
   settings.retry_count = configuration.retry_count;
   settings.retry_period = configuration.retry_period;
   settings.pinned = !configuration.fingerprint.empty();
+  settings.is_ca = configuration.role == config::Role::subordinate_ca;
+  settings.overlap = configuration.overlap;
   return settings;
 }
 
@@ -139,6 +141,10 @@ void Trustpoint::Agent::note(store::TrustpointRow& row, const Event& event,
     case EventKind::pending:
       if (waiting(phase)) row.last_status = "Pending";
       break;
+    case EventKind::forgotten:
+      // A CA asks again; for a device it is a no like any other.
+      if (settings_.is_ca) break;
+      [[fallthrough]];
     case EventKind::rejected:
       if (!waiting(phase)) break;
       row.last_status = "Rejected";
@@ -208,7 +214,8 @@ void Trustpoint::Agent::act(Action action, const Arrival& arrival) {
             "Auto initial enrollment for trustpoint " + name);
       } else {
         log(Severity::informational, "CERTRENEWAUTO",
-            "Renewing the router certificate for trustpoint " + name);
+            fmt::format("Renewing the {} certificate for trustpoint {}",
+                        settings_.is_ca ? "subordinate CA" : "router", name));
       }
       for (const auto& [digest, word] : {std::pair{x509::Digest::md5, "MD5"},
                                          {x509::Digest::sha1, "SHA1"},
@@ -388,6 +395,7 @@ Status Trustpoint::Agent::status() const {
   const State& state = snapshot_.state;
   Status status;
   status.name = configuration_.name;
+  status.role = configuration_.role;
   status.ca = state.ca;
   status.identity = state.identity;
   status.rollover_ca = state.rollover_ca;

@@ -160,7 +160,18 @@ void Trustpoint::Agent::fetch_next_ca() {
   debug("Sending GetNextCACert request for trustpoint " + configuration_.name);
   send_newest(get(scep::Operation::get_next_ca_cert), [](Agent& agent, Result<HttpReply> answer) {
     const auto reply = usable(std::move(answer));
-    if (!reply) return agent.on_no_answer(reply.error());
+    if (!reply) {
+      if (agent.settings_.is_ca && agent.state_.row.tries == 0) {
+        agent.log(
+            Severity::warning, "CS_UPPER_ROLLOVER",
+            fmt::format("The upper CA of {} ends with it, and has no rollover certificate yet "
+                        "({}); it is asked again until it has one. Its auto-rollover must "
+                        "begin before that of {}",
+                        agent.configuration_.name, reply.error().detail, agent.configuration_.name),
+            "UMBRA");
+      }
+      return agent.on_no_answer(reply.error());
+    }
     if (media_type(*reply) != scep::type_next_ca_cert)
       return agent.on_no_answer({Errc::malformed, "not a GetNextCACert answer"});
     const auto next = choose_next_ca(agent.state_, reply->body, agent.configuration_);
@@ -196,7 +207,7 @@ void Trustpoint::Agent::exchange(Message message) {
 void Trustpoint::Agent::on_cert_rep(const scep::CertRep& reply) {
   switch (reply.status) {
     case scep::PkiStatus::success: {
-      const auto granted = choose_granted(state_, reply.certificates, now());
+      const auto granted = choose_granted(state_, reply.certificates, configuration_.role, now());
       if (!granted) return on_no_answer(granted.error());
       if (!(granted->subject() == state_.request->subject())) {
         log(Severity::notice, "SUBJECT",
@@ -217,6 +228,15 @@ void Trustpoint::Agent::on_cert_rep(const scep::CertRep& reply) {
       debug("status = 101: certificate request is rejected");
       if (reply.fail_info) debug(fmt::format("Fail Info={}", static_cast<int>(*reply.fail_info)));
       if (!reply.fail_info_text.empty()) debug(reply.fail_info_text);
+      if (settings_.is_ca && reply.fail_info == scep::FailInfo::bad_cert_id &&
+          static_cast<Phase>(state_.row.phase) == Phase::polling) {
+        log(Severity::notice, "CS_UPPER_FORGOT",
+            fmt::format("The upper CA of {} knows its request no more; it is asked again",
+                        configuration_.name),
+            "UMBRA");
+        take({EventKind::forgotten, {}});
+        return;
+      }
       take({EventKind::rejected, {}});
       log(Severity::informational, "CERTREJECT",
           "Certificate enrollment request was rejected by Certificate Authority for Trustpoint " +

@@ -13,6 +13,7 @@ constexpr Seconds not_before_ahead_max = Days{1};
 constexpr Seconds rollover_early_max = std::chrono::hours{1};
 constexpr std::uint8_t usage_digital_signature_key_encipherment = 0xA0;
 constexpr std::uint8_t usage_key_encipherment = 0x20;
+constexpr std::uint8_t usage_ca = 0x86;  // digitalSignature, keyCertSign, cRLSign
 
 scep::Legacy legacy_of(const config::Trustpoint& configuration) {
   return {.des = configuration.allow_des, .md5 = configuration.allow_md5, .sha1 = true};
@@ -34,7 +35,8 @@ Result<x509::PrivateKey> key_for(store::TrustpointRow& row, const State& state,
   // LABEL# of a stored rollover identity is not for another request; that one keeps LABEL.
   const bool replace = configuration.regenerate && state.identity && !state.rollover_identity;
   const auto& present = replace ? state.shadow_key : state.key;
-  if (present) return *present;
+  // No two CA certificates have one key.
+  if (present && configuration.role != config::Role::subordinate_ca) return *present;
   UMBRA_TRY(auto key, x509::PrivateKey::generate_rsa(configuration.modulus));
   UMBRA_TRY(auto sealed, key.seal(passphrase));
   (replace ? row.sealed_shadow_key : row.sealed_key) = std::move(sealed);
@@ -84,6 +86,26 @@ Result<void> check_validity(const State& state, const x509::Certificate& granted
   return {};
 }
 
+/// Whoever asked to be a CA is to be one, and under its own name: it is the issuer of all it signs.
+Result<void> check_ca(const State& state, const x509::Certificate& granted) {
+  if (!may_sign_certificates(granted)) {
+    return fail(Errc::conflict,
+                "the certificate received is not a CA's: the upper CA has granted the request as a "
+                "device's");
+  }
+  if (!(granted.subject() == state.request->subject()))
+    return fail(Errc::conflict, "the CA certificate received has another name than was asked for");
+  return {};
+}
+
+bool issued_another(const x509::Certificate& candidate,
+                    const std::vector<x509::Certificate>& received) {
+  return std::any_of(received.begin(), received.end(), [&](const auto& other) {
+    return !(other == candidate) && other.issuer() == candidate.subject() &&
+           other.verify_signed_by(candidate.public_key());
+  });
+}
+
 }  // namespace
 
 std::string fqdn_of(const config::Trustpoint& configuration, const Device& device) {
@@ -118,11 +140,15 @@ Result<void> prepare_request(store::TrustpointRow& row, const State& state, Requ
   wanted.subject = subject;
   // Renewals too, as IOS does: RFC 8894 2.4 lets them, and micromdm's server asks for it.
   wanted.challenge_password = configuration.password;
-  wanted.extensions = {x509::key_usage({usage_digital_signature_key_encipherment, false})};
-  if (!configuration.eku_request.empty())
-    wanted.extensions.push_back(x509::extended_key_usage(configuration.eku_request));
-  if (!configuration.alt_names.empty())
-    wanted.extensions.push_back(x509::subject_alt_names(configuration.alt_names));
+  if (configuration.role == config::Role::subordinate_ca) {
+    wanted.extensions = {x509::basic_constraints_ca(), x509::key_usage({usage_ca, true})};
+  } else {
+    wanted.extensions = {x509::key_usage({usage_digital_signature_key_encipherment, false})};
+    if (!configuration.eku_request.empty())
+      wanted.extensions.push_back(x509::extended_key_usage(configuration.eku_request));
+    if (!configuration.alt_names.empty())
+      wanted.extensions.push_back(x509::subject_alt_names(configuration.alt_names));
+  }
   UMBRA_TRY(const auto request, x509::sign_request(wanted, key, digest));
   if (initial) {
     UMBRA_TRY(const auto signer, x509::self_signed_signer(subject, now, key, digest));
@@ -186,7 +212,8 @@ Result<scep::CertRep> open_answer(const State& state, ByteView body,
 }
 
 Result<x509::Certificate> choose_granted(const State& state,
-                                         const std::vector<x509::Certificate>& received, Time now) {
+                                         const std::vector<x509::Certificate>& received,
+                                         config::Role role, Time now) {
   if (!state.request || !state.issuer()) return fail(Errc::not_found, "no request is under way");
   for (const auto& certificate : received) {
     if (!(certificate.public_key() == state.request->public_key())) continue;
@@ -194,6 +221,7 @@ Result<x509::Certificate> choose_granted(const State& state,
         !certificate.verify_signed_by(state.issuer()->public_key()))
       continue;
     UMBRA_CHECK(check_validity(state, certificate, now));
+    if (role == config::Role::subordinate_ca) UMBRA_CHECK(check_ca(state, certificate));
     return certificate;
   }
   return fail(Errc::crypto, "no certificate received is for our key and signed by the CA");
@@ -241,7 +269,9 @@ Result<Offer> choose_next_ca(const State& state, ByteView body,
   for (const auto& candidate : received) {
     if (!may_sign_certificates(candidate) || candidate == *state.ca) continue;
     if (candidate.self_issued() && !candidate.verify_signed_by(candidate.public_key())) continue;
-    if (candidate.not_before() < state.ca->not_after() - rollover_early_max) continue;
+    if (issued_another(candidate, received)) continue;
+    const bool root = candidate.self_issued();
+    if (root && candidate.not_before() < state.ca->not_after() - rollover_early_max) continue;
     if (candidate.not_after() <= std::max(candidate.not_before(), state.ca->not_after())) continue;
     Offer next{.ca = candidate, .ras = {}};
     for (const auto& other : received) {

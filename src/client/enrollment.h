@@ -57,9 +57,11 @@ enum class Message { request, poll };
 /// The certificate that was asked for, among those that came.
 /// Errors: crypto if none is for our key and signed by the issuing CA; conflict if its validity is
 /// of no use: over, begun far in the future, a shadow certificate that ends with the active CA, or
-/// the very certificate that was to be renewed.
+/// the very certificate that was to be renewed; or if a CA certificate was asked for and this is
+/// none, or one of another name.
 [[nodiscard]] Result<x509::Certificate> choose_granted(
-    const State& state, const std::vector<x509::Certificate>& received, Time now);
+    const State& state, const std::vector<x509::Certificate>& received, config::Role role,
+    Time now);
 
 /// A CA as GetCACert gave it.
 struct Offer {
@@ -71,10 +73,11 @@ struct Offer {
 /// Is this the configured fingerprint (MD5, SHA-1 or SHA-256, told by length)?
 [[nodiscard]] bool has_fingerprint(const x509::Certificate& certificate, std::string_view hex);
 
-/// The rollover CA out of GetNextCACert's answer: signed by the active CA or its RA, a CA itself,
-/// with another key or serial than the active one, beginning when that one ends (an hour before at
-/// the earliest) and ending after it; with the RAs that came beside it and that it has signed.
-/// Errors: crypto, malformed, conflict.
+/// The rollover CA out of GetNextCACert's answer: signed by the active CA, a CA itself, with
+/// another key or serial than the active one, beginning when that one ends (an hour before at the
+/// earliest; a subordinate's begins when its own CA granted it) and ending after it; of a chain,
+/// the lowest; with the RAs that came beside it and that it has signed. Errors: crypto, malformed,
+/// conflict.
 [[nodiscard]] Result<Offer> choose_next_ca(const State& state, ByteView body,
                                            const config::Trustpoint& configuration);
 

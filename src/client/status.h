@@ -4,6 +4,7 @@
 #include <string>
 #include <vector>
 
+#include "config/model.h"
 #include "lifecycle/deadline.h"
 #include "x509/certificate.h"
 #include "x509/request.h"
@@ -13,6 +14,7 @@ namespace umbra::client {
 /// What the screens show of a trustpoint: a copy taken at one moment.
 struct Status {
   std::string name;
+  config::Role role = config::Role::device;
   std::optional<x509::Certificate> ca;
   std::optional<x509::Certificate> identity;
   std::optional<x509::Certificate> rollover_ca;

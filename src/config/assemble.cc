@@ -6,6 +6,7 @@
 #include "config/command_table.h"
 #include "config/document.h"
 #include "config/settings.h"
+#include "x509/name.h"
 
 namespace umbra::config {
 namespace {
@@ -134,6 +135,7 @@ class Assembler {
     weak_things(block, made, "modulus", "BITS");
     elliptic(block, made);
     granting_trustpoints(block, made);
+    upper_ca(block, made);
     if (made.hash == HashName::sha1 && !made.allow_sha1) {
       fault(*find(block, "hash"), "", "hash sha1 contradicts \"no allow sha1\"",
             "expected: hash sha256, or no \"no allow sha1\"");
@@ -145,6 +147,79 @@ class Assembler {
                 "expected: less than {} days (lifetime ca-certificate)",
                 std::chrono::duration<double, Days::period>(made.lifetime_ca_certificate).count()));
     }
+  }
+
+  static const Block* find(const std::vector<Block>& blocks, const std::string& name) {
+    const auto found = std::find_if(blocks.begin(), blocks.end(),
+                                    [&](const Block& block) { return block.name == name; });
+    return found == blocks.end() ? nullptr : &*found;
+  }
+
+  /// What is no root has a trustpoint of its own name that says where the upper CA is.
+  void upper_ca(const Block& block, const Server& made) {
+    if (made.mode == ServerMode::root) return;
+    if (made.mode != ServerMode::subordinate) {
+      // Better no server than one that takes itself for a root.
+      fault(*find(block, "mode"), "ra", "this version is no registration authority",
+            "expected: \"mode sub-cs\", or no mode for a root CA");
+      return;
+    }
+    if (made.ec_bits) {
+      fault(*find(block, "keytype"), "", "a server with a CA above it has an RSA key",
+            "expected: no \"keytype ec\" here; its certificate is asked for by SCEP, whose answers "
+            "are enveloped for RSA keys");
+    }
+    const Block* const own = find(document_.trustpoints, made.name);
+    if (!own || !find(*own, "enrollment url")) {
+      fault(*find(block, "mode"), "", fmt::format("{} has no upper CA", made.name),
+            fmt::format("expected: \"crypto pki trustpoint {}\" with the \"enrollment url\" of the "
+                        "CA above it",
+                        made.name));
+    }
+  }
+
+  static bool same_name(const std::string& a, const std::string& b) {
+    const auto left = x509::Name::from_ios(a);
+    const auto right = x509::Name::from_ios(b);
+    return left && right && *left == *right;
+  }
+
+  /// The trustpoint of a certificate server that is no root: it asks the upper CA for the server's
+  /// own certificate, as the server says.
+  void of_server(const Block& block, Server& server) {
+    Trustpoint& made = parsed_.configuration.trustpoints.emplace_back();
+    made.name = block.name;
+    apply(block, nullptr, &made);
+    weak_things(block, made, "rsakeypair", "SIZE");
+    if (const Entry* pem = find(block, "storage pem")) {
+      fault(
+          *pem, "",
+          fmt::format("the key of certificate server {} is not written in the clear", server.name),
+          "expected: no \"storage pem\" here; the server's key is archived by \"database "
+          "archive\"");
+    }
+    const Entry* const subject = find(block, "subject-name");
+    const Block& servers = *find(document_.servers, server.name);
+    if (!subject) {
+      made.subject_name = server.issuer_name;
+    } else if (!find(servers, "issuer-name")) {
+      server.issuer_name = made.subject_name;
+    } else if (!same_name(made.subject_name, server.issuer_name)) {
+      fault(*subject, "DN", "the server's issuer-name says something else",
+            fmt::format("expected: {}, or one of the two lines only", server.issuer_name));
+    }
+    made.role = Role::subordinate_ca;
+    made.overlap = server.auto_rollover;
+    made.fqdn_none = true;  // a CA's name is what the configuration says, and no more
+    made.serial_number = false;
+    made.ip_address.reset();
+    made.regenerate = true;
+    made.modulus = server.modulus;
+    made.auto_enroll = 100;
+    if (const Entry* automatic = find(block, "auto-enroll"))
+      note(automatic->line, "auto-enroll: a subordinate CA's certificate follows auto-rollover");
+    if (made.key_label.empty()) made.key_label = server.name;
+    if (server.shutdown) made.auto_enroll.reset();  // it asks for nothing until it is started
   }
 
   /// `grant auto trustpoint` names trustpoints that exist and that a CA can be fetched for.
@@ -166,16 +241,18 @@ class Assembler {
   }
 
   void trustpoint(const Block& block) {
-    const bool servers_own =
-        std::any_of(document_.servers.begin(), document_.servers.end(),
-                    [&](const Block& server) { return server.name == block.name; });
-    if (servers_own) {
+    auto& servers = parsed_.configuration.servers;
+    const auto own = std::find_if(servers.begin(), servers.end(),
+                                  [&](const Server& one) { return one.name == block.name; });
+    if (own != servers.end()) {
+      if (own->mode != ServerMode::root) return of_server(block, *own);
       if (const Entry* url = find(block, "enrollment url")) {
         fault(*url, "",
-              fmt::format("{} is a certificate server: its trustpoint is the server's "
+              fmt::format("{} is a root certificate server: its trustpoint is the server's "
                           "own, and enrols nowhere",
                           block.name),
-              "expected: another name for this trustpoint");
+              "expected: another name for this trustpoint; or, with a CA above it, \"mode sub-cs\" "
+              "in the server");
       } else {
         // IOS makes it by itself and prints it; there is nothing to set on it.
         note(block.line, fmt::format("crypto pki trustpoint {}", block.name));

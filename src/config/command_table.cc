@@ -201,8 +201,10 @@ constexpr Command table[] = {
      "The server's files|Umbra's: as on IOS, nothing is issued while they cannot be written",
      "[off: they are sent when their place can be reached again]", &set::database_strict},
     {Mode::server, "mode", "mode {sub-cs|ra [transparent]}",
-     "What the server is|A subordinate CA|A registration authority|That passes requests through",
-     "[a root CA]"},
+     "What the server is; its trustpoint, which has its name, says where the upper CA is|A "
+     "subordinate CA|A registration authority, which this version is not: it does not "
+     "start|Transparent",
+     "[a root CA]", &set::mode},
     {Mode::server, "redundancy", "redundancy", "One of a pair that shares its state", "[off]"},
     {Mode::server, "challenge password", "challenge password [0|7] PASSWORD:secret-line",
      "Umbra's: what a first enrolment must know|A static challenge password|In the clear|Type "

@@ -260,16 +260,15 @@ TEST(Config, KeepsWhatIsNotYetEffectiveAndNamesIt) {
   const std::string text =
       "!\nclock summer-time CEST recurring\n!\ncrypto pki server A\n"
       " database url crl publish ftp://10.0.0.1 username u password "
-      "7 01100F175804575D72\n mode sub-cs\n redundancy\n!\ncrypto pki trustpoint B\n usage ike\n"
+      "7 01100F175804575D72\n redundancy\n!\ncrypto pki trustpoint B\n usage ike\n"
       " source interface Loopback 0\n vrf BLUE\n match certificate MAP 10\n!\nntp server "
       "10.0.0.1\nntp server 10.0.0.2 prefer\n!\n";
   const Parsed parsed = good(text);
   EXPECT_EQ(parsed.running_config, text);
-  EXPECT_THAT(
-      not_effective(parsed),
-      ElementsAre("clock summer-time CEST recurring", "mode sub-cs", "redundancy", "usage ike",
-                  "source interface Loopback 0", "vrf BLUE", "match certificate MAP 10",
-                  "ntp server 10.0.0.1", "ntp server 10.0.0.2 prefer"));
+  EXPECT_THAT(not_effective(parsed),
+              ElementsAre("clock summer-time CEST recurring", "redundancy", "usage ike",
+                          "source interface Loopback 0", "vrf BLUE", "match certificate MAP 10",
+                          "ntp server 10.0.0.1", "ntp server 10.0.0.2 prefer"));
 }
 
 TEST(Config, AnEcCaSignsWithTheDigestOfItsCurve) {
@@ -312,6 +311,50 @@ TEST(Config, KnowsWhatIsGrantedToCasAndRas) {
   EXPECT_EQ(server.lifetime_subordinate_ca, Days{730} + std::chrono::hours{12});
   const Parsed later = good("crypto pki server A\n grant ra-auto\n grant auto\n");
   EXPECT_FALSE(later.configuration.servers.front().grant_ra_auto) << "the later mode counts";
+}
+
+TEST(Config, ASubordinatesTrustpointAsksForTheServersOwnCertificate) {
+  const Parsed parsed = good(
+      "crypto pki server SUB\n issuer-name CN=Sub,O=Umbra\n mode sub-cs\n auto-rollover 90\n"
+      " no shutdown\ncrypto pki trustpoint SUB\n enrollment url http://root\n");
+  EXPECT_EQ(parsed.configuration.servers.front().mode, ServerMode::subordinate);
+  ASSERT_EQ(parsed.configuration.trustpoints.size(), 1U);
+  const Trustpoint& own = parsed.configuration.trustpoints.front();
+  EXPECT_EQ(own.role, Role::subordinate_ca);
+  EXPECT_EQ(own.subject_name, "CN=Sub,O=Umbra");
+  EXPECT_EQ(own.overlap, Days{90});
+  EXPECT_TRUE(own.fqdn_none);
+  EXPECT_TRUE(own.auto_enroll);
+  const Parsed shut = good(
+      "crypto pki server SUB\n mode sub-cs\ncrypto pki trustpoint SUB\n enrollment url "
+      "http://root\n subject-name CN=Sub\n");
+  EXPECT_FALSE(shut.configuration.trustpoints.front().auto_enroll) << "shut: it asks for nothing";
+  EXPECT_EQ(shut.configuration.servers.front().issuer_name, "CN=Sub");
+}
+
+TEST(Config, ARegistrationAuthorityIsRefusedAndNoRootInstead) {
+  for (const std::string mode : {"ra", "ra transparent"}) {
+    const Parsed parsed = parse("crypto pki server RA\n mode " + mode + "\n no shutdown\n");
+    ASSERT_EQ(parsed.faults.size(), 1U);
+    EXPECT_EQ(parsed.faults.front().line, 2U);
+    EXPECT_EQ(parsed.faults.front().what, "this version is no registration authority");
+  }
+}
+
+TEST(Config, AServerThatIsNoRootNeedsItsUpperCaAndAgreesWithItsTrustpoint) {
+  const auto what = [](const std::string& text) {
+    const Parsed parsed = parse(text);
+    return parsed.faults.empty() ? std::string() : parsed.faults.front().what;
+  };
+  EXPECT_EQ(what("crypto pki server SUB\n mode sub-cs\n"), "SUB has no upper CA");
+  EXPECT_EQ(what("crypto pki server SUB\n mode sub-cs\ncrypto pki trustpoint SUB\n"),
+            "SUB has no upper CA");
+  EXPECT_EQ(what("crypto pki server SUB\n issuer-name CN=a\n mode sub-cs\n"
+                 "crypto pki trustpoint SUB\n enrollment url http://root\n subject-name CN=b\n"),
+            "the server's issuer-name says something else");
+  EXPECT_EQ(what("crypto pki server SUB\n mode sub-cs\ncrypto pki trustpoint SUB\n enrollment "
+                 "url http://root\n storage pem /tmp\n"),
+            "the key of certificate server SUB is not written in the clear");
 }
 
 TEST(Config, ActionsAreNamedAndNotKept) {
@@ -517,7 +560,7 @@ INSTANTIATE_TEST_SUITE_P(
         FaultCase{"Port", "ip http port 443\n", 1, 14, "443 is out of range", "1024-65535"},
         FaultCase{"Address", "ip http address 10.0.0\n", 1, 17, "\"10.0.0\" is not an IPv4 address",
                   "ADDRESS"},
-        FaultCase{"OwnTrustpoint", SERVER TRUSTPOINT, 3, 2, "A is a certificate server",
+        FaultCase{"OwnTrustpoint", SERVER TRUSTPOINT, 3, 2, "A is a root certificate server",
                   "another name"},
         FaultCase{"Namesakes", SERVER "crypto pki server a\n", 2, 1, "only in the case of letters",
                   ""},

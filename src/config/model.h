@@ -31,8 +31,12 @@ struct FilePlace {
   friend auto operator<=>(const FilePlace&, const FilePlace&) = default;
 };
 
+/// `mode`: a certificate server that is no root lives by the trustpoint of its own name.
+enum class ServerMode { root, subordinate, ra, ra_transparent };
+
 struct Server {
   std::string name;
+  ServerMode mode = ServerMode::root;
   std::string issuer_name;  ///< as typed; CN=NAME if not given
   Grant grant = Grant::manual;
   /// `grant auto trustpoint` and `tp-list`: whose CAs' certificates vouch for a request.
@@ -76,8 +80,17 @@ struct Server {
   friend bool operator==(const Server&, const Server&) = default;
 };
 
+/// Whose certificate a trustpoint asks for.
+enum class Role {
+  device,
+  subordinate_ca,  ///< the CA certificate of the certificate server of the same name
+  ra,              ///< the certificate of the RA of the same name
+};
+
 struct Trustpoint {
   std::string name;
+  Role role = Role::device;
+  std::optional<Seconds> overlap;  ///< of a subordinate CA: the server's auto-rollover
   std::string enrollment_url;
   int retry_count = 999;  ///< 0 = no limit
   Seconds retry_period = std::chrono::minutes{1};

@@ -90,6 +90,7 @@ void grant_none(Setting&);
 void grant_trustpoints(Setting&);
 void grant_ra_auto(Setting&);
 void grant_rollover(Setting&);
+void mode(Setting&);
 void hash(Setting&);
 void lifetime_crl(Setting&);
 void lifetime_certificate(Setting&);

@@ -37,6 +37,12 @@ void grant_rollover(Setting& s) {
   (s.has("ca-cert") ? s.server().grant_rollover_ca_cert : s.server().grant_rollover_ra_cert) = true;
 }
 
+void mode(Setting& s) {
+  s.server().mode = s.has("sub-cs")        ? ServerMode::subordinate
+                    : s.has("transparent") ? ServerMode::ra_transparent
+                                           : ServerMode::ra;
+}
+
 void hash(Setting& s) {
   const HashName name = s.has("md5")      ? HashName::md5
                         : s.has("sha1")   ? HashName::sha1

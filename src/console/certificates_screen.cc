@@ -9,6 +9,19 @@ namespace {
 
 enum class Kind { identity_rollover, ca_rollover, identity, ca };
 
+/// What IOS puts behind the heading of a certificate server's own certificate.
+std::string_view role_of(config::Role role) {
+  switch (role) {
+    case config::Role::device:
+      return "";
+    case config::Role::subordinate_ca:
+      return "subordinate CA certificate";
+    case config::Role::ra:
+      return "RA mode CS certificate";
+  }
+  return "";
+}
+
 /// One certificate and everyone who holds it.
 struct Block {
   Kind kind;
@@ -16,17 +29,21 @@ struct Block {
   std::vector<std::string> trustpoints;
   std::optional<Time> renew_at;
   std::string key_label;
+  config::Role role = config::Role::device;
 };
 
 bool is_ca(Kind kind) { return kind == Kind::ca || kind == Kind::ca_rollover; }
 
-std::string_view heading(Kind kind) {
+std::string heading(Kind kind, config::Role role) {
   switch (kind) {
     case Kind::identity_rollover:
+      if (role != config::Role::device)
+        return fmt::format("Certificate ({}, Rollover)", role_of(role));
       return "Certificate (Rollover)";
     case Kind::ca_rollover:
       return "CA Certificate (Rollover)";
     case Kind::identity:
+      if (role != config::Role::device) return fmt::format("Certificate ({})", role_of(role));
       return "Certificate";
     case Kind::ca:
       return "CA Certificate";
@@ -105,7 +122,7 @@ void add_block(std::string& out, const Block& block, const TimeZone& zone,
                const CertificatesOptions& options) {
   const x509::Certificate& c = *block.certificate;
   if (!out.empty()) out += '\n';
-  out += fmt::format("{}\n  Status: Available\n", heading(block.kind));
+  out += fmt::format("{}\n  Status: Available\n", heading(block.kind, block.role));
   if (options.verbose) out += "  Version: 3\n";
   out += fmt::format("  Certificate Serial Number (hex): {}\n", c.serial().to_hex_octets());
   out += fmt::format("  Certificate Usage: {}\n  Issuer:\n", usage(c));
@@ -152,7 +169,7 @@ class Blocks {
  public:
   void add(Kind kind, const std::optional<x509::Certificate>& certificate,
            const std::string& trustpoint, std::optional<Time> renew_at = std::nullopt,
-           const std::string& key_label = "") {
+           const std::string& key_label = "", config::Role role = config::Role::device) {
     if (!certificate) return;
     for (Block& block : blocks_) {
       if (block.kind == kind && *block.certificate == *certificate) {
@@ -160,7 +177,7 @@ class Blocks {
         return;
       }
     }
-    blocks_.push_back({kind, &*certificate, {trustpoint}, renew_at, key_label});
+    blocks_.push_back({kind, &*certificate, {trustpoint}, renew_at, key_label, role});
   }
   [[nodiscard]] const std::vector<Block>& all() const { return blocks_; }
 
@@ -170,9 +187,10 @@ class Blocks {
 
 }  // namespace
 
-std::string certificates_screen(const std::vector<server::Status>& servers,
-                                const std::vector<client::Status>& trustpoints,
+std::string certificates_screen(const std::vector<server::Status>& all_servers,
+                                const std::vector<client::Status>& all_trustpoints,
                                 const TimeZone& zone, const CertificatesOptions& options) {
+  const auto [servers, trustpoints] = by_trustpoint(all_servers, all_trustpoints);
   const auto wanted = [&](const std::string& name) {
     return options.trustpoint.empty() || options.trustpoint == name;
   };
@@ -184,9 +202,10 @@ std::string certificates_screen(const std::vector<server::Status>& servers,
   }
   for (const client::Status& t : trustpoints) {
     if (!wanted(t.name)) continue;
-    blocks.add(Kind::identity_rollover, t.rollover_identity, t.name, std::nullopt, t.key_label);
+    blocks.add(Kind::identity_rollover, t.rollover_identity, t.name, std::nullopt, t.key_label,
+               t.role);
     blocks.add(Kind::ca_rollover, t.rollover_ca, t.name);
-    blocks.add(Kind::identity, t.identity, t.name, t.renew_at, t.key_label);
+    blocks.add(Kind::identity, t.identity, t.name, t.renew_at, t.key_label, t.role);
     blocks.add(Kind::ca, t.ca, t.name);
   }
   std::string out;

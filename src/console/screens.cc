@@ -43,6 +43,8 @@ void add_server(std::string& out, const server::Status& s, const TimeZone& zone)
   line("Issuer name: " + s.issuer_name);
   line("CA cert fingerprint: " +
        (s.ca ? fingerprint(*s.ca, x509::Digest::md5) : std::string("-Not found-")));
+  if (s.upper) line("Upper CA cert fingerprint: " + fingerprint(*s.upper, x509::Digest::md5));
+  if (!s.awaited.empty()) line("Upper CA: " + s.awaited);
   line("Granting mode is: " + s.granting);
   line(fmt::format("Last certificate issued serial number (hex): {}", s.last_serial.to_hex()));
   if (s.ca) line("CA certificate expiration timer: " + to_ios_time(s.ca->not_after(), zone));

@@ -50,6 +50,14 @@ struct CertificatesOptions {
   std::function<bool(const x509::Certificate&)> saved;
 };
 /// `show crypto pki certificates [verbose] [NAME]`.
+/// What is shown trustpoint by trustpoint: a root server stands for its own; one with a CA above it
+/// is its trustpoint, with the certificates that the server uses.
+struct ByTrustpoint {
+  std::vector<server::Status> servers;
+  std::vector<client::Status> trustpoints;
+};
+[[nodiscard]] ByTrustpoint by_trustpoint(std::vector<server::Status> servers,
+                                         std::vector<client::Status> trustpoints);
 [[nodiscard]] std::string certificates_screen(const std::vector<server::Status>& servers,
                                               const std::vector<client::Status>& trustpoints,
                                               const TimeZone& zone,

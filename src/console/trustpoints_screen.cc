@@ -46,16 +46,33 @@ void add_state(std::string& out, const State& state) {
 
 }  // namespace
 
-std::string trustpoints_screen(const std::vector<server::Status>& servers,
-                               const std::vector<client::Status>& trustpoints) {
+ByTrustpoint by_trustpoint(std::vector<server::Status> servers,
+                           std::vector<client::Status> trustpoints) {
+  for (const server::Status& s : servers) {
+    if (s.mode != config::ServerMode::subordinate) continue;
+    for (client::Status& t : trustpoints) {
+      if (t.name != s.name) continue;
+      // The trustpoint may hold the next certificate already, while the server uses this one.
+      t.identity = s.ca;
+      t.rollover_identity = s.rollover;
+    }
+  }
+  std::erase_if(servers, [](const auto& s) { return s.mode != config::ServerMode::root; });
+  return {std::move(servers), std::move(trustpoints)};
+}
+
+std::string trustpoints_screen(const std::vector<server::Status>& all_servers,
+                               const std::vector<client::Status>& all_trustpoints) {
+  const auto [servers, trustpoints] = by_trustpoint(all_servers, all_trustpoints);
   std::string out;
   for (const server::Status& s : servers) add_summary(out, s.name, s.ca, "");
   for (const client::Status& t : trustpoints) add_summary(out, t.name, t.ca, t.enrollment_url);
   return out;
 }
 
-std::string trustpoints_status_screen(const std::vector<server::Status>& servers,
-                                      const std::vector<client::Status>& trustpoints) {
+std::string trustpoints_status_screen(const std::vector<server::Status>& all_servers,
+                                      const std::vector<client::Status>& all_trustpoints) {
+  const auto [servers, trustpoints] = by_trustpoint(all_servers, all_trustpoints);
   std::string out;
   for (const server::Status& s : servers) {
     if (!out.empty()) out += "\n\n";
@@ -110,8 +127,9 @@ config::Chain chain_of(const client::Status& trustpoint) {
 }
 
 std::string running_config_screen(std::string_view running_config,
-                                  const std::vector<server::Status>& servers,
-                                  const std::vector<client::Status>& trustpoints) {
+                                  const std::vector<server::Status>& all_servers,
+                                  const std::vector<client::Status>& all_trustpoints) {
+  const auto [servers, trustpoints] = by_trustpoint(all_servers, all_trustpoints);
   // The sections of what is held take the place of those the file brought along, below the last
   // block of certificates.
   std::string above;

@@ -120,7 +120,8 @@ class Daemon {
                                  server, configuration.http_server,
                                  {*store_, *clock_, random_, log_, *files_, secret.text,
                                   [this](const std::string& name) { return trusted_ca(name); },
-                                  [this] { publishing_.wake(); }}));
+                                  [this] { publishing_.wake(); },
+                                  [this](const std::string& name) { return enroll(name); }}));
       servers_.push_back(std::move(opened));
     }
     for (const auto& trustpoint : configuration.trustpoints) {
@@ -137,7 +138,11 @@ class Daemon {
                                                           [strand](std::function<void()> task) {
                                                             asio::post(*strand, std::move(task));
                                                           },
-                                                      .changed = [this] { poke(); },
+                                                      .changed =
+                                                          [this, name = trustpoint.name] {
+                                                            upstream_changed(name);
+                                                            poke();
+                                                          },
                                                       .key_passphrase = secret.text,
                                                       .fqdn = configuration.fqdn(),
                                                       .board_serial = serial}));
@@ -232,6 +237,20 @@ class Daemon {
       return {status.ca, unchecked};
     }
     return {};
+  }
+
+  /// A server that is no root has its certificate from the trustpoint of its name.
+  void upstream_changed(const std::string& name) {
+    for (auto& server : servers_) {
+      if (server->name() == name) server->upstream_changed();
+    }
+  }
+
+  Result<void> enroll(const std::string& name) {
+    for (auto& trustpoint : trustpoints_) {
+      if (trustpoint->status().name == name) return trustpoint->enroll();
+    }
+    return fail(Errc::not_found, "no trustpoint " + name);
   }
 
   void poke() {

@@ -9,11 +9,22 @@ constexpr int percent_of_ca_without_auto_enroll = 90;
 // Doublings beyond this are longer than any certificate's life.
 constexpr std::uint32_t doublings_max = 40;
 // A trustpoint that waits for somebody to authenticate it looks again at least this often (2^10
-// periods).
+// periods), and so does a CA that waits for its own.
 constexpr std::uint32_t doublings_unauthenticated_max = 10;
+constexpr std::uint32_t doublings_of_a_ca_max = 10;
+// A CA's certificate that is due for replacement the moment it arrives is not replaced in a loop.
+constexpr int percent_of_a_ca_min = 50;
 
 Time doubled(Time since, Seconds period, std::uint32_t doublings) {
   return since + period * (std::int64_t{1} << std::min(doublings, doublings_max));
+}
+
+/// When the try after `tries` of them is made.
+Time try_at(const TrustpointSettings& settings, Time since, std::uint32_t tries) {
+  if (!settings.is_ca || tries <= doublings_of_a_ca_max)
+    return doubled(since, settings.retry_period, tries);
+  const Seconds longest = settings.retry_period * (std::int64_t{1} << doublings_of_a_ca_max);
+  return since + longest * (std::int64_t{tries} - doublings_of_a_ca_max + 1);
 }
 
 /// The end of what the request under way is to be there for.
@@ -38,15 +49,14 @@ bool count_used_up(const TrustpointSettings& settings, const TrustpointFacts& fa
 /// POLL or CONNECT RETRY.
 std::optional<Time> next_try(const TrustpointSettings& settings, const TrustpointFacts& facts) {
   if (!facts.since || count_used_up(settings, facts)) return std::nullopt;
-  const Time at = doubled(*facts.since, settings.retry_period, facts.tries);
+  const Time at = try_at(settings, *facts.since, facts.tries);
   const Time bound = bound_of(facts);
   if (at < bound) return at;
   // Doubling has grown past the end: one last try shortly before it, unless one was made that late
   // already.
   const Time last = bound - settings.retry_period;
-  const Time previous = facts.tries == 0
-                            ? *facts.since
-                            : doubled(*facts.since, settings.retry_period, facts.tries - 1);
+  const Time previous =
+      facts.tries == 0 ? *facts.since : try_at(settings, *facts.since, facts.tries - 1);
   if (previous < last) return last;
   return std::nullopt;
 }
@@ -55,8 +65,8 @@ std::optional<Time> next_try(const TrustpointSettings& settings, const Trustpoin
 std::uint32_t tries_after(const TrustpointSettings& settings, const TrustpointFacts& facts,
                           Time now) {
   std::uint32_t tries = facts.tries + 1;
-  while (tries < doublings_max && facts.since &&
-         doubled(*facts.since, settings.retry_period, tries) <= now)
+  while ((settings.is_ca || tries < doublings_max) && facts.since &&
+         try_at(settings, *facts.since, tries) <= now)
     ++tries;
   return tries;
 }
@@ -81,9 +91,15 @@ std::optional<Deadline> life_deadline(const TrustpointSettings& settings,
     return Deadline{at_percent(*facts.ca, percent_of_ca_without_auto_enroll), Timer::shadow, name};
   }
   if (!facts.identity) return Deadline{facts.ca->not_before, Timer::renew, name};
-  const Time at = at_percent(*facts.identity, *settings.auto_enroll);
   // An honest CA gives no certificate that outlives it; one that does is treated as ending with it.
   const bool ends_with_ca = facts.identity->not_after >= facts.ca->not_after;
+  if (settings.is_ca) {
+    if (!settings.overlap) return std::nullopt;
+    const Time at = std::max(facts.identity->not_after - *settings.overlap,
+                             at_percent(*facts.identity, percent_of_a_ca_min));
+    return Deadline{at, ends_with_ca ? Timer::shadow : Timer::renew, name};
+  }
+  const Time at = at_percent(*facts.identity, *settings.auto_enroll);
   if (ends_with_ca && facts.can_get_next_ca) return Deadline{at, Timer::shadow, name};
   // Against a CA that cannot roll, every renewal ends with the CA and is shorter than the last:
   // stop at the period.
@@ -253,6 +269,11 @@ TrustpointStep step(const TrustpointSettings& settings, const TrustpointFacts& f
       return on_restart(facts);
     case TrustpointEventKind::enroll: {
       if (!facts.ca || waiting) return {facts, {}};
+      if (settings.is_ca && facts.rollover_identity) return {facts, {}};
+      if (settings.is_ca && usable(facts.identity, now)) {
+        const bool ends_with_ca = facts.identity->not_after >= facts.ca->not_after;
+        return on_life_deadline(settings, facts, ends_with_ca ? Timer::shadow : Timer::renew, now);
+      }
       const bool with_rollover = facts.rollover_ca && usable(facts.identity, now) &&
                                  facts.identity->not_after >= facts.ca->not_after;
       const RequestKind kind = with_rollover                 ? RequestKind::shadow
@@ -296,6 +317,17 @@ TrustpointStep step(const TrustpointSettings& settings, const TrustpointFacts& f
     case TrustpointEventKind::rejected:
       if (!waiting) return {facts, {}};
       return {at_rest(facts, Phase::stopped), {}};
+    case TrustpointEventKind::forgotten: {
+      if (!waiting) return {facts, {}};
+      if (!settings.is_ca) return {at_rest(facts, Phase::stopped), {}};
+      // Nobody looked at the request until it expired above. A CA does not give up: the same one
+      // again, or one that needs no signer of old if that has ended meanwhile.
+      if (facts.kind != RequestKind::initial && !usable(facts.identity, now)) {
+        return {begun(facts, Phase::requesting, RequestKind::initial, now),
+                {TrustpointAction::begin_request}};
+      }
+      return {begun(facts, Phase::requesting, facts.kind, now), {TrustpointAction::send_request}};
+    }
     case TrustpointEventKind::no_answer:
       return on_no_answer(settings, facts);
   }

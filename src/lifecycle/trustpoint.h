@@ -18,6 +18,12 @@ struct TrustpointSettings {
   Seconds retry_period{60};
   bool pinned =
       false;  ///< a fingerprint is configured: the CA may be authenticated without a person
+  /// The identity is a certificate server's own CA certificate (`mode sub-cs`). It is followed by
+  /// another this long before its end, but in the second half of its life at the earliest, whatever
+  /// the percent; without an overlap by hand alone. Its CA is asked for the next one however little
+  /// it announces, and never less often than every 2^10 periods: much hangs on it.
+  bool is_ca = false;
+  std::optional<Seconds> overlap{};
 };
 
 // Stored numbers: never renumber.
@@ -48,9 +54,10 @@ struct TrustpointFacts {
 ///
 /// RENEW:  auto-enroll percent of the identity's life; at once without an identity.
 /// SHADOW: the same percent where the identity ends with its CA; without auto-enroll 90 % of the
-/// CA's life. POLL:   period, 2 x, 4 x ... after the first PENDING, retry_count + 1 times at most,
-/// until the issuing CA ends. CONNECT RETRY: period, 2 x, 4 x ... after the first attempt,
-/// retry_count times at most, until what is being replaced
+/// CA's life. A subordinate CA's RENEW and SHADOW: its end minus the overlap. POLL:   period, 2 x,
+/// 4 x ... after the first PENDING, retry_count + 1 times at most, until the issuing CA ends.
+/// CONNECT RETRY: period, 2 x, 4 x ... after the first attempt, retry_count times at most, until
+/// what is being replaced
 ///         ends; the last one at the latest one period before that.
 [[nodiscard]] std::vector<Deadline> deadlines(const TrustpointSettings& settings,
                                               const TrustpointFacts& facts,
@@ -65,6 +72,7 @@ enum class TrustpointEventKind {
   granted,           ///< with the validity of the certificate; checked
   pending,
   rejected,
+  forgotten,  ///< a poll for which the CA knows no request (any more)
   no_answer,  ///< unreachable, not 200, not usable, not signed by the CA
 };
 struct TrustpointEvent {

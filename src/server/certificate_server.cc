@@ -13,9 +13,11 @@ HttpReply text_reply(unsigned status, const std::string& text) {
 }
 
 lifecycle::CaSettings ca_settings(const config::Server& server) {
+  // A subordinate's next certificate comes from above, when its trustpoint has it.
+  const bool root = server.mode == config::ServerMode::root;
   return {.lifetime_ca = server.lifetime_ca_certificate,
           .lifetime_crl = server.lifetime_crl,
-          .overlap = server.auto_rollover};
+          .overlap = root ? server.auto_rollover : std::nullopt};
 }
 
 std::string granting(const config::Server& server) {
@@ -383,8 +385,10 @@ Result<void> CertificateServer::run_due() {
 std::vector<lifecycle::Deadline> CertificateServer::deadlines() const {
   const auto all = impl_->generations();
   if (impl_->stopped || !impl_->environment.clock.authoritative()) return {};
+  if (impl_->upstream_moved) return {{Time{}, lifecycle::Timer::cs_shadow_cert_generation, ""}};
   if (!all->active) {
-    // Not enabled for the first time yet: that is due now.
+    // Not enabled for the first time yet: that is due now, or when the upper CA has granted it.
+    if (!impl_->is_root()) return {};
     return {{Time{}, lifecycle::Timer::cs_crl_update, ""}};
   }
   const lifecycle::CaFacts facts = impl_->facts(*all);
@@ -409,6 +413,7 @@ Status CertificateServer::status() const {
   const config::Server& configuration = impl_->configuration;
   Status status;
   status.name = configuration.name;
+  status.mode = configuration.mode;
   status.shut = impl_->stopped;
   status.issuer_name = configuration.issuer_name;
   status.granting = granting(configuration);
@@ -431,6 +436,11 @@ Status CertificateServer::status() const {
     status.autorollover_at = lifecycle::shadow_generation_at(impl_->settings, impl_->facts(*all));
   }
   if (all->rollover) status.rollover = all->rollover->certificate;
+  if (!impl_->is_root()) {
+    const UpperCa upper = impl_->upper_ca(status.ca);
+    status.upper = upper.certificate;
+    status.awaited = upper.waiting;
+  }
   status.deadlines = deadlines();
   const std::lock_guard lock(impl_->state_mutex);
   status.status = impl_->status;

@@ -35,6 +35,9 @@ struct Environment {
   std::function<TrustedCa(const std::string& trustpoint)> trusted_ca = {};
   /// There is something to publish: every place's `publish` should be called. From any thread.
   std::function<void()> publish = {};
+  /// `crypto pki enroll` of this trustpoint: how a server that is no root asks for its next
+  /// certificate by hand. Errors: as client::Trustpoint::enroll.
+  std::function<Result<void>(const std::string& trustpoint)> enroll = {};
 };
 
 /// Destroys all that is kept of a certificate server: CA keys, certificates, CRLs, requests. For
@@ -59,6 +62,10 @@ class CertificateServer {
   [[nodiscard]] Result<void> run_due();
   /// Soonest first; empty while shut or without an authoritative clock.
   [[nodiscard]] std::vector<lifecycle::Deadline> deadlines() const;
+
+  /// The trustpoint of this server's name has changed: run_due is due, and takes from the store
+  /// what the upper CA has granted. Any thread.
+  void upstream_changed();
 
   /// Answers one SCEP request (any of our paths). `done` is called once, after whatever the answer
   /// promises is durable; possibly from the store's thread.

@@ -268,7 +268,10 @@ Result<lifecycle::Validity> CertificateServer::Impl::validity_from(const ca::Aut
   const lifecycle::Validity ca{authority.certificate.not_before(),
                                authority.certificate.not_after()};
   if (all.rollover && authority.generation == all.rollover->generation) {
-    return lifecycle::shadow_validity(lifetime, ca);
+    // A subordinate's next certificate may have begun when the upper CA granted it; it takes over
+    // at the end of the active one all the same.
+    const Time takes_over = std::max(ca.not_before, all.active->certificate.not_after());
+    return lifecycle::shadow_validity(lifetime, {takes_over, ca.not_after});
   }
   const auto validity = lifecycle::issued_validity(now, lifetime, ca);
   if (!validity) return fail(Errc::conflict, "the CA certificate is not valid now");

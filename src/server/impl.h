@@ -33,6 +33,11 @@ struct Generations {
 /// Whom SCEP's messages to a CA are enveloped for and who signs its own: the CA, or the exchange
 /// certificate beside it. Nothing without the CA's key.
 [[nodiscard]] std::optional<scep::Recipient> scep_party(const ca::Authority& authority);
+/// What is known of the CA above.
+struct UpperCa {
+  std::optional<x509::Certificate> certificate;  ///< that issued the certificate asked about
+  std::string waiting;                           ///< what is awaited of it; empty = nothing
+};
 using GenerationsPtr = std::shared_ptr<const Generations>;
 
 /// From the store's rows. Errors: crypto (wrong passphrase, key and certificate differ), malformed.
@@ -139,6 +144,14 @@ struct CertificateServer::Impl {
   [[nodiscard]] Result<OverlapReport> overlap() const;
   [[nodiscard]] Result<OverlapReport> cancel_rollover(bool force);
 
+  // upstream.cc: what a server that is no root has from its upper CA
+  [[nodiscard]] bool is_root() const { return configuration.mode == config::ServerMode::root; }
+  [[nodiscard]] Result<void> adopt(Time now);
+  [[nodiscard]] Result<void> adopt_one(const x509::Certificate& certificate,
+                                       const store::TrustpointRow& row, Time now);
+  void set_pending();
+  [[nodiscard]] UpperCa upper_ca(const std::optional<x509::Certificate>& own) const;
+
   // renewal_of_ca.cc: the CA's own life
   [[nodiscard]] Result<void> run_due();
   [[nodiscard]] Result<void> first_enable(Time now);
@@ -192,7 +205,8 @@ struct CertificateServer::Impl {
   std::map<std::uint64_t, Time> pending;                 ///< received at, by request number
   bool expired = false;
   std::optional<store::OneTimePassword> one_time_password;
-  mutable std::set<std::string> fetchers;  ///< addresses that asked for the rollover CA
+  mutable std::set<std::string> fetchers;        ///< addresses that asked for the rollover CA
+  std::optional<store::TrustpointRow> upstream;  ///< as last read
 
   std::mutex transactions_mutex;
   std::condition_variable transaction_done;
@@ -200,6 +214,7 @@ struct CertificateServer::Impl {
 
   std::atomic<bool> serving = false;
   std::atomic<bool> stopped;  ///< `shutdown`, or `stop` since
+  std::atomic<bool> upstream_moved = false;
   bool warned_clock = false;
 };
 

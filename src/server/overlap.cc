@@ -66,6 +66,11 @@ Result<OverlapReport> CertificateServer::Impl::overlap() const {
 Result<OverlapReport> CertificateServer::Impl::cancel_rollover(bool force) {
   const auto all = generations();
   if (!all->rollover) return fail(Errc::conflict, "No rollover certificate exists");
+  if (!is_root()) {
+    return fail(Errc::conflict,
+                "The rollover certificate was granted by the upper CA, and is not taken back here; "
+                "the upper CA can revoke it");
+  }
   UMBRA_TRY(OverlapReport report, overlap());
   std::erase_if(report.holders, [](const auto& holder) { return !holder.shadow; });
   if (!force && !(report.holders.empty() && report.fetches.empty())) {
@@ -111,6 +116,11 @@ Result<void> CertificateServer::rollover() {
   if (!impl_->serving) return fail(Errc::conflict, "the certificate server is not enabled");
   if (impl_->generations()->rollover)
     return fail(Errc::conflict, "Rollover certificate already exists");
+  if (!impl_->is_root()) {
+    if (!impl_->environment.enroll)
+      return fail(Errc::conflict, "the server has no way to its upper CA");
+    return impl_->environment.enroll(impl_->configuration.name);
+  }
   const auto& active = impl_->generations()->active->certificate;
   if (!lifecycle::can_be_followed({active.not_before(), active.not_after()})) {
     return fail(

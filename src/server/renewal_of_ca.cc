@@ -73,7 +73,14 @@ Result<void> CertificateServer::Impl::run_due() {
   warned_clock = false;
 
   const Time now = to_time(environment.clock.now());
-  if (!generations()->active) UMBRA_CHECK(first_enable(now));
+  if (!is_root()) UMBRA_CHECK(adopt(now));
+  if (!generations()->active) {
+    if (!is_root()) {
+      set_pending();
+      return {};
+    }
+    UMBRA_CHECK(first_enable(now));
+  }
   if (!generations()->active->key) {
     serving = false;
     set_state("disabled, CA key is missing", "check failed");
@@ -100,6 +107,7 @@ Result<void> CertificateServer::Impl::run_due() {
       case lifecycle::CaAction::switch_over:
         serving = false;  // nobody is answered by a CA that has ended
         UMBRA_CHECK(switch_over(now));
+        if (!is_root()) UMBRA_CHECK(adopt(now));  // there is room for the one after it
         break;
       case lifecycle::CaAction::publish_crl:
         UMBRA_CHECK(publish_crl(now));

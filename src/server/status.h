@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "base/time.h"
+#include "config/model.h"
 #include "lifecycle/deadline.h"
 #include "x509/certificate.h"
 #include "x509/crl.h"
@@ -30,6 +31,7 @@ struct ScarceRoom {
 /// What the screens show of a certificate server: a copy taken at one moment.
 struct Status {
   std::string name;
+  config::ServerMode mode = config::ServerMode::root;
   std::string status;  ///< "enabled", "disabled", "disabled, HTTP Server is disabled" ...
   std::string state;   ///< "enabled", "disabled", "check failed"
   bool shut = false;
@@ -43,6 +45,8 @@ struct Status {
   std::vector<ScarceRoom> scarce;
   std::optional<x509::Certificate> ca;
   std::optional<x509::Certificate> rollover;
+  std::optional<x509::Certificate> upper;  ///< `mode sub-cs`: the CA that issued `ca`
+  std::string awaited;                     ///< of the upper CA; empty = nothing
   std::optional<Time> crl_next_update;
   std::string auto_rollover_text;       ///< as typed; empty = off
   std::optional<Time> autorollover_at;  ///< no rollover yet and auto-rollover set

@@ -156,7 +156,15 @@ void World::settle() {
 void World::open(ServerEntry& entry) {
   auto opened = server::CertificateServer::open(
       entry.configuration, entry.http_enabled,
-      {*store_, clock_, random_, *log_sink_, *file_sink_, "a world's passphrase"});
+      {*store_,
+       clock_,
+       random_,
+       *log_sink_,
+       *file_sink_,
+       "a world's passphrase",
+       {},
+       {},
+       [this](const std::string& name) { return trustpoint(name).enroll(); }});
   UMBRA_ENSURE(opened, "a world's server opens");
   entry.server = *std::move(opened);
 }
@@ -170,7 +178,7 @@ void World::open(TrustpointEntry& entry) {
                             .transport = *network_,
                             .outlet = *outlet_,
                             .post = [this](std::function<void()> task) { post(std::move(task)); },
-                            .changed = [] {},
+                            .changed = [this, name = entry.configuration.name] { changed(name); },
                             .key_passphrase = "a world's passphrase",
                             .fqdn = entry.fqdn,
                             .board_serial = "67109104"});
@@ -235,6 +243,19 @@ void World::run_due() {
   for (auto& entry : trustpoints_) {
     entry->trustpoint->run_due();
     settle();
+  }
+  // What a trustpoint has just been given is its certificate server's at the same instant.
+  for (auto& entry : servers_) {
+    const auto deadlines = entry->server->deadlines();
+    if (deadlines.empty() || deadlines.front().at > to_time(clock_.now())) continue;
+    static_cast<void>(entry->server->run_due());
+    settle();
+  }
+}
+
+void World::changed(const std::string& trustpoint) {
+  for (auto& entry : servers_) {
+    if (entry->server && entry->configuration.name == trustpoint) entry->server->upstream_changed();
   }
 }
 

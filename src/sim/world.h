@@ -106,6 +106,8 @@ class World {
   void open(TrustpointEntry& entry);
   void open_store();
   void run_due();
+  /// A server that is no root has its certificate from the trustpoint of its name.
+  void changed(const std::string& trustpoint);
   void run_one(std::unique_lock<std::mutex>& lock);
 
   std::string directory_;
