@@ -296,6 +296,7 @@ ExecResult Exec::show(const Match& match) const {
     return {true, timers_screen(server_statuses(), trustpoint_statuses(), environment_.clock,
                                 match.has("detail"))};
   }
+  if (key == "show crypto pki plan") return {true, environment_.plan};
   if (key == "show crypto pki trustpoints") {
     return {true, match.has("status")
                       ? trustpoints_status_screen(server_statuses(), trustpoint_statuses())
@@ -312,6 +313,7 @@ ExecResult Exec::show(const Match& match) const {
 }
 
 std::optional<ExecResult> Exec::json(const Match& match) const {
+  if (match.command->key == "show crypto pki plan") return ExecResult{true, environment_.plan_json};
   if (match.command->key != "show crypto pki server NAME rollover") return std::nullopt;
   const std::string name = match.text("NAME");
   const ServerControl* const found = server(name);

@@ -92,6 +92,8 @@ struct ExecEnvironment {
   std::function<void(const std::string& url, std::function<void(Result<Bytes>)>)> fetch = {};
   /// Destroys what is kept of a server that is not configured. May be empty.
   std::function<Result<void>(const std::string& name)> destroy_server = {};
+  std::string plan = {};       ///< `show crypto pki plan`: what the configuration will come to
+  std::string plan_json = {};  ///< the same for `| json`
 };
 
 /// What a command still has to be told before it does anything.

@@ -27,6 +27,10 @@ constexpr Command table[] = {
      "Shows something|Encryption|Certificates|All that are held|With keys and extensions|Of this "
      "trustpoint",
      ""},
+    {Mode::exec, "show crypto pki plan", "show crypto pki plan",
+     "Shows something|Encryption|Certificates|Who goes dark when, and what to write instead: what "
+     "`umbra check` says of the configuration",
+     ""},
     {Mode::exec, "show crypto pki trustpoints", "show crypto pki trustpoints [status]",
      "Shows something|Encryption|Certificates|Trustpoints|How far each has come", ""},
     {Mode::exec, "crypto pki server NAME info requests",

@@ -286,6 +286,21 @@ TEST_F(ExecTest, TellsWhatMayStandHere) {
   EXPECT_THAT(good("?"), HasSubstr("  show "));
 }
 
+TEST_F(ExecTest, ShowsWhatTheConfigurationWillComeTo) {
+  ExecEnvironment e = environment();
+  e.plan = "0 errors\n";
+  e.plan_json = "{}\n";
+  Exec exec(std::move(e));
+  std::string said;
+  const auto keep = [&said](const ExecResult& result) {
+    EXPECT_TRUE(result.ok);
+    said += result.output;
+  };
+  exec.execute("show crypto pki plan", keep);
+  exec.execute("show crypto pki plan | json", keep);
+  EXPECT_EQ(said, "0 errors\n{}\n");
+}
+
 TEST(ExecTable, IsTheCommandReference) {
   const std::string path = std::string(UMBRA_SOURCE_DIR) + "/docs/exec.md";
   if (std::getenv("UPDATE_GOLDEN")) std::ofstream(path) << exec_reference();

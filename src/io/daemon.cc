@@ -27,6 +27,7 @@
 #include "io/outlet.h"
 #include "io/publishing.h"
 #include "io/random.h"
+#include "plan/check.h"
 #include "server/router.h"
 #include "store/store.h"
 
@@ -101,6 +102,7 @@ class Daemon {
     }
     for (const auto& weakness : weaknesses(configuration))
       log_.event({Severity::warning, "WEAK", weakness, "UMBRA"});
+    look_ahead();
     UMBRA_TRY(const Passphrase secret,
               passphrase(options_.data_directory, options_.passphrase_file, random_));
     if (secret.made) {
@@ -297,7 +299,9 @@ class Daemon {
         .load = {},
         .fetch = [this](const std::string& url, auto done) { fetch(url, std::move(done)); },
         .destroy_server =
-            [this](const std::string& name) { return server::destroy(*store_, name); }};
+            [this](const std::string& name) { return server::destroy(*store_, name); },
+        .plan = plan::to_text(plan_),
+        .plan_json = plan::to_json(plan_)};
     for (auto& server : servers_) environment.servers.push_back(console::control(*server));
     for (auto& trustpoint : trustpoints_)
       environment.trustpoints.push_back(console::control(trustpoint));
@@ -349,6 +353,19 @@ class Daemon {
     });
   }
 
+  /// What the configuration will come to: who would go dark is said at each start, the rest is on
+  /// the screen `show crypto pki plan`.
+  void look_ahead() {
+    const std::vector<plan::Source> sources = {{options_.config_path, parsed_}};
+    plan_ = plan::check(sources, {});
+    for (const plan::Finding& finding : plan_.findings) {
+      if (finding.grade != plan::Grade::error) continue;
+      log_.event({Severity::warning, "PLAN",
+                  fmt::format("line {}: {}: {}", finding.at.line, finding.at.who, finding.text),
+                  "UMBRA"});
+    }
+  }
+
   /// A server that is configured no more keeps its keys and certificates, and that is said.
   void name_what_is_kept() {
     const auto kept = store_->servers();
@@ -380,6 +397,7 @@ class Daemon {
 
   const DaemonOptions& options_;
   config::Parsed parsed_;
+  plan::Report plan_;
   std::unique_ptr<Clock> clock_;
   StderrLog log_;
   OsRandom random_;

@@ -37,8 +37,6 @@ std::vector<Fleet> fleets_of(const std::vector<Source>& sources, const Pairing& 
   return fleets;
 }
 
-/// Trustpoints of `grant auto trustpoint` vouch for others: they are no devices of a fleet's size,
-/// but they roll like any.
 std::string who_is(const Device& device) {
   return fmt::format("trustpoint {} of {}", device.trustpoint->name,
                      device.source->configuration().hostname);

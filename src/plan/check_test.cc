@@ -291,6 +291,13 @@ TEST(Check, SaysWhatItTookForGranted) {
   EXPECT_THAT(rules(check({spoke("a")}, {})), ElementsAre("warning no-server"));
 }
 
+TEST(Check, ACaThatEnrolsElsewhereIsNoDeviceOfItsOwn) {
+  const Report report = check({hub("crypto pki trustpoint CORP\n"
+                                   " enrollment url http://ca.corp.example\n auto-enroll 70\n")},
+                              {});
+  EXPECT_THAT(rules(report), ElementsAre("warning unknown-server"));
+}
+
 TEST(Timeline, TellsTheGuidesStoryByDate) {
   Options options;
   options.calendar.start = *from_rfc3339("2015-10-09T12:14:16Z");

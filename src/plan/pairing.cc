@@ -119,6 +119,12 @@ Pairing::Pair Pairing::of(const Source& source, const std::string& trustpoint,
     if (servers_[i].source == servers_.front().source) add(i);
   }
   if (candidates.size() != servers_.size()) return {};
+  // The server's own machine enrols elsewhere, unless it is to vouch for what this CA has signed.
+  const bool vouches = std::any_of(servers_.begin(), servers_.end(), [&](const ServerAt& at) {
+    const auto& names = at.server->grant_trustpoints;
+    return std::find(names.begin(), names.end(), trustpoint) != names.end();
+  });
+  if (servers_.front().source == &source && !vouches) return {};
   if (const auto found = among(candidates, trustpoint, parts.path)) return {How::assumed, *found};
   return {};
 }

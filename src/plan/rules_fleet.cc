@@ -41,7 +41,6 @@ class FleetRules {
     if (!q_.client.auto_enroll) return without_auto_enroll();
     if (!server_.server->auto_rollover) return;  // said of the server, with its devices
     proof_ = prove(q_);
-    percent_ = percent_that_holds(q_);
     if (*q_.client.auto_enroll >= 100) return at_a_hundred_percent();
     const bool granted = grants_come_in_time();
     if (granted && proof_.grant_in_outage != Wait::fetched) {
@@ -144,7 +143,7 @@ class FleetRules {
                     "to check: {} dark, until a person authenticates the CA and enrols by hand.",
                     day(q_.ca_end()), clients_ == 1 ? "the device asks" : "the devices ask",
                     fleet() + (clients_ == 1 ? " goes" : " go")));
-    fix_percent(finding, percent_);
+    fix_percent(finding, percent_that_holds(q_));
   }
 
   /// Whether a person's grants reach the devices, an outage aside.
@@ -288,7 +287,7 @@ class FleetRules {
     Finding& finding = findings_.of_fleet(fleet_, Grade::error, "renewal-too-late", "auto-enroll",
                                           std::move(text));
     finding.text.pop_back();
-    fix_percent(finding, percent_);
+    fix_percent(finding, percent_that_holds(q_));
   }
 
   /// Who enrols in the CA's last days has little time for the shadow certificate.
@@ -327,7 +326,7 @@ class FleetRules {
     const Grade grade = !in_overlap ? Grade::error : without_outage ? Grade::warning : Grade::note;
     Finding& finding =
         findings_.of_fleet(fleet_, grade, "late-starters", "auto-enroll", std::move(text));
-    if (!in_overlap) fix_percent(finding, percent_);
+    if (!in_overlap) fix_percent(finding, percent_that_holds(q_));
   }
 
   void waits_for_a_person() {
@@ -373,7 +372,6 @@ class FleetRules {
   Findings& findings_;
   Question q_;
   Proof proof_;
-  std::optional<int> percent_;
 };
 
 }  // namespace

@@ -36,7 +36,6 @@ void check_storm(const ServerAt& server, const std::vector<const Fleet*>& fleets
   const Fleet* biggest = nullptr;
   std::size_t together = 0;
   Offset renew = 0;
-  Offset shadow = 0;
   for (const Fleet* const fleet : fleets) {
     const Question q = question_of(server, *fleet->first().trustpoint, pairing, findings.options());
     if (!q.client.auto_enroll || *q.client.auto_enroll >= 100) continue;
@@ -54,14 +53,12 @@ void check_storm(const ServerAt& server, const std::vector<const Fleet*>& fleets
     together = same;
     biggest = fleet;
     renew = at;
-    shadow = proof.shadow_first;
   }
   if (!biggest || read == 0) return;
   const std::size_t at_once = clients * together / read;
   if (at_once < worth_a_word) return;
   const Offset spread = std::max<Offset>(1, renew / hour);
   const std::size_t per_hour = std::max<std::size_t>(1, at_once / static_cast<std::size_t>(spread));
-  static_cast<void>(shadow);
   findings.of_fleet(
       *biggest, Grade::note, "renewals-at-once", "auto-enroll",
       fmt::format(

@@ -73,9 +73,10 @@ Result<std::string> timeline(const std::vector<Source>& sources, const Options& 
   how.enrols = enrols;
   how.until = 2 * q.ca_end();
   const Story story = play(q, how);
-  std::string out = fmt::format(
-      "trustpoint {} of {} under certificate server {}, first enrolled on {}\n", trustpoint,
-      found.source->configuration().hostname, server.server->name, options.calendar.day(enrols));
+  std::string out =
+      fmt::format("trustpoint {} of {} under certificate server {}, first enrolled on {}\n",
+                  found.trustpoint->name, found.source->configuration().hostname,
+                  server.server->name, options.calendar.day(enrols));
   const auto& all = story.chapters;
   for (std::size_t i = 0; i < all.size(); ++i) {
     std::string line = to_string(all[i].what) + certificate_words(all[i], options.calendar);
