@@ -182,6 +182,38 @@ TEST(Agreement, EarlyShadowsAskInVainForAsLongAsTheProofSays) {
   EXPECT_GT(early, 1000);
 }
 
+TEST(Agreement, ATimeOfEnrolmentReachesExactlyTheLastCertificatesOfItsStories) {
+  int reached = 0;
+  for (unsigned seed = 13001; seed <= 14000; ++seed) {
+    Dice dice(seed);
+    Question q = random_question(dice);
+    q.enrolled = Interval{0, 0};
+    q.enrolled->first = dice.between(0, q.ca_end() - 1);
+    q.enrolled->last = dice.between(q.enrolled->first, q.ca_end() - 1);
+    const Proof proof = prove(q);
+    if (proof.renewal_dark) continue;  // such chains break off
+    for (const Offset issued : {Offset{0}, q.enrolled->first, q.enrolled->last,
+                                dice.between(q.enrolled->first, q.enrolled->last)}) {
+      const Story story = story_of(q, issued);
+      for (const Offset one : story.issued) {
+        if (one >= q.ca_end() || one + q.lifetime.count() < q.ca_end()) continue;
+        ASSERT_TRUE(proof.last_issued.contains(one)) << "seed " << seed << describe(q, issued);
+        ++reached;
+      }
+    }
+    // And nothing else, where nobody waits: each end is the certificate of some story.
+    if (q.pends_first || proof.last_issued.empty()) continue;
+    Question anytime = q;
+    anytime.enrolled.reset();
+    for (const Interval& i : proof.last_issued.all()) {
+      const Intervals from = leading_to(anytime, Intervals(i.first, i.first));
+      ASSERT_TRUE(from.contains(0) || !from.within(*q.enrolled).empty())
+          << "seed " << seed << describe(q, i.first);
+    }
+  }
+  EXPECT_GT(reached, 1000);
+}
+
 TEST(Agreement, NoOutageAnywhereMakesADeviceDarkThatTheProofCallsSafe) {
   int tried = 0;
   int shown = 0;

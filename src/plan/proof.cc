@@ -385,6 +385,8 @@ Proof prove(const Question& question) {
     proof.renewal_takes = question.pends_again ? grant.takes : 0;
     proof.renewal_dark =
         question.pends_again && (grant.result != Wait::fetched || grant.takes > proof.renewal_left);
+    // At 100 % the certificate has ended: whoever asks then is a stranger again.
+    if (proof.renewal_left <= 0 && question.pends_first) proof.renewal_dark = true;
     const auto takes = renewal_in_outage(question, grant, proof.renewal_left);
     proof.renewal_dark_in_outage =
         proof.renewal_dark || !takes || *takes > proof.renewal_left ||

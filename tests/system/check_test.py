@@ -8,6 +8,8 @@ import tempfile
 import time
 import unittest
 
+from umbra_lab import Lab, free_port
+
 UMBRA = pathlib.Path(os.environ["UMBRA_BUILD"]) / "umbra"
 
 HUB = """hostname hub
@@ -140,6 +142,19 @@ class Check(unittest.TestCase):
         self.assertEqual(status, 0)
         self.assertIn("5,000 trustpoints of 2 kinds", text)
         self.assertLess(took, 5)
+
+    def test_the_daemon_says_it_at_its_start(self):
+        with Lab(UMBRA.parent) as lab:
+            port = free_port()
+            text = (HUB.replace("172.16.1.1", "127.0.0.1").replace(" auto-rollover 90\n", "")
+                    .replace("crypto pki server", f"ip http port {port}\ncrypto pki server"))
+            daemon = lab.daemon("hub", text)
+            self.assertRegex(daemon.log(), r"%UMBRA-4-PLAN: line 11: certificate server ROOTCA: "
+                                           r"auto-rollover is off")
+            shown = daemon.exec("show crypto pki plan")
+            self.assertIn("error: certificate server ROOTCA [no-rollover]", shown)
+            self.assertIn(f"write in {daemon.config}:6 below it:", shown)
+            self.assertEqual(json.loads(daemon.exec("show crypto pki plan | json"))["errors"], 1)
 
 
 if __name__ == "__main__":
