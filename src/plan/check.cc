@@ -28,6 +28,8 @@ std::vector<Fleet> fleets_of(const std::vector<Source>& sources, const Pairing& 
   for (const Source& source : sources) {
     for (const config::Trustpoint& trustpoint : source.configuration().trustpoints) {
       if (trustpoint.enrollment_url.empty()) continue;
+      // A subordinate CA's or an RA's own: it follows the server, not a percentage.
+      if (trustpoint.role != config::Role::device) continue;
       const auto pair = pairing.of(source, trustpoint.name, trustpoint.enrollment_url);
       const auto [at, fresh] = seen.emplace(kind_of(trustpoint, pair), fleets.size());
       if (fresh) fleets.push_back({pair, {}});
@@ -40,6 +42,22 @@ std::vector<Fleet> fleets_of(const std::vector<Source>& sources, const Pairing& 
 std::string who_is(const Device& device) {
   return fmt::format("trustpoint {} of {}", device.trustpoint->name,
                      device.source->configuration().hostname);
+}
+
+/// A subordinate CA lives as long as the one above lets it.
+Seconds life_of_ca(const ServerAt& at, const Pairing& pairing) {
+  const Seconds own = at.server->lifetime_ca_certificate;
+  if (at.server->mode != config::ServerMode::subordinate) return own;
+  for (const config::Trustpoint& t : at.source->configuration().trustpoints) {
+    if (t.name != at.server->name) continue;
+    const auto pair = pairing.of(*at.source, t.name, t.enrollment_url);
+    if (pair.how == Pairing::How::nowhere) return own;
+    const config::Server& upper = *pairing.servers()[pair.server].server;
+    if (&upper == at.server) return own;
+    return std::min(upper.lifetime_subordinate_ca.value_or(upper.lifetime_certificate),
+                    upper.lifetime_ca_certificate);
+  }
+  return own;
 }
 
 Fix fix_in(const Source& source, In in, const std::string& block, const std::string& key,
@@ -154,9 +172,12 @@ Question question_of(const ServerAt& server, const config::Trustpoint& trustpoin
                      const Pairing& pairing, const Options& options) {
   const config::Server& s = *server.server;
   Question q;
-  q.ca = {.lifetime_ca = s.lifetime_ca_certificate,
+  q.ca = {.lifetime_ca = life_of_ca(server, pairing),
           .lifetime_crl = s.lifetime_crl,
           .overlap = s.auto_rollover};
+  // It is followed in the second half of its life at the earliest.
+  if (s.mode == config::ServerMode::subordinate && q.ca.overlap)
+    q.ca.overlap = std::min(*q.ca.overlap, q.ca.lifetime_ca / 2);
   q.lifetime = s.lifetime_certificate;
   q.client = {.auto_enroll = trustpoint.auto_enroll,
               .retry_count = trustpoint.retry_count,

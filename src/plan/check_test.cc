@@ -256,7 +256,14 @@ TEST(Check, ASubordinateCaAsksNoEarlierThanTheOneAboveIsReady) {
   EXPECT_THAT(fixes(finding), ElementsAre("hub.cfg:12= auto-rollover 101"));
   const Report good = check({hub(" grant auto rollover ca-cert\n"), lower("80")}, {});
   EXPECT_THAT(rules(good), Not(Contains("warning upper-ca-later")));
+  EXPECT_THAT(rules(good), Not(Contains("warning no-auto-enroll")))
+      << "its trustpoint is no device";
   EXPECT_THAT(rules(check({hub(), lower("80")}, {})), Contains("warning subordinate-waits"));
+  const std::vector<Source> all = {hub(" lifetime subordinate-ca 500\n"), lower("80")};
+  const Pairing pairing(all, {});
+  const Question q = question_of(pairing.servers()[1],
+                                 spoke("a").configuration().trustpoints.front(), pairing, {});
+  EXPECT_EQ(q.ca.lifetime_ca, Days{500}) << "what the CA above gives, not its own setting";
 }
 
 TEST(Pairing, FollowsAddressNameAndPath) {
