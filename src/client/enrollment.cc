@@ -98,11 +98,12 @@ Result<void> check_ca(const State& state, const x509::Certificate& granted) {
   return {};
 }
 
-bool issued_another(const x509::Certificate& candidate,
-                    const std::vector<x509::Certificate>& received) {
+/// The CA above another one of the chain. An RA or exchange certificate under it is no CA.
+bool issued_another_ca(const x509::Certificate& candidate,
+                       const std::vector<x509::Certificate>& received) {
   return std::any_of(received.begin(), received.end(), [&](const auto& other) {
-    return !(other == candidate) && other.issuer() == candidate.subject() &&
-           other.verify_signed_by(candidate.public_key());
+    return !(other == candidate) && may_sign_certificates(other) &&
+           other.issuer() == candidate.subject() && other.verify_signed_by(candidate.public_key());
   });
 }
 
@@ -269,7 +270,7 @@ Result<Offer> choose_next_ca(const State& state, ByteView body,
   for (const auto& candidate : received) {
     if (!may_sign_certificates(candidate) || candidate == *state.ca) continue;
     if (candidate.self_issued() && !candidate.verify_signed_by(candidate.public_key())) continue;
-    if (issued_another(candidate, received)) continue;
+    if (issued_another_ca(candidate, received)) continue;
     const bool root = candidate.self_issued();
     if (root && candidate.not_before() < state.ca->not_after() - rollover_early_max) continue;
     if (candidate.not_after() <= std::max(candidate.not_before(), state.ca->not_after())) continue;
