@@ -3,9 +3,10 @@
 //   umbra check FILE...
 //   umbra exec "show crypto pki timers"
 //   umbra import ios DIRECTORY
+//   umbra status [--trustpoint NAME | --server NAME]
 //
 // Exit status: 0 the command succeeded, 1 it failed, 2 the command line is wrong, 3 no daemon
-// answers.
+// answers; `umbra status` exits as a monitoring plugin.
 
 #include <fmt/format.h>
 
@@ -17,6 +18,7 @@
 #include "check.h"
 #include "io/exec_socket.h"
 #include "io/import_ios.h"
+#include "status.h"
 
 namespace {
 
@@ -50,6 +52,7 @@ int main(int argc, char** argv) try {
   app.set_version_flag("--version", UMBRA_VERSION);
   app.require_subcommand(1);
   const CheckCommand check(app);
+  const StatusCommand status(app);
   auto* const exec = app.add_subcommand("exec", "run one exec command and print what it says");
   exec->add_option("command", words, "such as \"show crypto pki timers\"")->required();
   exec->add_option("--socket", socket, "the daemon's socket")
@@ -79,9 +82,11 @@ int main(int argc, char** argv) try {
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& error) {
-    return app.exit(error) == 0 ? 0 : usage;
+    if (app.exit(error) == 0) return 0;
+    return status.chosen() ? StatusCommand::unknown : usage;
   }
   if (check.chosen()) return check.run();
+  if (status.chosen()) return status.run();
   if (*ios) {
     const auto done = umbra::io::import_ios(import);
     if (!done) {

@@ -6,6 +6,7 @@
 
 #include "console/exec_result.h"
 #include "console/exec_table.h"
+#include "console/health.h"
 
 namespace umbra::console {
 namespace {
@@ -296,6 +297,7 @@ ExecResult Exec::show(const Match& match) const {
     return {true, timers_screen(server_statuses(), trustpoint_statuses(), environment_.clock,
                                 match.has("detail"))};
   }
+  if (key == "show crypto pki status") return status(match);
   if (key == "show crypto pki plan") return {true, environment_.plan};
   if (key == "show crypto pki trustpoints") {
     return {true, match.has("status")
@@ -310,6 +312,21 @@ ExecResult Exec::show(const Match& match) const {
     return saved_.contains(c.fingerprint(x509::Digest::sha256));
   };
   return {true, certificates_screen(server_statuses(), trustpoint_statuses(), zone, options)};
+}
+
+ExecResult Exec::status(const Match& match) const {
+  const std::string name = match.text("NAME");
+  std::vector<server::Status> servers;
+  std::vector<client::Status> trustpoints;
+  if (!match.has("trustpoint")) servers = server_statuses();
+  if (!match.has("server")) trustpoints = trustpoint_statuses();
+  if (!name.empty()) {
+    std::erase_if(servers, [&](const auto& one) { return one.name != name; });
+    std::erase_if(trustpoints, [&](const auto& one) { return one.name != name; });
+    if (servers.empty() && trustpoints.empty())
+      return match.has("server") ? unknown_server(name) : unknown_trustpoint(name);
+  }
+  return {true, status_screen(servers, trustpoints, environment_.clock)};
 }
 
 std::optional<ExecResult> Exec::json(const Match& match) const {

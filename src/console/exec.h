@@ -126,6 +126,7 @@ class Exec {
   void run(const config::Match& match, const std::optional<std::string>& input,
            const ExecDone& done);
   [[nodiscard]] ExecResult show(const config::Match& match) const;
+  [[nodiscard]] ExecResult status(const config::Match& match) const;
   /// `| json`: nothing if this screen has no such form.
   [[nodiscard]] std::optional<ExecResult> json(const config::Match& match) const;
   // server_commands.cc

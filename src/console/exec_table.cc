@@ -27,6 +27,11 @@ constexpr Command table[] = {
      "Shows something|Encryption|Certificates|All that are held|With keys and extensions|Of this "
      "trustpoint",
      ""},
+    {Mode::exec, "show crypto pki status",
+     "show crypto pki status [{server|trustpoint}] [NAME:word]",
+     "Shows something|Encryption|Certificates|A line for each server and trustpoint: OK, WARNING "
+     "or CRITICAL, and why|Servers alone|Trustpoints alone|This one",
+     ""},
     {Mode::exec, "show crypto pki plan", "show crypto pki plan",
      "Shows something|Encryption|Certificates|Who goes dark when, and what to write instead: what "
      "`umbra check` says of the configuration",

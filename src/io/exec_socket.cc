@@ -205,7 +205,8 @@ Result<std::unique_ptr<ExecSocket>> ExecSocket::listen(asio::io_context& loop,
   return std::unique_ptr<ExecSocket>(new ExecSocket(std::move(listener)));
 }
 
-Result<ExecReply> exec(const std::string& socket_path, const ExecRequest& request) {
+Result<ExecReply> exec(const std::string& socket_path, const ExecRequest& request,
+                       std::optional<std::chrono::milliseconds> patience) {
   try {
     asio::io_context loop;
     stream::socket socket(loop);
@@ -221,7 +222,23 @@ Result<ExecReply> exec(const std::string& socket_path, const ExecRequest& reques
     if (request.input) line["input"] = *request.input;
     asio::write(socket, asio::buffer(to_line(line)));
     std::string text;
-    asio::read_until(socket, asio::dynamic_buffer(text, reply_max), '\n');
+    // A daemon that is stuck takes the line in and says nothing; who watches it must be told.
+    bool answered = false;
+    asio::async_read_until(socket, asio::dynamic_buffer(text, reply_max), '\n',
+                           [&](boost::system::error_code failure, std::size_t) {
+                             answered = true;
+                             error = failure;
+                           });
+    if (patience)
+      loop.run_for(*patience);
+    else
+      loop.run();
+    if (!answered) {
+      return fail(Errc::unreachable,
+                  fmt::format("umbrad at {} has not answered within {} s", socket_path,
+                              std::chrono::duration<double>(*patience).count()));
+    }
+    if (error) throw boost::system::system_error(error);
     const json reply = json::parse(text, nullptr, false);
     if (!reply.is_object() || !reply.contains("status") || !reply.contains("output"))
       return fail(Errc::malformed, "umbrad's answer cannot be read");

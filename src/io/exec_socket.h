@@ -1,5 +1,6 @@
 #pragma once
 
+#include <chrono>
 #include <functional>
 #include <memory>
 #include <optional>
@@ -45,8 +46,10 @@ class ExecSocket {
   std::shared_ptr<Listener> listener_;
 };
 
-/// The other end: sends one command and waits for its answer.
-/// Errors: unreachable (no daemon), malformed (not an answer).
-[[nodiscard]] Result<ExecReply> exec(const std::string& socket_path, const ExecRequest& request);
+/// The other end: sends one command and waits for its answer, for ever without `patience`.
+/// Errors: unreachable (no daemon, or none that answers in time), malformed (not an answer).
+[[nodiscard]] Result<ExecReply> exec(
+    const std::string& socket_path, const ExecRequest& request,
+    std::optional<std::chrono::milliseconds> patience = std::nullopt);
 
 }  // namespace umbra::io

@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import signal
 import time
 import unittest
 import urllib.error
@@ -104,6 +105,39 @@ class OperatorTest(unittest.TestCase):
         self.assertIsNotNone(report()["rollover"])
         self.ca.exec("crypto pki server ROOTCA rollover cancel force")
         self.assertIsNone(report()["rollover"])
+
+    def status(self, daemon, *options):
+        done = run(self.lab.build / "umbra", "status", "--socket", daemon.data / "umbra.sock",
+                   *options, ok=False)
+        return done.returncode, done.stdout
+
+    def test_monitoring_reads_an_exit_status_and_a_line(self):
+        self.serve()
+        self.assertEqual(self.status(self.ca)[0], 0)
+        self.assertRegex(self.status(self.ca, "--server", "ROOTCA")[1],
+                         r"^OK - server ROOTCA: enabled, the CA ends at 20\S+Z, its successor is "
+                         r"made in time \| days_left=(729|730)\n$")
+        self.assertEqual(self.status(self.ca, "--trustpoint", "ROOTCA"),
+                         (3, "UNKNOWN - % There is no trustpoint ROOTCA\n"))
+        self.assertEqual(self.status(self.ca, "--server", "A", "--trustpoint", "B")[0], 3)
+        self.ca.exec("crypto pki server ROOTCA stop")
+        code, said = self.status(self.ca)
+        self.assertEqual(code, 1)
+        self.assertTrue(said.startswith("WARNING - server ROOTCA: shut down"), said)
+        spoke = self.lab.daemon("spoke", "hostname spoke\ncrypto pki trustpoint Root-CA\n"
+                                f" enrollment url http://127.0.0.1:{self.port}\n"
+                                "clock calendar-valid\n")
+        self.assertEqual(self.status(spoke, "--trustpoint", "Root-CA"),
+                         (2, "CRITICAL - trustpoint Root-CA: the CA is not authenticated "
+                             "| days_left=0\n"))
+        # A daemon that is stuck, and one that is not there.
+        spoke.process.send_signal(signal.SIGSTOP)
+        code, said = self.status(spoke, "--timeout", "0.2")
+        spoke.process.send_signal(signal.SIGCONT)
+        self.assertEqual(code, 2)
+        self.assertIn("has not answered within 0.2 s", said)
+        spoke.stop()
+        self.assertEqual(self.status(spoke)[0], 2)
 
     def test_stops_and_starts_without_the_process(self):
         self.serve()

@@ -1,0 +1,154 @@
+#include "console/health.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <optional>
+
+#include "console/screens.h"
+
+namespace umbra::console {
+namespace {
+
+using lifecycle::Timer;
+
+constexpr Days urgent{7};
+constexpr Days near{60};
+
+std::optional<Time> armed(const std::vector<lifecycle::Deadline>& deadlines,
+                          std::initializer_list<Timer> timers) {
+  for (const auto& deadline : deadlines) {
+    if (std::find(timers.begin(), timers.end(), deadline.timer) != timers.end()) return deadline.at;
+  }
+  return std::nullopt;
+}
+
+/// How bad it is that nothing is on its way to replace what ends then.
+Health unreplaced(Seconds left) {
+  return left <= Seconds{urgent} ? Health::critical : Health::warning;
+}
+
+}  // namespace
+
+std::string_view to_string(Health health) {
+  switch (health) {
+    case Health::ok:
+      return "OK";
+    case Health::warning:
+      return "WARNING";
+    case Health::critical:
+      return "CRITICAL";
+    case Health::unknown:
+      return "UNKNOWN";
+  }
+  return "UNKNOWN";
+}
+
+Judgement judge(const client::Status& trustpoint, Time now, bool clock_authoritative) {
+  if (!trustpoint.ca) return {Health::critical, "the CA is not authenticated", {}};
+  if (!trustpoint.identity) {
+    return {Health::critical,
+            trustpoint.pending ? "no certificate; a request is under way" : "no certificate",
+            {}};
+  }
+  const Seconds left = trustpoint.identity->not_after() - now;
+  const std::string ends = to_rfc3339(trustpoint.identity->not_after());
+  if (left <= Seconds{0}) return {Health::critical, "the certificate ended at " + ends, {}};
+  if (trustpoint.identity->not_before() > now)
+    return {Health::critical, "the certificate is not valid yet", left};
+  if (!clock_authoritative) return {Health::warning, "the clock is not authoritative", left};
+  if (trustpoint.rollover_identity)
+    return {Health::ok, fmt::format("ready for the next CA at {}", ends), left};
+  if (const auto at = armed(trustpoint.deadlines, {Timer::connect_retry})) {
+    return {unreplaced(left),
+            fmt::format("the CA gives no usable answer, next try at {}; the certificate ends at {}",
+                        to_rfc3339(*at), ends),
+            left};
+  }
+  if (armed(trustpoint.deadlines, {Timer::poll})) {
+    return {unreplaced(left),
+            fmt::format("the renewal waits to be granted; the certificate ends at {}", ends), left};
+  }
+  const auto renewal = armed(trustpoint.deadlines, {Timer::renew, Timer::shadow});
+  if (trustpoint.renew_at && renewal)
+    return {Health::ok, fmt::format("renewed at {}, ends at {}", to_rfc3339(*renewal), ends), left};
+  if (trustpoint.last_enrollment_status == "Rejected") {
+    return {unreplaced(left),
+            fmt::format("the CA refused the renewal, `crypto pki enroll` tries again; the "
+                        "certificate ends at {}",
+                        ends),
+            left};
+  }
+  if (left > Seconds{near}) return {Health::ok, fmt::format("ends at {}", ends), left};
+  return {unreplaced(left), fmt::format("nothing renews it, and it ends at {}", ends), left};
+}
+
+Judgement judge(const server::Status& server, Time now) {
+  if (!server.ca) return {server.shut ? Health::warning : Health::critical, server.status, {}};
+  const Seconds left = std::max(Seconds{0}, server.ca->not_after() - now);
+  const std::string ends = to_rfc3339(server.ca->not_after());
+  if (server.shut) return {Health::warning, "shut down", left};
+  if (server.status != "enabled") return {Health::critical, server.status, left};
+  if (server.crl_next_update && *server.crl_next_update < now) {
+    return {
+        Health::critical,
+        fmt::format("the CRL has been out of date since {}", to_rfc3339(*server.crl_next_update)),
+        left};
+  }
+  const bool follows =
+      server.rollover || armed(server.deadlines, {Timer::cs_shadow_cert_generation});
+  if (!follows && left <= Seconds{near})
+    return {unreplaced(left), fmt::format("nothing follows the CA, which ends at {}", ends), left};
+  if (!server.backlog.empty()) {
+    const auto& worst = server.backlog.front();
+    return {Health::warning,
+            fmt::format("{} files wait for {} since {}{}{}", worst.waiting, worst.url,
+                        to_rfc3339(worst.since), worst.error.empty() ? "" : ": ", worst.error),
+            left};
+  }
+  if (!server.scarce.empty()) {
+    return {Health::warning,
+            fmt::format("{} is nearly full: {} octets are left", server.scarce.front().url,
+                        server.scarce.front().octets),
+            left};
+  }
+  return {Health::ok,
+          fmt::format("enabled, the CA ends at {}{}", ends,
+                      server.rollover ? ", its successor is there"
+                      : follows       ? ", its successor is made in time"
+                                      : ""),
+          left};
+}
+
+std::string status_screen(const std::vector<server::Status>& servers,
+                          const std::vector<client::Status>& trustpoints, const Clock& clock) {
+  const Time now = to_time(clock.now());
+  std::string out;
+  for (const auto& one : servers) out += judgement_line("server", one.name, judge(one, now));
+  for (const auto& one : trustpoints) {
+    // A server's own trustpoint is judged with the server.
+    if (one.role != config::Role::device) continue;
+    out += judgement_line("trustpoint", one.name, judge(one, now, clock.authoritative()));
+  }
+  return out;
+}
+
+Health worst_of(std::string_view screen) {
+  Health worst = Health::unknown;
+  while (!screen.empty()) {
+    const std::string_view line = screen.substr(0, screen.find('\n'));
+    screen.remove_prefix(std::min(line.size() + 1, screen.size()));
+    for (const Health one : {Health::ok, Health::warning, Health::critical}) {
+      if (!line.starts_with(fmt::format("{} - ", to_string(one)))) continue;
+      if (worst == Health::unknown || one > worst) worst = one;
+    }
+  }
+  return worst;
+}
+
+std::string judgement_line(std::string_view kind, std::string_view name, const Judgement& judged) {
+  return fmt::format("{} - {} {}: {} | days_left={}\n", to_string(judged.health), kind, name,
+                     printable(judged.text), std::chrono::floor<Days>(judged.time_left).count());
+}
+
+}  // namespace umbra::console

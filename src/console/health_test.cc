@@ -1,0 +1,131 @@
+#include "console/health.h"
+
+#include <gtest/gtest.h>
+
+#include "console/lab_test.h"
+
+namespace umbra::console {
+namespace {
+
+using lifecycle::Timer;
+
+/// The identity of the lab's spoke ends then.
+Time end() { return lab::spoke().identity->not_after(); }
+Time before(Seconds left) { return end() - left; }
+
+Health health(const client::Status& trustpoint, Seconds left, bool authoritative = true) {
+  return judge(trustpoint, before(left), authoritative).health;
+}
+
+client::Status only(Timer timer) {
+  client::Status t = lab::spoke();
+  t.deadlines = {{end() - Days{1}, timer, t.name}};
+  return t;
+}
+
+TEST(TrustpointHealth, IsOkWhileARenewalIsAhead) {
+  const Judgement judged = judge(lab::spoke(), before(Days{30}), true);
+  EXPECT_EQ(judged.health, Health::ok);
+  EXPECT_EQ(judged.time_left, Seconds{Days{30}});
+  EXPECT_EQ(judged.text, "renewed at 2016-07-27T12:14:16Z, ends at " + to_rfc3339(end()));
+}
+
+TEST(TrustpointHealth, IsCriticalWithoutWhatPeersNeed) {
+  client::Status t = lab::spoke();
+  EXPECT_EQ(health(t, Seconds{0}), Health::critical) << "ended this second";
+  EXPECT_EQ(judge(t, t.identity->not_before() - Seconds{1}, true).health, Health::critical);
+  t.identity.reset();
+  EXPECT_EQ(health(t, Days{30}), Health::critical);
+  t.ca.reset();
+  EXPECT_EQ(judge(t, before(Days{30}), true).text, "the CA is not authenticated");
+}
+
+TEST(TrustpointHealth, GrowsWorseAsTheEndOfWhatNothingReplacesComesNearer) {
+  for (const Timer timer : {Timer::connect_retry, Timer::poll}) {
+    EXPECT_EQ(health(only(timer), Days{7} + Seconds{1}), Health::warning);
+    EXPECT_EQ(health(only(timer), Days{7}), Health::critical);
+  }
+  client::Status by_hand = lab::spoke();
+  by_hand.renew_at.reset();
+  by_hand.deadlines.clear();
+  EXPECT_EQ(health(by_hand, Days{60} + Seconds{1}), Health::ok);
+  EXPECT_EQ(health(by_hand, Days{60}), Health::warning);
+  EXPECT_EQ(health(by_hand, Days{7}), Health::critical);
+  by_hand.last_enrollment_status = "Rejected";
+  EXPECT_EQ(health(by_hand, Days{90}), Health::warning) << "at once, not 60 days before the end";
+}
+
+TEST(TrustpointHealth, IsOkWithTheNextIdentityInHand) {
+  client::Status t = only(Timer::switch_over);
+  t.rollover_identity = t.identity;
+  EXPECT_EQ(health(t, Days{1}), Health::ok);
+}
+
+TEST(TrustpointHealth, DoubtsAClockThatNobodySet) {
+  EXPECT_EQ(health(lab::spoke(), Days{30}, false), Health::warning);
+}
+
+Health health(const server::Status& server, Seconds left) {
+  return judge(server, server.ca->not_after() - left).health;
+}
+
+TEST(ServerHealth, IsOkWhileSomethingFollowsTheCa) {
+  server::Status s = lab::root_ca();
+  s.crl_next_update.reset();
+  EXPECT_EQ(health(s, Days{1}), Health::ok) << "a rollover CA is going to be made";
+  s.deadlines = {{s.ca->not_after(), Timer::cs_cert_expire, ""}};
+  EXPECT_EQ(health(s, Days{60} + Seconds{1}), Health::ok);
+  EXPECT_EQ(health(s, Days{60}), Health::warning);
+  EXPECT_EQ(health(s, Days{7}), Health::critical);
+  s.rollover = s.ca;
+  EXPECT_EQ(health(s, Days{7}), Health::ok);
+}
+
+TEST(ServerHealth, IsCriticalWhenItAnswersNobodyOrItsCrlIsOld) {
+  server::Status s = lab::root_ca();
+  EXPECT_EQ(judge(s, *s.crl_next_update).health, Health::ok);
+  EXPECT_EQ(judge(s, *s.crl_next_update + Seconds{1}).health, Health::critical);
+  s.crl_next_update.reset();
+  s.status = "disabled, HTTP Server is disabled";
+  EXPECT_EQ(judge(s, s.ca->not_before()).text, s.status);
+  EXPECT_EQ(judge(s, s.ca->not_before()).health, Health::critical);
+  s.shut = true;
+  EXPECT_EQ(judge(s, s.ca->not_before()).health, Health::warning) << "somebody wanted it so";
+  s.ca.reset();
+  EXPECT_EQ(judge(s, lab::at("2017-01-01T00:00:00Z")).health, Health::warning);
+}
+
+TEST(ServerHealth, WarnsOfFilesThatDoNotArriveAndOfFullPlaces) {
+  server::Status s = lab::root_ca();
+  const Time now = s.ca->not_before();
+  s.scarce = {{"nvram:", 4096}};
+  EXPECT_EQ(judge(s, now).text, "nvram: is nearly full: 4096 octets are left");
+  s.backlog = {{"ftp://10.1.1.1/", 6, now, "refused"}};
+  EXPECT_EQ(judge(s, now).health, Health::warning);
+  EXPECT_EQ(judge(s, now).text,
+            "6 files wait for ftp://10.1.1.1/ since " + to_rfc3339(now) + ": refused");
+}
+
+TEST(StatusScreen, HasALineForEachAndItsWorstCounts) {
+  const lab::FixedClock clock(before(Days{30}), 0);
+  client::Status of_a_server = lab::spoke();
+  of_a_server.role = config::Role::subordinate_ca;
+  of_a_server.identity.reset();
+  const std::string screen = status_screen({}, {lab::spoke(), of_a_server}, clock);
+  EXPECT_EQ(screen, "OK - trustpoint Root-CA: renewed at 2016-07-27T12:14:16Z, ends at " +
+                        to_rfc3339(end()) + " | days_left=30\n");
+  EXPECT_EQ(worst_of(screen), Health::ok);
+  EXPECT_EQ(worst_of(screen + "CRITICAL - server A: x\nWARNING - server B: y\n"), Health::critical);
+  EXPECT_EQ(worst_of(""), Health::unknown);
+  EXPECT_EQ(worst_of("nonsense\n"), Health::unknown);
+}
+
+TEST(StatusScreen, IsOneLineWhateverAPeerSays) {
+  server::Status s = lab::root_ca();
+  s.backlog = {{"ftp://10.1.1.1/", 6, s.ca->not_before(), "refused\nOK - server ROOTCA: fine"}};
+  const std::string line = judgement_line("server", s.name, judge(s, s.ca->not_before()));
+  EXPECT_EQ(std::count(line.begin(), line.end(), '\n'), 1);
+}
+
+}  // namespace
+}  // namespace umbra::console
