@@ -1,5 +1,6 @@
 #pragma once
 
+#include <chrono>
 #include <functional>
 #include <string>
 
@@ -29,6 +30,8 @@ struct HttpCall {
   std::string url;  ///< absolute, http://host[:port]/path?query
   std::string content_type;
   Bytes body;
+  std::chrono::seconds patience{60};  ///< for all of it
+  std::size_t reply_octets_max = std::size_t{1} << 20;
 };
 /// Errors: unreachable (name, TCP, time-out, reply too large). A reply of any HTTP status is a
 /// value.

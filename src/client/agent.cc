@@ -31,6 +31,7 @@ lifecycle::TrustpointSettings settings_of(const config::Trustpoint& configuratio
   settings.retry_period = configuration.retry_period;
   settings.pinned = !configuration.fingerprint.empty();
   settings.is_ca = configuration.role == config::Role::subordinate_ca;
+  settings.is_ra = configuration.role == config::Role::ra;
   settings.overlap = configuration.overlap;
   return settings;
 }
@@ -142,8 +143,8 @@ void Trustpoint::Agent::note(store::TrustpointRow& row, const Event& event,
       if (waiting(phase)) row.last_status = "Pending";
       break;
     case EventKind::forgotten:
-      // A CA asks again; for a device it is a no like any other.
-      if (settings_.is_ca) break;
+      // A server asks again; for a device it is a no like any other.
+      if (settings_.is_ca || settings_.is_ra) break;
       [[fallthrough]];
     case EventKind::rejected:
       if (!waiting(phase)) break;
@@ -215,7 +216,10 @@ void Trustpoint::Agent::act(Action action, const Arrival& arrival) {
       } else {
         log(Severity::informational, "CERTRENEWAUTO",
             fmt::format("Renewing the {} certificate for trustpoint {}",
-                        settings_.is_ca ? "subordinate CA" : "router", name));
+                        settings_.is_ca   ? "subordinate CA"
+                        : settings_.is_ra ? "RA"
+                                          : "router",
+                        name));
       }
       for (const auto& [digest, word] : {std::pair{x509::Digest::md5, "MD5"},
                                          {x509::Digest::sha1, "SHA1"},

@@ -228,7 +228,7 @@ void Trustpoint::Agent::on_cert_rep(const scep::CertRep& reply) {
       debug("status = 101: certificate request is rejected");
       if (reply.fail_info) debug(fmt::format("Fail Info={}", static_cast<int>(*reply.fail_info)));
       if (!reply.fail_info_text.empty()) debug(reply.fail_info_text);
-      if (settings_.is_ca && reply.fail_info == scep::FailInfo::bad_cert_id &&
+      if ((settings_.is_ca || settings_.is_ra) && reply.fail_info == scep::FailInfo::bad_cert_id &&
           static_cast<Phase>(state_.row.phase) == Phase::polling) {
         log(Severity::notice, "CS_UPPER_FORGOT",
             fmt::format("The upper CA of {} knows its request no more; it is asked again",

@@ -98,6 +98,17 @@ Result<void> check_ca(const State& state, const x509::Certificate& granted) {
   return {};
 }
 
+/// What an RA does is open what is enveloped for it and sign; a CA's certificate makes it none.
+Result<void> check_ra(const x509::Certificate& granted) {
+  const auto usage = granted.key_usage();
+  const bool can_both = !usage || (usage->bits & usage_digital_signature_key_encipherment) ==
+                                      usage_digital_signature_key_encipherment;
+  if (!granted.is_ca() && can_both) return {};
+  return fail(Errc::conflict,
+              "the certificate received is not an RA's: it must be for signatures and for key "
+              "encipherment, and no CA's");
+}
+
 /// The CA above another one of the chain. An RA or exchange certificate under it is no CA.
 bool issued_another_ca(const x509::Certificate& candidate,
                        const std::vector<x509::Certificate>& received) {
@@ -223,6 +234,7 @@ Result<x509::Certificate> choose_granted(const State& state,
       continue;
     UMBRA_CHECK(check_validity(state, certificate, now));
     if (role == config::Role::subordinate_ca) UMBRA_CHECK(check_ca(state, certificate));
+    if (role == config::Role::ra) UMBRA_CHECK(check_ra(certificate));
     return certificate;
   }
   return fail(Errc::crypto, "no certificate received is for our key and signed by the CA");

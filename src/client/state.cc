@@ -1,7 +1,5 @@
 #include "client/state.h"
 
-#include "x509/der.h"
-
 namespace umbra::client {
 namespace {
 
@@ -12,17 +10,6 @@ Result<std::optional<x509::Certificate>> certificate_in(const Bytes& der) {
   if (der.empty()) return std::nullopt;
   UMBRA_TRY(auto certificate, x509::Certificate::from_der(der));
   return certificate;
-}
-
-Result<std::vector<x509::Certificate>> certificates_in(const Bytes& ders) {
-  std::vector<x509::Certificate> all;
-  x509::der::Reader reader(ders);
-  while (!reader.empty()) {
-    UMBRA_TRY(const auto element, reader.expect(x509::der::tag::sequence, "RA certificate"));
-    UMBRA_TRY(auto certificate, x509::Certificate::from_der(element.whole));
-    all.push_back(std::move(certificate));
-  }
-  return all;
 }
 
 Result<std::optional<x509::PrivateKey>> key_in(const Bytes& sealed, std::string_view passphrase,
@@ -81,8 +68,8 @@ Result<State> State::read(store::TrustpointRow row, std::string_view passphrase,
     return fail(Errc::malformed, "trustpoint " + row.name + " is stored in an unknown state");
   State state;
   UMBRA_TRY(state.ca, certificate_in(row.ca_certificate));
-  UMBRA_TRY(state.ras, certificates_in(row.ra_certificates));
-  UMBRA_TRY(state.rollover_ras, certificates_in(row.rollover_ra_certificates));
+  UMBRA_TRY(state.ras, x509::Certificate::all_from_der(row.ra_certificates));
+  UMBRA_TRY(state.rollover_ras, x509::Certificate::all_from_der(row.rollover_ra_certificates));
   UMBRA_TRY(state.identity, certificate_in(row.identity));
   UMBRA_TRY(state.rollover_ca, certificate_in(row.rollover_ca_certificate));
   UMBRA_TRY(state.rollover_identity, certificate_in(row.rollover_identity));

@@ -11,6 +11,37 @@
 namespace umbra::config {
 namespace {
 
+/// By this in its name IOS knows a registration authority.
+constexpr std::string_view ra_unit = "ioscs RA";
+constexpr int ra_enroll_percent = 50;
+
+/// Commands of a server that issues certificates.
+constexpr std::string_view cas_alone[] = {"serial-number",
+                                          "database level",
+                                          "database archive",
+                                          "lifetime crl",
+                                          "lifetime certificate",
+                                          "lifetime ca-certificate",
+                                          "cdp-url",
+                                          "lifetime subordinate-ca",
+                                          "auto-rollover",
+                                          "eku",
+                                          "database url",
+                                          "database url TYPE",
+                                          "database username",
+                                          "database strict",
+                                          "hash",
+                                          "grant auto rollover"};
+/// Commands of a server that opens requests.
+constexpr std::string_view judges_alone[] = {"grant",
+                                             "lifetime enrollment-request",
+                                             "challenge password",
+                                             "renewal grace",
+                                             "allow legacy",
+                                             "allow sha1",
+                                             "subject-alt-name",
+                                             "modulus"};
+
 class Assembler {
  public:
   Assembler(const Document& document, Parsed& parsed) : document_(document), parsed_(parsed) {}
@@ -136,6 +167,7 @@ class Assembler {
     elliptic(block, made);
     granting_trustpoints(block, made);
     upper_ca(block, made);
+    issues_nothing(block, made);
     if (made.hash == HashName::sha1 && !made.allow_sha1) {
       fault(*find(block, "hash"), "", "hash sha1 contradicts \"no allow sha1\"",
             "expected: hash sha256, or no \"no allow sha1\"");
@@ -158,12 +190,6 @@ class Assembler {
   /// What is no root has a trustpoint of its own name that says where the upper CA is.
   void upper_ca(const Block& block, const Server& made) {
     if (made.mode == ServerMode::root) return;
-    if (made.mode != ServerMode::subordinate) {
-      // Better no server than one that takes itself for a root.
-      fault(*find(block, "mode"), "ra", "this version is no registration authority",
-            "expected: \"mode sub-cs\", or no mode for a root CA");
-      return;
-    }
     if (made.ec_bits) {
       fault(*find(block, "keytype"), "", "a server with a CA above it has an RSA key",
             "expected: no \"keytype ec\" here; its certificate is asked for by SCEP, whose answers "
@@ -210,16 +236,96 @@ class Assembler {
     }
     made.role = Role::subordinate_ca;
     made.overlap = server.auto_rollover;
-    made.fqdn_none = true;  // a CA's name is what the configuration says, and no more
-    made.serial_number = false;
-    made.ip_address.reset();
     made.regenerate = true;
     made.modulus = server.modulus;
     made.auto_enroll = 100;
     if (const Entry* automatic = find(block, "auto-enroll"))
       note(automatic->line, "auto-enroll: a subordinate CA's certificate follows auto-rollover");
+    as_its_server(made, server);
+  }
+
+  static void as_its_server(Trustpoint& made, const Server& server) {
+    made.fqdn_none = true;  // a server's name is what the configuration says, and no more
+    made.serial_number = false;
+    made.ip_address.reset();
     if (made.key_label.empty()) made.key_label = server.name;
     if (server.shutdown) made.auto_enroll.reset();  // it asks for nothing until it is started
+  }
+
+  /// The trustpoint of a registration authority: a device's, but for its name and its haste.
+  void of_ra(const Block& block, Server& server) {
+    Trustpoint& made = parsed_.configuration.trustpoints.emplace_back();
+    made.name = block.name;
+    made.subject_name = fmt::format("CN={}, OU={}", server.name, ra_unit);
+    apply(block, nullptr, &made);
+    weak_things(block, made, "rsakeypair", "SIZE");
+    if (const Entry* pem = find(block, "storage pem")) {
+      fault(
+          *pem, "",
+          fmt::format("the key of certificate server {} is not written in the clear", server.name),
+          "expected: no \"storage pem\" here");
+    }
+    const bool transparent = server.mode == ServerMode::ra_transparent;
+    const auto name = x509::Name::from_ios(made.subject_name);
+    const bool is_ra = name && (name->has(x509::oid_organizational_unit, ra_unit) ||
+                                name->has(x509::oid_common_name, ra_unit));
+    if (name && !is_ra && !transparent) {
+      fault(*find(block, "subject-name"), "DN", "the CA above knows no RA by this name",
+            fmt::format("expected: a name with OU={}; or \"mode ra transparent\", which has no "
+                        "certificate of its own",
+                        ra_unit));
+    }
+    made.role = Role::ra;
+    if (find(*find(document_.servers, server.name), "modulus")) made.modulus = server.modulus;
+    if (transparent) {
+      if (const Entry* automatic = find(block, "auto-enroll"))
+        note(automatic->line, "auto-enroll: a transparent RA has no certificate of its own");
+      made.auto_enroll.reset();
+    } else if (!made.auto_enroll) {
+      // Early: its devices cannot ask for their next certificates before it has its own.
+      made.auto_enroll = ra_enroll_percent;
+    }
+    as_its_server(made, server);
+    server.issuer_name = made.subject_name;
+    server.upstream = Upstream{
+        .url = made.enrollment_url,
+        .allow_des = made.allow_des,
+        .allow_md5 = made.allow_md5,
+        .hash = made.hash,
+        .unchecked = !made.revocation_check.empty() && made.revocation_check.front() == "none"};
+  }
+
+  /// What a registration authority has no use for is named, and does nothing.
+  void issues_nothing(const Block& block, Server& made) {
+    const bool transparent = made.mode == ServerMode::ra_transparent;
+    if (!transparent && made.mode != ServerMode::ra) return;
+    for (const Entry& entry : block.entries) {
+      const std::string_view key = entry.match.command->key;
+      const auto is_key = [&](std::string_view one) { return one == key; };
+      const auto said = [&](std::string_view why) {
+        note(entry.line,
+             fmt::format("{}: {}", render(entry.match, entry.on, Secrets::left_out), why));
+      };
+      if (key == "issuer-name") {
+        said("an RA issues nothing; its name is the subject-name of its trustpoint");
+      } else if (std::any_of(std::begin(cas_alone), std::end(cas_alone), is_key)) {
+        said("an RA issues nothing, the CA above it does");
+      } else if (made.grant_ra_auto && key == "grant" && entry.match.has("ra-auto")) {
+        said("an RA takes no requests of other RAs");
+      } else if (transparent &&
+                 std::any_of(std::begin(judges_alone), std::end(judges_alone), is_key)) {
+        said("a transparent RA passes everything on");
+      }
+    }
+    made.grant_ra_auto = made.grant_rollover_ca_cert = made.grant_rollover_ra_cert = false;
+    made.auto_rollover.reset();
+    made.auto_rollover_text.clear();
+    made.archive_password.reset();
+    made.database_level = DatabaseLevel::minimum;
+    made.database_copies.clear();
+    made.database_strict = false;
+    made.serial_start.reset();
+    made.serial_random = false;
   }
 
   /// `grant auto trustpoint` names trustpoints that exist and that a CA can be fetched for.
@@ -245,7 +351,8 @@ class Assembler {
     const auto own = std::find_if(servers.begin(), servers.end(),
                                   [&](const Server& one) { return one.name == block.name; });
     if (own != servers.end()) {
-      if (own->mode != ServerMode::root) return of_server(block, *own);
+      if (own->mode == ServerMode::subordinate) return of_server(block, *own);
+      if (own->mode != ServerMode::root) return of_ra(block, *own);
       if (const Entry* url = find(block, "enrollment url")) {
         fault(*url, "",
               fmt::format("{} is a root certificate server: its trustpoint is the server's "

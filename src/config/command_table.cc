@@ -202,8 +202,8 @@ constexpr Command table[] = {
      "[off: they are sent when their place can be reached again]", &set::database_strict},
     {Mode::server, "mode", "mode {sub-cs|ra [transparent]}",
      "What the server is; its trustpoint, which has its name, says where the upper CA is|A "
-     "subordinate CA|A registration authority, which this version is not: it does not "
-     "start|Transparent",
+     "subordinate CA|A registration authority: judges requests, and asks the CA above for what it "
+     "grants|Passes everything on as it comes",
      "[a root CA]", &set::mode},
     {Mode::server, "redundancy", "redundancy", "One of a pair that shares its state", "[off]"},
     {Mode::server, "challenge password", "challenge password [0|7] PASSWORD:secret-line",

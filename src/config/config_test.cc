@@ -332,13 +332,49 @@ TEST(Config, ASubordinatesTrustpointAsksForTheServersOwnCertificate) {
   EXPECT_EQ(shut.configuration.servers.front().issuer_name, "CN=Sub");
 }
 
-TEST(Config, ARegistrationAuthorityIsRefusedAndNoRootInstead) {
-  for (const std::string mode : {"ra", "ra transparent"}) {
-    const Parsed parsed = parse("crypto pki server RA\n mode " + mode + "\n no shutdown\n");
-    ASSERT_EQ(parsed.faults.size(), 1U);
-    EXPECT_EQ(parsed.faults.front().line, 2U);
-    EXPECT_EQ(parsed.faults.front().what, "this version is no registration authority");
-  }
+TEST(Config, ARegistrationAuthoritysTrustpointAsksForItsCertificate) {
+  const Parsed parsed = good(
+      "crypto pki server RA\n grant auto\n mode ra\n no shutdown\n"
+      "crypto pki trustpoint RA\n enrollment url http://ca\n hash sha384\n");
+  const Server& server = parsed.configuration.servers.front();
+  EXPECT_EQ(server.mode, ServerMode::ra);
+  EXPECT_EQ(server.issuer_name, "CN=RA, OU=ioscs RA");
+  ASSERT_TRUE(server.upstream);
+  EXPECT_EQ(server.upstream->url, "http://ca");
+  EXPECT_EQ(server.upstream->hash, HashName::sha384);
+  EXPECT_FALSE(server.upstream->unchecked);
+  const Trustpoint& own = parsed.configuration.trustpoints.front();
+  EXPECT_EQ(own.role, Role::ra);
+  EXPECT_EQ(own.subject_name, "CN=RA, OU=ioscs RA");
+  EXPECT_EQ(own.auto_enroll, 50) << "early, for its devices need it before them";
+  EXPECT_TRUE(own.fqdn_none);
+
+  const Parsed named = good(
+      "crypto pki server RA\n mode ra transparent\n no shutdown\ncrypto pki trustpoint RA\n"
+      " enrollment url http://ca\n subject-name CN=any\n revocation-check none\n");
+  EXPECT_EQ(named.configuration.servers.front().mode, ServerMode::ra_transparent);
+  EXPECT_TRUE(named.configuration.servers.front().upstream->unchecked);
+  EXPECT_FALSE(named.configuration.trustpoints.front().auto_enroll) << "it has none of its own";
+}
+
+TEST(Config, WhatARegistrationAuthorityHasNoUseForIsNamed) {
+  const Parsed parsed = good(
+      "crypto pki server RA\n issuer-name CN=x\n lifetime certificate 100\n auto-rollover 90\n"
+      " lifetime enrollment-request 10\n mode ra\n no shutdown\n"
+      "crypto pki trustpoint RA\n enrollment url http://ca\n");
+  EXPECT_THAT(not_effective(parsed),
+              ElementsAre("issuer-name CN=x: an RA issues nothing; its name is the subject-name of "
+                          "its trustpoint",
+                          "lifetime certificate 100: an RA issues nothing, the CA above it does",
+                          "auto-rollover 90: an RA issues nothing, the CA above it does"));
+  EXPECT_FALSE(parsed.configuration.servers.front().auto_rollover);
+  EXPECT_EQ(parsed.configuration.servers.front().lifetime_enrollment_request,
+            std::chrono::hours{10});
+  const Parsed transparent = good(
+      "crypto pki server RA\n grant auto\n mode ra transparent\n no shutdown\n"
+      "crypto pki trustpoint RA\n enrollment url http://ca\n");
+  EXPECT_THAT(not_effective(transparent),
+              ElementsAre("grant auto: a transparent RA passes everything on"));
 }
 
 TEST(Config, AServerThatIsNoRootNeedsItsUpperCaAndAgreesWithItsTrustpoint) {
@@ -349,6 +385,16 @@ TEST(Config, AServerThatIsNoRootNeedsItsUpperCaAndAgreesWithItsTrustpoint) {
   EXPECT_EQ(what("crypto pki server SUB\n mode sub-cs\n"), "SUB has no upper CA");
   EXPECT_EQ(what("crypto pki server SUB\n mode sub-cs\ncrypto pki trustpoint SUB\n"),
             "SUB has no upper CA");
+  for (const std::string mode : {"sub-cs", "ra", "ra transparent"}) {
+    EXPECT_EQ(what("crypto pki server A\n keytype ec 256\n mode " + mode +
+                   "\ncrypto pki trustpoint A\n enrollment url http://root\n"),
+              "a server with a CA above it has an RSA key")
+        << mode;
+    EXPECT_EQ(what("crypto pki server A\n mode " + mode + "\n"), "A has no upper CA") << mode;
+  }
+  EXPECT_EQ(what("crypto pki server RA\n mode ra\ncrypto pki trustpoint RA\n enrollment url "
+                 "http://ca\n subject-name CN=ra\n"),
+            "the CA above knows no RA by this name");
   EXPECT_EQ(what("crypto pki server SUB\n issuer-name CN=a\n mode sub-cs\n"
                  "crypto pki trustpoint SUB\n enrollment url http://root\n subject-name CN=b\n"),
             "the server's issuer-name says something else");

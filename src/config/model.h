@@ -34,10 +34,22 @@ struct FilePlace {
 /// `mode`: a certificate server that is no root lives by the trustpoint of its own name.
 enum class ServerMode { root, subordinate, ra, ra_transparent };
 
+/// How a registration authority reaches the CA above it: what its trustpoint says of that.
+struct Upstream {
+  std::string url;
+  bool allow_des = false;
+  bool allow_md5 = false;
+  HashName hash = HashName::sha256;
+  bool unchecked = false;  ///< `revocation-check none`: who signs a renewal counts without a CRL
+
+  friend bool operator==(const Upstream&, const Upstream&) = default;
+};
+
 struct Server {
   std::string name;
   ServerMode mode = ServerMode::root;
-  std::string issuer_name;  ///< as typed; CN=NAME if not given
+  std::optional<Upstream> upstream;  ///< of a registration authority
+  std::string issuer_name;  ///< as typed; CN=NAME if not given. A registration authority's own name
   Grant grant = Grant::manual;
   /// `grant auto trustpoint` and `tp-list`: whose CAs' certificates vouch for a request.
   std::vector<std::string> grant_trustpoints;

@@ -44,10 +44,21 @@ void add_server(std::string& out, const server::Status& s, const TimeZone& zone)
   line("CA cert fingerprint: " +
        (s.ca ? fingerprint(*s.ca, x509::Digest::md5) : std::string("-Not found-")));
   if (s.upper) line("Upper CA cert fingerprint: " + fingerprint(*s.upper, x509::Digest::md5));
+  const bool is_ra = s.mode == config::ServerMode::ra;
+  const bool transparent = s.mode == config::ServerMode::ra_transparent;
+  if (is_ra || transparent)
+    line(fmt::format("Server configured in RA mode{}", transparent ? ", transparent" : ""));
+  if (is_ra) {
+    line("RA cert fingerprint: " +
+         (s.ra ? fingerprint(*s.ra, x509::Digest::md5) : std::string("-Not found-")));
+  }
   if (!s.awaited.empty()) line("Upper CA: " + s.awaited);
-  line("Granting mode is: " + s.granting);
-  line(fmt::format("Last certificate issued serial number (hex): {}", s.last_serial.to_hex()));
-  if (s.ca) line("CA certificate expiration timer: " + to_ios_time(s.ca->not_after(), zone));
+  if (!transparent) line("Granting mode is: " + s.granting);
+  const bool issues = !is_ra && !transparent;
+  if (issues)
+    line(fmt::format("Last certificate issued serial number (hex): {}", s.last_serial.to_hex()));
+  if (s.ca && issues)
+    line("CA certificate expiration timer: " + to_ios_time(s.ca->not_after(), zone));
   if (s.crl_next_update) line("CRL NextUpdate timer: " + to_ios_time(*s.crl_next_update, zone));
   line("Current primary storage dir: " + s.database_url);
   for (const auto& [type, url] : s.database_urls_of)
@@ -65,6 +76,8 @@ void add_server(std::string& out, const server::Status& s, const TimeZone& zone)
     line("Rollover CA certificate fingerprint: " + fingerprint(*s.rollover, x509::Digest::md5));
     line("Rollover CA certificate expiration time: " + to_ios_time(s.rollover->not_after(), zone));
   }
+  if (s.ra_rollover)
+    line("Rollover RA certificate fingerprint: " + fingerprint(*s.ra_rollover, x509::Digest::md5));
   if (!s.auto_rollover_text.empty()) {
     line("Auto-Rollover configured, overlap period " + overlap_text(s.auto_rollover_text));
     if (s.autorollover_at && !s.rollover) {

@@ -118,12 +118,15 @@ class Daemon {
     files_ = std::make_unique<FilePlaces>(options_.data_directory);
 
     for (const auto& server : configuration.servers) {
-      UMBRA_TRY(auto opened, server::CertificateServer::open(
-                                 server, configuration.http_server,
-                                 {*store_, *clock_, random_, log_, *files_, secret.text,
-                                  [this](const std::string& name) { return trusted_ca(name); },
-                                  [this] { publishing_.wake(); },
-                                  [this](const std::string& name) { return enroll(name); }}));
+      UMBRA_TRY(
+          auto opened,
+          server::CertificateServer::open(
+              server, configuration.http_server,
+              {*store_, *clock_, random_, log_, *files_, secret.text,
+               [this](const std::string& name) { return trusted_ca(name); },
+               [this] { publishing_.wake(); },
+               [this](const std::string& name) { return enroll(name); }, &transport_,
+               [this](std::function<void()> task) { asio::post(workers_, std::move(task)); }}));
       servers_.push_back(std::move(opened));
     }
     for (const auto& trustpoint : configuration.trustpoints) {

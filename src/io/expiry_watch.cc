@@ -46,7 +46,10 @@ std::vector<ExpiryWatch::Watched> ExpiryWatch::watched() const {
   using lifecycle::Timer;
   std::vector<Watched> all;
   for (const auto& server : servers_()) {
-    if (!server.ca) continue;
+    // An RA's certificates, and the CA's above it, are its trustpoint's.
+    const bool is_ra =
+        server.mode == config::ServerMode::ra || server.mode == config::ServerMode::ra_transparent;
+    if (!server.ca || is_ra) continue;
     const auto made = soonest(server.deadlines, {Timer::cs_shadow_cert_generation});
     all.push_back({fmt::format("CA Certificate of certificate server {}", server.name),
                    made || server.rollover ? "Enabled" : "Not Enabled",

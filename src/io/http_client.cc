@@ -11,9 +11,7 @@
 namespace umbra::io {
 namespace {
 
-constexpr std::size_t reply_octets_max = 1U << 20;
 constexpr long connect_seconds = 10;
-constexpr long total_seconds = 60;
 
 struct Exchange {
   HttpCall call;
@@ -25,7 +23,7 @@ struct Exchange {
 
 std::size_t take(char* data, std::size_t, std::size_t size, void* user) {
   auto& exchange = *static_cast<Exchange*>(user);
-  if (exchange.body.size() + size > reply_octets_max) {
+  if (exchange.body.size() + size > exchange.call.reply_octets_max) {
     exchange.too_large = true;
     return 0;
   }
@@ -100,7 +98,7 @@ class CurlTransport::Loop {
     curl_easy_setopt(easy, CURLOPT_FOLLOWLOCATION, 0L);
     curl_easy_setopt(easy, CURLOPT_NOSIGNAL, 1L);
     curl_easy_setopt(easy, CURLOPT_CONNECTTIMEOUT, connect_seconds);
-    curl_easy_setopt(easy, CURLOPT_TIMEOUT, total_seconds);
+    curl_easy_setopt(easy, CURLOPT_TIMEOUT, static_cast<long>(e.call.patience.count()));
     curl_easy_setopt(easy, CURLOPT_USERAGENT, "umbra");
     curl_easy_setopt(easy, CURLOPT_WRITEFUNCTION, &take);
     curl_easy_setopt(easy, CURLOPT_WRITEDATA, &e);
@@ -135,7 +133,8 @@ class CurlTransport::Loop {
     exchange->answered(
         fail(Errc::unreachable,
              fmt::format("{}: {}", exchange->call.url.substr(0, exchange->call.url.find('?')),
-                         exchange->too_large ? "the reply is larger than 1 MiB"
+                         exchange->too_large ? fmt::format("the reply is larger than {} MiB",
+                                                           exchange->call.reply_octets_max >> 20)
                                              : curl_easy_strerror(result))));
   }
 

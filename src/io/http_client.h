@@ -7,7 +7,7 @@
 namespace umbra::io {
 
 /// libcurl on one thread of its own, however many calls are under way. http and https; no proxy, no
-/// redirect; 10 s to connect, 60 s in all, 1 MiB of reply.
+/// redirect; 10 s to connect; the call says how long in all, and how much reply.
 class CurlTransport final : public HttpTransport {
  public:
   CurlTransport();

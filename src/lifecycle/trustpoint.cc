@@ -9,11 +9,13 @@ constexpr int percent_of_ca_without_auto_enroll = 90;
 // Doublings beyond this are longer than any certificate's life.
 constexpr std::uint32_t doublings_max = 40;
 // A trustpoint that waits for somebody to authenticate it looks again at least this often (2^10
-// periods), and so does a CA that waits for its own.
+// periods), and so does a server that waits for its own.
 constexpr std::uint32_t doublings_unauthenticated_max = 10;
-constexpr std::uint32_t doublings_of_a_ca_max = 10;
+constexpr std::uint32_t doublings_dogged_max = 10;
 // A CA's certificate that is due for replacement the moment it arrives is not replaced in a loop.
 constexpr int percent_of_a_ca_min = 50;
+
+bool dogged(const TrustpointSettings& settings) { return settings.is_ca || settings.is_ra; }
 
 Time doubled(Time since, Seconds period, std::uint32_t doublings) {
   return since + period * (std::int64_t{1} << std::min(doublings, doublings_max));
@@ -21,10 +23,10 @@ Time doubled(Time since, Seconds period, std::uint32_t doublings) {
 
 /// When the try after `tries` of them is made.
 Time try_at(const TrustpointSettings& settings, Time since, std::uint32_t tries) {
-  if (!settings.is_ca || tries <= doublings_of_a_ca_max)
+  if (!dogged(settings) || tries <= doublings_dogged_max)
     return doubled(since, settings.retry_period, tries);
-  const Seconds longest = settings.retry_period * (std::int64_t{1} << doublings_of_a_ca_max);
-  return since + longest * (std::int64_t{tries} - doublings_of_a_ca_max + 1);
+  const Seconds longest = settings.retry_period * (std::int64_t{1} << doublings_dogged_max);
+  return since + longest * (std::int64_t{tries} - doublings_dogged_max + 1);
 }
 
 /// The end of what the request under way is to be there for.
@@ -65,7 +67,7 @@ std::optional<Time> next_try(const TrustpointSettings& settings, const Trustpoin
 std::uint32_t tries_after(const TrustpointSettings& settings, const TrustpointFacts& facts,
                           Time now) {
   std::uint32_t tries = facts.tries + 1;
-  while ((settings.is_ca || tries < doublings_max) && facts.since &&
+  while ((dogged(settings) || tries < doublings_max) && facts.since &&
          try_at(settings, *facts.since, tries) <= now)
     ++tries;
   return tries;
@@ -319,9 +321,9 @@ TrustpointStep step(const TrustpointSettings& settings, const TrustpointFacts& f
       return {at_rest(facts, Phase::stopped), {}};
     case TrustpointEventKind::forgotten: {
       if (!waiting) return {facts, {}};
-      if (!settings.is_ca) return {at_rest(facts, Phase::stopped), {}};
-      // Nobody looked at the request until it expired above. A CA does not give up: the same one
-      // again, or one that needs no signer of old if that has ended meanwhile.
+      if (!dogged(settings)) return {at_rest(facts, Phase::stopped), {}};
+      // Nobody looked at the request until it expired above. A server does not give up: the same
+      // one again, or one that needs no signer of old if that has ended meanwhile.
       if (facts.kind != RequestKind::initial && !usable(facts.identity, now)) {
         return {begun(facts, Phase::requesting, RequestKind::initial, now),
                 {TrustpointAction::begin_request}};

@@ -24,6 +24,9 @@ struct TrustpointSettings {
   /// it announces, and never less often than every 2^10 periods: much hangs on it.
   bool is_ca = false;
   std::optional<Seconds> overlap{};
+  /// The identity is a registration authority's (`mode ra`): it lives as a device's does, and is
+  /// asked for as doggedly as a CA's.
+  bool is_ra = false;
 };
 
 // Stored numbers: never renumber.

@@ -17,6 +17,10 @@ std::optional<Refusal> objection(const RequestFacts& facts, const Rules& rules) 
     return Refusal{FailInfo::bad_request, "the requested name is the CA's own"};
   if (facts.key_is_a_ca_key)
     return Refusal{FailInfo::bad_request, "the requested key is the CA's own"};
+  if (rules.devices_only && facts.asked != Class::router) {
+    return Refusal{FailInfo::bad_request,
+                   "an RA asks for certificates of devices alone; ask the CA itself"};
+  }
   if (facts.key_algorithm == x509::KeyAlgorithm::rsa &&
       (facts.key_bits < rules.rsa_bits_min || facts.key_bits > rsa_bits_max)) {
     return Refusal{FailInfo::bad_alg, "an RSA key of " + std::to_string(facts.key_bits) +
@@ -59,8 +63,9 @@ bool rollover_granted(const RequestFacts& facts, const Rules& rules) {
 
 Class class_of(const x509::Request& request) {
   if (request.asks_for_ca()) return Class::subordinate_ca;
-  return request.subject().has(x509::oid_organizational_unit, "ioscs RA") ? Class::ra
-                                                                          : Class::router;
+  const bool ra = request.subject().has(x509::oid_organizational_unit, "ioscs RA") ||
+                  request.subject().has(x509::oid_common_name, "ioscs RA");
+  return ra ? Class::ra : Class::router;
 }
 
 bool is_forwarded(const RequestFacts& facts) {
@@ -103,7 +108,7 @@ Decision decide(const RequestFacts& facts, const Rules& rules) {
                                                          : "a challenge password is required");
   }
   // Whoever recorded the request can send it again, with whatever let it through then.
-  if (facts.answer_revoked) return Pend{};
+  if (facts.answer_revoked || facts.signer_unchecked) return Pend{};
   if (facts.asked != Class::router)
     return rollover_granted(facts, rules) ? Decision{Grant{}} : Pend{};
   // The RA has looked at it.

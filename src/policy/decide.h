@@ -19,17 +19,20 @@ enum class GrantMode {
 /// What a request asks for, or a certificate of ours was granted as.
 enum class Class {
   router,
-  ra,              ///< OU=ioscs RA, which makes nobody an RA: only an administrator's grant does
+  ra,              ///< OU or CN "ioscs RA", which makes nobody an RA: only a person's grant does
   subordinate_ca,  ///< CA:TRUE or keyCertSign
 };
 
 struct Rules {
   GrantMode grant = GrantMode::manual;
-  bool ra_auto = false;           ///< `grant ra-auto`: what an RA of ours signed
-  bool rollover_ca_cert = false;  ///< `grant auto rollover ca-cert`
-  bool rollover_ra_cert = false;  ///< `grant auto rollover ra-cert`
-  std::optional<std::string> challenge;  ///< what first enrolments must carry under `grant auto`
-  int rsa_bits_min = 2048;               ///< 1024 with `allow legacy rsa-1024`
+  bool ra_auto = false;                    ///< `grant ra-auto`: what an RA of ours signed
+  bool rollover_ca_cert = false;           ///< `grant auto rollover ca-cert`
+  bool rollover_ra_cert = false;           ///< `grant auto rollover ra-cert`
+  std::optional<std::string> challenge{};  ///< what first enrolments must carry under `grant auto`
+  int rsa_bits_min = 2048;                 ///< 1024 with `allow legacy rsa-1024`
+  /// This is an RA: what it signs counts for more than what its devices could ask for themselves,
+  /// so it asks for no CA's and no RA's certificate, its own name included.
+  bool devices_only = false;
 };
 
 /// What the store knows of the certificate that signed a request.
@@ -52,7 +55,7 @@ struct RequestFacts {
   bool shadow = false;                 ///< enveloped for the next CA
   x509::KeyAlgorithm key_algorithm = x509::KeyAlgorithm::rsa;
   int key_bits = 2048;
-  bool subject_is_the_ca = false;  ///< the CA's own name: the certificate would look self-issued
+  bool subject_is_the_ca = false;  ///< the server's own name: it would look self-issued
   bool new_alt_names = false;      ///< a subjectAltName that the signer's certificate has not
   /// `grant auto trustpoint`: the signer's certificate is of such a trustpoint's CA, and neither
   /// expired nor revoked.
@@ -60,6 +63,8 @@ struct RequestFacts {
   /// A certificate was made for this very request, and is revoked.
   bool answer_revoked = false;
   bool key_is_a_ca_key = false;  ///< the requested key is one of this server's own
+  /// Nobody knows whether the signer's certificate is revoked: the CA above has told no CRL.
+  bool signer_unchecked = false;
   std::optional<std::string> challenge;
   bool one_time_password = false;  ///< the challenge is the live one-time password
 };
@@ -70,10 +75,10 @@ struct Grant {
 struct Pend {};
 using Decision = std::variant<Grant, Pend, scep::Refusal>;
 
-/// Source: IOS sorts by OU=ioscs RA and by what the request's extensions ask for.
+/// Source: IOS sorts by OU=ioscs RA or CN=ioscs RA, and by what the request's extensions ask for.
 [[nodiscard]] Class class_of(const x509::Request& request);
-/// A renewal: signed by a certificate of ours for itself, whichever of the two message types says so
-/// (IOS knows only PKCSReq).
+/// A renewal: signed by a certificate of ours for itself, whichever of the two message types says
+/// so (IOS knows only PKCSReq).
 [[nodiscard]] bool is_renewal(const RequestFacts& facts);
 /// Signed by an RA of ours for somebody else.
 [[nodiscard]] bool is_forwarded(const RequestFacts& facts);

@@ -268,6 +268,34 @@ TEST(Policy, RaAutoGrantsWhatAnRaOfOursSigned) {
   EXPECT_EQ(outcome(facts, rules), "badRequest") << "a device vouches for nobody";
 }
 
+TEST(Policy, AnRaAsksForNobodyWhoWantsToBeMoreThanADevice) {
+  for (const GrantMode mode : {GrantMode::automatic, GrantMode::manual, GrantMode::trusted}) {
+    const Rules rules{
+        .grant = mode, .rollover_ca_cert = true, .rollover_ra_cert = true, .devices_only = true};
+    for (const Class asked : {Class::ra, Class::subordinate_ca}) {
+      RequestFacts facts;
+      facts.asked = asked;
+      facts.signer_trusted = true;
+      EXPECT_EQ(outcome(facts, rules), "badRequest");
+      facts.signer = Signer::ours;
+      facts.signer_class = asked;
+      facts.subject_matches_signer = true;
+      facts.shadow = true;
+      EXPECT_EQ(outcome(facts, rules), "badRequest");
+    }
+  }
+}
+
+TEST(Policy, ARenewalWhoseSignerNobodyCouldCheckWaits) {
+  const Rules rules{.grant = GrantMode::automatic};
+  RequestFacts facts;
+  facts.signer = Signer::ours;
+  facts.subject_matches_signer = true;
+  EXPECT_EQ(outcome(facts, rules), "grant");
+  facts.signer_unchecked = true;
+  EXPECT_EQ(outcome(facts, rules), "pend");
+}
+
 TEST(Policy, ARequestsClassIsWhatItAsksForAndNotWhatItSays) {
   const auto key = *x509::PrivateKey::generate_rsa(2048);
   const auto asked = [&](const char* name, std::vector<x509::Extension> extensions) {
@@ -277,7 +305,8 @@ TEST(Policy, ARequestsClassIsWhatItAsksForAndNotWhatItSays) {
   EXPECT_EQ(asked("CN=spoke", {}), Class::router);
   EXPECT_EQ(asked("CN=ra,OU=ioscs RA,O=Cisco", {}), Class::ra);
   EXPECT_EQ(asked("CN=ra,OU=IOSCS  ra", {}), Class::ra);
-  EXPECT_EQ(asked("CN=ioscs RA", {}), Class::router);
+  EXPECT_EQ(asked("CN=ioscs RA", {}), Class::ra);
+  EXPECT_EQ(asked("CN=ra,O=ioscs RA", {}), Class::router);
   EXPECT_EQ(asked("CN=sub,OU=ioscs RA", {x509::basic_constraints_ca()}), Class::subordinate_ca);
   EXPECT_EQ(asked("CN=sub", {x509::key_usage({0x04, false})}), Class::subordinate_ca);
 }

@@ -233,6 +233,8 @@ Result<HttpOperation> parse_query(std::string_view query) {
                     "operation is not one of GetCACaps, GetCACert, GetNextCACert, PKIOperation");
     } else if (name == "message") {
       out.message = std::move(value);
+    } else if (name == "ra") {
+      out.ra = std::move(value);
     }
     query.remove_prefix(std::min(end + 1, query.size()));
   }

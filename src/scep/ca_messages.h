@@ -66,6 +66,9 @@ enum class Operation { get_ca_caps, get_ca_cert, get_next_ca_cert, pki_operation
 struct HttpOperation {
   Operation operation = Operation::get_ca_caps;
   std::string message;  ///< CA identifier, or the base64 of a PKIOperation by GET, percent-decoded
+  /// GetNextCACert by one of our RAs: the serial number of its next certificate, which the CA is to
+  /// name. Umbra's; others skip it.
+  std::string ra = {};
 };
 /// In:     the query of a request target: operation=...&message=..., either order, message
 /// optional; `+` kept where base64

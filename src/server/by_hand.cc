@@ -30,6 +30,7 @@ Result<x509::Certificate> CertificateServer::Impl::certificate_of(
 Result<HandRequest> CertificateServer::request_pkcs10(ByteView der) {
   const std::lock_guard one_at_a_time(impl_->life_mutex);
   if (!impl_->serving) return fail(Errc::conflict, "the certificate server is not enabled");
+  UMBRA_CHECK(impl_->issues());
   UMBRA_TRY(const auto request, x509::Request::from_der(der));
   if (const auto proven = request.verify(); !proven) {
     return fail(Errc::crypto,

@@ -2,15 +2,12 @@
 
 #include <fmt/format.h>
 
+#include "base/assert.h"
 #include "server/conversation.h"
 #include "server/impl.h"
 
 namespace umbra::server {
 namespace {
-
-HttpReply text_reply(unsigned status, const std::string& text) {
-  return {status, "text/plain", to_bytes(as_bytes(text + "\n"))};
-}
 
 lifecycle::CaSettings ca_settings(const config::Server& server) {
   // A subordinate's next certificate comes from above, when its trustpoint has it.
@@ -47,6 +44,12 @@ std::string level(config::DatabaseLevel database_level) {
   return "";
 }
 
+}  // namespace
+
+HttpReply text_reply(unsigned status, const std::string& text) {
+  return {status, "text/plain", to_bytes(as_bytes(text + "\n"))};
+}
+
 const scep::Capabilities& announced() {
   static const scep::Capabilities all{.get_next_ca_cert = true,
                                       .post_pki_operation = true,
@@ -61,14 +64,17 @@ const scep::Capabilities& announced() {
   return all;
 }
 
-}  // namespace
-
 CertificateServer::Impl::Impl(const config::Server& server, bool http, Environment where)
     : configuration(server),
       http_enabled(http),
       environment(std::move(where)),
       settings(ca_settings(server)),
-      stopped(server.shutdown) {}
+      stopped(server.shutdown) {
+  if (!is_ra()) return;
+  UMBRA_ENSURE(server.upstream && environment.transport != nullptr && environment.post,
+               "a registration authority has a way to the CA above");
+  uplink = std::make_unique<Uplink>(server.upstream->url, *environment.transport, environment.post);
+}
 
 GenerationsPtr CertificateServer::Impl::generations() const {
   const std::lock_guard lock(state_mutex);
@@ -86,8 +92,10 @@ scep::Legacy CertificateServer::Impl::legacy() const {
           .sha1 = configuration.allow_sha1};
 }
 
-x509::Digest CertificateServer::Impl::digest() const {
-  switch (configuration.hash) {
+x509::Digest CertificateServer::Impl::digest() const { return digest_of(configuration.hash); }
+
+x509::Digest digest_of(config::HashName name) {
+  switch (name) {
     case config::HashName::md5:
       return x509::Digest::md5;
     case config::HashName::sha1:
@@ -135,8 +143,9 @@ void CertificateServer::Impl::handle(const HttpRequest& request, HttpDone done) 
   const std::string_view query =
       std::string_view(request.target).substr(std::min(mark + 1, request.target.size()));
   const auto all = generations();
-  if (!serving || !all->active || !publisher->accessible())
+  if (!serving || (!all->active && !transparent()) || !publisher->accessible())
     return done(text_reply(503, "the certificate server is not enabled"));
+  if (is_ra()) return handle_at_ra(request, query, all, std::move(done));
   const Time now = to_time(environment.clock.now());
 
   if (path.starts_with("/crl/")) return done(crl_file(path, *all));
@@ -159,7 +168,7 @@ void CertificateServer::Impl::handle(const HttpRequest& request, HttpDone done) 
       }
       return done({200, std::string(scep::type_ca_cert), to_bytes(all->active->certificate.der())});
     case scep::Operation::get_next_ca_cert:
-      return done(get_next_ca_cert(*all, request.address, now));
+      return done(get_next_ca_cert(*all, request.address, operation->ra, now));
     case scep::Operation::pki_operation: {
       if (request.method == "POST") return pki_operation(request.body, false, std::move(done));
       const auto message = scep::parse_get_message(operation->message);
@@ -173,7 +182,7 @@ void CertificateServer::Impl::handle(const HttpRequest& request, HttpDone done) 
 /// either, and that is said.
 void CertificateServer::Impl::name_what_is_locked() const {
   const auto all = generations();
-  if (!all->active) return;
+  if (!all->active || is_ra()) return;
   const x509::PublicKey& key = all->active->certificate.public_key();
   const bool elliptic = key.algorithm() == x509::KeyAlgorithm::ec;
   if (elliptic ? configuration.ec_bits != key.bits() : configuration.ec_bits.has_value()) {
@@ -226,12 +235,15 @@ HttpReply CertificateServer::Impl::crl_file(std::string_view path, const Generat
 }
 
 HttpReply CertificateServer::Impl::get_next_ca_cert(const Generations& all,
-                                                    const std::string& address, Time now) const {
+                                                    const std::string& address,
+                                                    const std::string& for_ra, Time now) const {
   if (!all.rollover || !all.active->key)
     return text_reply(404, "there is no next CA certificate yet");
   // Signed by the CA itself, whatever its key: no RA names the next CA.
   std::vector<x509::Certificate> next = {all.rollover->certificate};
   if (all.rollover->exchange) next.push_back(all.rollover->exchange->certificate);
+  // Whoever asks through an RA: its next certificate, named by the CA, as draft-nourse-scep has it.
+  if (const auto ra = next_ra(all, for_ra)) next.push_back(*ra);
   auto body = scep::next_ca_cert(next, {all.active->certificate, *all.active->key}, now);
   if (!body) return text_reply(500, "the next CA certificate could not be signed");
   note_fetch(all, address, now);
@@ -262,8 +274,10 @@ void CertificateServer::Impl::pki_operation(ByteView message, bool by_get, HttpD
   if (!request) return refuse(*conversation, request.error());
   conversation->cipher = request->cipher;
   conversation->generation = conversation->generations->recipient_generations[request->recipient];
-  conversation->signed_by_us = conversation->envelope.signer.issuer() ==
-                                   conversation->generations->active->certificate.subject() &&
+  const auto& above = conversation->generations->above;
+  const x509::Certificate& issuer =
+      above ? above->ca : conversation->generations->active->certificate;
+  conversation->signed_by_us = conversation->envelope.signer.issuer() == issuer.subject() &&
                                !conversation->envelope.signer.self_issued();
   switch (conversation->envelope.type) {
     case scep::MessageType::pkcs_req:
@@ -289,13 +303,25 @@ void CertificateServer::Impl::pki_operation(ByteView message, bool by_get, HttpD
       const std::string generation = std::to_string(conversation->generation);
       content.insert(content.end(), generation.begin(), generation.end());
       conversation->digest = x509::hash(x509::Digest::sha256, content);
+      if (is_ra() && conversation->signed_by_us && !configuration.upstream->unchecked) {
+        return with_crl([this, conversation](const auto& crl) {
+          if (!crl) return conversation->done(text_reply(503, "the CA above cannot be reached"));
+          conversation->crl = *crl;
+          enroll(conversation);
+        });
+      }
       return enroll(std::move(conversation));
     }
     case scep::MessageType::cert_poll:
+      if (is_ra()) return poll_at_ra(conversation);
       return reply(*conversation, poll(*conversation));
     case scep::MessageType::get_cert:
+      if (is_ra())
+        return ask_for_client(conversation, std::get<scep::IssuerAndSerial>(request->body));
       return reply(*conversation, get_cert(std::get<scep::IssuerAndSerial>(request->body)));
     case scep::MessageType::get_crl:
+      if (is_ra())
+        return ask_for_client(conversation, std::get<scep::IssuerAndSerial>(request->body));
       return reply(*conversation, get_crl(std::get<scep::IssuerAndSerial>(request->body),
                                           *conversation->generations));
     case scep::MessageType::cert_rep:
@@ -346,6 +372,7 @@ Result<std::unique_ptr<CertificateServer>> CertificateServer::open(
             ca::Ledger::open(impl->environment.store, configuration.name,
                              configuration.serial_random ? &impl->environment.random : nullptr));
   UMBRA_CHECK(impl->reload());
+  UMBRA_CHECK(impl->mode_is_kept());
   UMBRA_TRY(impl->publisher,
             Publisher::open(configuration,
                             {.store = impl->environment.store,
@@ -353,7 +380,13 @@ Result<std::unique_ptr<CertificateServer>> CertificateServer::open(
                              .log = impl->environment.log,
                              .clock = impl->environment.clock,
                              .counters = [inside = impl.get()] { return inside->ledger->row(); },
-                             .generations = [inside = impl.get()] { return inside->generations(); },
+                             .generations =
+                                 [inside = impl.get()] {
+                                   // An RA's key opens letters: what is lost with it is asked for
+                                   // again.
+                                   return inside->is_ra() ? std::make_shared<const Generations>()
+                                                          : inside->generations();
+                                 },
                              .wake = impl->environment.publish ? impl->environment.publish
                                                                : std::function<void()>([] {})}));
   impl->ledger->follow(impl->publisher->follower());
@@ -386,6 +419,7 @@ std::vector<lifecycle::Deadline> CertificateServer::deadlines() const {
   const auto all = impl_->generations();
   if (impl_->stopped || !impl_->environment.clock.authoritative()) return {};
   if (impl_->upstream_moved) return {{Time{}, lifecycle::Timer::cs_shadow_cert_generation, ""}};
+  if (impl_->is_ra()) return impl_->ra_deadlines(*all);
   if (!all->active) {
     // Not enabled for the first time yet: that is due now, or when the upper CA has granted it.
     if (!impl_->is_root()) return {};
@@ -428,15 +462,17 @@ Status CertificateServer::status() const {
   status.scarce = impl_->publisher->scarce();
   status.auto_rollover_text = configuration.auto_rollover_text;
   status.clock_authoritative = impl_->environment.clock.authoritative();
-  if (all->active) {
+  if (impl_->is_ra()) {
+    impl_->ra_status(*all, status);
+  } else if (all->active) {
     const auto name = x509::Name::from_ios(configuration.issuer_name);
     if (!name || !(*name == all->active->certificate.subject()))
       status.issuer_name = all->active->certificate.subject().joined();
     status.ca = all->active->certificate;
     status.autorollover_at = lifecycle::shadow_generation_at(impl_->settings, impl_->facts(*all));
   }
-  if (all->rollover) status.rollover = all->rollover->certificate;
-  if (!impl_->is_root()) {
+  if (all->rollover && !impl_->is_ra()) status.rollover = all->rollover->certificate;
+  if (configuration.mode == config::ServerMode::subordinate) {
     const UpperCa upper = impl_->upper_ca(status.ca);
     status.upper = upper.certificate;
     status.awaited = upper.waiting;

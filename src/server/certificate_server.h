@@ -38,6 +38,10 @@ struct Environment {
   /// `crypto pki enroll` of this trustpoint: how a server that is no root asks for its next
   /// certificate by hand. Errors: as client::Trustpoint::enroll.
   std::function<Result<void>(const std::string& trustpoint)> enroll = {};
+  /// A registration authority's way to the CA above it. Nothing: for servers that are none.
+  HttpTransport* transport = nullptr;
+  /// Runs what an RA does with the answers of the CA above. From any thread.
+  std::function<void(std::function<void()>)> post = {};
 };
 
 /// Destroys all that is kept of a certificate server: CA keys, certificates, CRLs, requests. For
@@ -50,7 +54,7 @@ class CertificateServer {
  public:
   /// Reads what the store has; makes nothing yet. `http_enabled`: `ip http server` is configured.
   /// Errors: storage; crypto (wrong passphrase); conflict (stored key and certificate do not
-  /// match).
+  /// match, or what is stored is an RA's and `mode` says a CA, or the other way round).
   [[nodiscard]] static Result<std::unique_ptr<CertificateServer>> open(
       const config::Server& configuration, bool http_enabled, Environment environment);
   ~CertificateServer();

@@ -16,6 +16,7 @@ struct CertificateServer::Impl::Conversation {
   GenerationsPtr generations;
   Time now;
   HttpDone done;
+  std::shared_ptr<const x509::CrlFacts> crl{};  ///< at an RA: what judges the signer
 };
 
 }  // namespace umbra::server

@@ -42,6 +42,9 @@ void CertificateServer::Impl::reply(const Conversation& conversation,
   for (const auto& one : all.retired) {
     if (one.generation == conversation.generation) signer = &one;
   }
+  // Whoever knows an RA's next certificate may know none of those between it and his first one.
+  if (is_ra() && all.rollover && all.rollover->generation == conversation.generation)
+    signer = &*all.rollover;
   const auto party = scep_party(*signer);
   if (!party) return conversation.done(unavailable());
   const scep::ReplyContext context{.request = conversation.envelope,
@@ -88,14 +91,19 @@ void CertificateServer::Impl::enroll(std::shared_ptr<const Conversation> convers
   auto released = std::make_shared<Conversation>(*conversation);
   // The reply ends the transaction, whichever way it leaves.
   released->done = [this, conversation](HttpReply reply) {
-    {
-      const std::lock_guard lock(transactions_mutex);
-      transactions.erase(conversation->envelope.transaction_id);
-    }
-    transaction_done.notify_all();
+    end_transaction(conversation->envelope.transaction_id);
     conversation->done(std::move(reply));
   };
+  if (is_ra()) return enroll_at_ra(released, conversation);
   enroll_once(released);
+}
+
+void CertificateServer::Impl::end_transaction(const std::string& id) {
+  {
+    const std::lock_guard lock(transactions_mutex);
+    transactions.erase(id);
+  }
+  transaction_done.notify_all();
 }
 
 void CertificateServer::Impl::enroll_once(const std::shared_ptr<const Conversation>& conversation) {
@@ -176,6 +184,8 @@ std::optional<scep::Answer> CertificateServer::Impl::answer_from_store(
     case store::RequestState::rejected:
       return scep::Refusal{scep::FailInfo::bad_request, (*entry)->refusal_text};
     case store::RequestState::granted:
+    case store::RequestState::authorized:
+    case store::RequestState::forwarded:
       return std::nullopt;
   }
   return std::nullopt;
@@ -348,16 +358,9 @@ void CertificateServer::Impl::pend(const std::shared_ptr<const Conversation>& co
   // A new content under the id of an entry that still waits replaces it.
   std::uint64_t replaced = 0;
   const auto old = environment.store.request_of(configuration.name, entry.transaction_id);
-  // Transaction ids travel in the clear: nobody takes another's place in the queue with one, nor
-  // hides an entry that was granted and that its owner has not fetched yet.
-  if (old && *old && (*old)->state != store::RequestState::rejected) {
-    const auto known = x509::Request::from_der((*old)->request);
-    if (!known || !(known->public_key() == conversation->request->public_key())) {
-      return refuse(*conversation, {scep::FailInfo::bad_request,
-                                    "a request of another key has this transaction id"});
-    }
-  }
-  if (old && *old && (*old)->state == store::RequestState::pending) {
+  if (auto refusal = no_successor(*conversation, old.value_or(std::nullopt)))
+    return refuse(*conversation, *std::move(refusal));
+  if (old && *old && is_open((*old)->state)) {
     replaced = (*old)->id;
     batch.emplace_back(store::DropRequest{configuration.name, replaced});
   }
@@ -381,20 +384,40 @@ void CertificateServer::Impl::pend(const std::shared_ptr<const Conversation>& co
       });
 }
 
-scep::Answer CertificateServer::Impl::poll(const Conversation& conversation) const {
-  const auto entry =
-      environment.store.request_of(configuration.name, conversation.envelope.transaction_id);
-  if (!entry || !*entry)
+/// Transaction ids travel in the clear: nobody takes another's place in the queue with one, nor
+/// hides an entry that was granted and that its owner has not fetched yet.
+std::optional<scep::Refusal> CertificateServer::Impl::no_successor(
+    const Conversation& conversation, const std::optional<store::EnrollmentRequest>& old) const {
+  if (!old || old->state == store::RequestState::rejected) return std::nullopt;
+  const auto known = x509::Request::from_der(old->request);
+  if (known && known->public_key() == conversation.request->public_key()) return std::nullopt;
+  return scep::Refusal{scep::FailInfo::bad_request,
+                       "a request of another key has this transaction id"};
+}
+
+std::optional<scep::Refusal> CertificateServer::Impl::no_poll(
+    const Conversation& conversation, const std::optional<store::EnrollmentRequest>& entry) const {
+  if (!entry)
     return scep::Refusal{scep::FailInfo::bad_cert_id, "no request of this transaction waits here"};
-  const auto request = x509::Request::from_der((*entry)->request);
-  const auto signer = x509::Certificate::from_der((*entry)->signer);
+  const auto request = x509::Request::from_der(entry->request);
+  const auto signer = x509::Certificate::from_der(entry->signer);
   const x509::PublicKey& asking = conversation.envelope.signer.public_key();
   if (!request || !signer || !(asking == signer->public_key() || asking == request->public_key())) {
     return scep::Refusal{scep::FailInfo::bad_request,
                          "the request of this transaction was signed by another key"};
   }
+  return std::nullopt;
+}
+
+scep::Answer CertificateServer::Impl::poll(const Conversation& conversation) const {
+  const auto entry =
+      environment.store.request_of(configuration.name, conversation.envelope.transaction_id);
+  if (auto refusal = no_poll(conversation, entry.value_or(std::nullopt)))
+    return *std::move(refusal);
   switch ((*entry)->state) {
     case store::RequestState::pending:
+    case store::RequestState::authorized:
+    case store::RequestState::forwarded:
       return scep::Pending{};
     case store::RequestState::rejected:
       return scep::Refusal{scep::FailInfo::bad_request, (*entry)->refusal_text};

@@ -34,7 +34,8 @@ policy::Rules CertificateServer::Impl::rules() const {
                       .rollover_ca_cert = configuration.grant_rollover_ca_cert,
                       .rollover_ra_cert = configuration.grant_rollover_ra_cert,
                       .challenge = configuration.challenge_password,
-                      .rsa_bits_min = configuration.allow_rsa_1024 ? 1024 : 2048};
+                      .rsa_bits_min = configuration.allow_rsa_1024 ? 1024 : 2048,
+                      .devices_only = is_ra()};
   switch (configuration.grant) {
     case config::Grant::manual:
       break;
@@ -62,8 +63,11 @@ bool CertificateServer::Impl::trusted_signer(const Conversation& conversation,
     }
     const x509::Certificate& ca = *trusted.certificate;
     const auto own = conversation.generations->authorities();
-    const bool is_this_ca = std::any_of(
-        own.begin(), own.end(), [&](const ca::Authority* one) { return one->certificate == ca; });
+    const auto& above = conversation.generations->above;
+    const bool is_this_ca =
+        above ? above->ca == ca
+              : std::any_of(own.begin(), own.end(),
+                            [&](const ca::Authority* one) { return one->certificate == ca; });
     if (is_this_ca) {
       // Our own certificates are judged by our own database, whichever of our CAs made them.
       if (judged == policy::Signer::ours || judged == policy::Signer::late) return true;

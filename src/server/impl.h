@@ -13,11 +13,33 @@
 #include "scep/ca_messages.h"
 #include "server/certificate_server.h"
 #include "server/publisher.h"
+#include "server/uplink.h"
 
 /// The inside of CertificateServer, shared by its .cc files.
 namespace umbra::server {
 
-/// The CA certificates and keys at one moment. Immutable: a request keeps the one it began with.
+/// The CA above a registration authority, as its trustpoint knows it at one moment.
+struct CaAbove {
+  x509::Certificate ca;
+  std::optional<x509::Certificate> next;
+  std::vector<x509::Certificate> ras{};  ///< whom the CA has its messages enveloped for, if others
+  std::vector<x509::Certificate> next_ras{};
+  scep::Capabilities capabilities{};
+  Bytes source{};  ///< all that it was read from
+
+  /// Which of the two CAs has issued it; null if neither.
+  [[nodiscard]] const x509::Certificate* issuer_of(const x509::Certificate& certificate) const;
+  /// Whom messages to this one of the two are enveloped for.
+  [[nodiscard]] const x509::Certificate& recipient(const x509::Certificate& which) const;
+  /// Whose signatures on its answers count.
+  [[nodiscard]] std::vector<x509::Certificate> signers() const;
+  /// Errors: malformed. Nothing: the trustpoint has no CA.
+  [[nodiscard]] static Result<std::shared_ptr<const CaAbove>> read(
+      const std::optional<store::TrustpointRow>& row);
+};
+
+/// The CA certificates and keys at one moment: of a registration authority, its own. Immutable: a
+/// request keeps the one it began with.
 struct Generations {
   std::optional<ca::Authority> active;
   std::optional<ca::Authority> rollover;
@@ -25,6 +47,7 @@ struct Generations {
   /// Whoever a request may be enveloped for, and which generation that is, index by index.
   std::vector<scep::Recipient> recipients;
   std::vector<std::uint32_t> recipient_generations;
+  std::shared_ptr<const CaAbove> above;  ///< of a registration authority
 
   [[nodiscard]] const ca::Authority* find(std::uint32_t generation) const;
   [[nodiscard]] std::uint32_t next_number() const;
@@ -44,6 +67,12 @@ using GenerationsPtr = std::shared_ptr<const Generations>;
 [[nodiscard]] Result<GenerationsPtr> load_generations(const std::vector<store::CaGeneration>& rows,
                                                       const std::string& passphrase);
 
+/// Waits for somebody: an administrator, or the CA above.
+[[nodiscard]] bool is_open(store::RequestState state);
+[[nodiscard]] HttpReply text_reply(unsigned status, const std::string& text);
+[[nodiscard]] const scep::Capabilities& announced();
+[[nodiscard]] x509::Digest digest_of(config::HashName name);
+
 /// The stored number of a class.
 [[nodiscard]] store::RequestClass class_in_store(policy::Class one);
 
@@ -53,7 +82,11 @@ struct CertificateServer::Impl {
   // certificate_server.cc: what is asked
   void handle(const HttpRequest& request, HttpDone done);
   [[nodiscard]] HttpReply get_next_ca_cert(const Generations& generations,
-                                           const std::string& address, Time now) const;
+                                           const std::string& address, const std::string& for_ra,
+                                           Time now) const;
+  /// The next certificate of this RA, if it is one: by its serial number, in hexadecimal.
+  [[nodiscard]] std::optional<x509::Certificate> next_ra(const Generations& generations,
+                                                         const std::string& serial) const;
   void name_what_is_locked() const;
   [[nodiscard]] HttpReply crl_file(std::string_view path, const Generations& all) const;
   void pki_operation(ByteView message, bool by_get, HttpDone done);
@@ -73,6 +106,12 @@ struct CertificateServer::Impl {
   void pend(const std::shared_ptr<const Conversation>& conversation,
             const policy::RequestFacts& facts, std::uint32_t generation);
   [[nodiscard]] scep::Answer poll(const Conversation& conversation) const;
+  /// Why a poll for this entry is refused, if it is.
+  [[nodiscard]] std::optional<scep::Refusal> no_poll(
+      const Conversation& conversation, const std::optional<store::EnrollmentRequest>& entry) const;
+  /// Why a request is not taken in place of this entry of its transaction, if it is not.
+  [[nodiscard]] std::optional<scep::Refusal> no_successor(
+      const Conversation& conversation, const std::optional<store::EnrollmentRequest>& old) const;
   [[nodiscard]] std::optional<scep::Answer> answer_from_store(
       const Conversation& conversation) const;
   [[nodiscard]] Result<policy::RequestFacts> facts_of(const Conversation& conversation) const;
@@ -146,14 +185,78 @@ struct CertificateServer::Impl {
 
   // upstream.cc: what a server that is no root has from its upper CA
   [[nodiscard]] bool is_root() const { return configuration.mode == config::ServerMode::root; }
+  [[nodiscard]] bool is_ra() const {
+    return configuration.mode == config::ServerMode::ra || transparent();
+  }
+  [[nodiscard]] bool transparent() const {
+    return configuration.mode == config::ServerMode::ra_transparent;
+  }
   [[nodiscard]] Result<void> adopt(Time now);
   [[nodiscard]] Result<void> adopt_one(const x509::Certificate& certificate,
                                        const store::TrustpointRow& row, Time now);
   void set_pending();
   [[nodiscard]] UpperCa upper_ca(const std::optional<x509::Certificate>& own) const;
 
+  // registration.cc: the life of a registration authority, and what it says in the clear
+  [[nodiscard]] Result<void> mode_is_kept() const;
+  [[nodiscard]] Result<void> adopt_ra(const store::TrustpointRow& row, Time now);
+  [[nodiscard]] Result<void> end_requests_of_ended_cas(const CaAbove* above,
+                                                       store::Batch& batch) const;
+  [[nodiscard]] Result<void> run_ra(Time now);
+  /// Errors: conflict, at an RA: it issues nothing, and has nothing that hangs on that.
+  [[nodiscard]] Result<void> issues() const;
+  [[nodiscard]] std::vector<lifecycle::Deadline> ra_deadlines(const Generations& all) const;
+  void ra_status(const Generations& all, Status& status) const;
+  void handle_at_ra(const HttpRequest& request, std::string_view query, const GenerationsPtr& all,
+                    HttpDone done);
+  void next_ca_at_ra(const GenerationsPtr& all, HttpDone done);
+  [[nodiscard]] HttpReply next_ca_from_above(const Generations& all, const HttpReply& reply) const;
+  /// To the CA as it came, and back as it comes.
+  void pass_on(const HttpRequest& request, const std::string& query, HttpDone done);
+
+  // forwarding.cc: requests that go to the CA above, and what comes back
+  struct Question;
+  using CrlWanted = std::function<void(const Result<std::shared_ptr<const x509::CrlFacts>>&)>;
+  void enroll_at_ra(const std::shared_ptr<const Conversation>& conversation,
+                    const std::shared_ptr<const Conversation>& after_its_turn);
+  [[nodiscard]] Result<store::EnrollmentRequest> authorize(
+      const Conversation& conversation, std::optional<store::EnrollmentRequest> old,
+      const std::optional<store::OneTimePassword>& spent, bool renewal);
+  [[nodiscard]] bool is_of_our_own(const std::string& transaction_id) const;
+  /// Granted by hand.
+  [[nodiscard]] Result<void> authorize(const store::EnrollmentRequest& entry);
+  void forward(store::EnrollmentRequest entry, std::shared_ptr<const Conversation> asking);
+  [[nodiscard]] Result<Question> question_of(store::EnrollmentRequest& entry,
+                                             const Generations& all);
+  void forwarded(store::EnrollmentRequest entry, const Question& question,
+                 const std::shared_ptr<const Conversation>& asking,
+                 const Result<HttpReply>& answer);
+  [[nodiscard]] std::optional<x509::Certificate> certificate_for(
+      const store::EnrollmentRequest& entry, const Question& question,
+      const std::vector<x509::Certificate>& received) const;
+  [[nodiscard]] Result<scep::CertRep> opened(const Question& question,
+                                             const Result<HttpReply>& answer);
+  void say_whether_above_answers(const Result<HttpReply>& answer);
+  void finish_forwarding(std::uint64_t id);
+  void poll_at_ra(const std::shared_ptr<const Conversation>& conversation);
+
+  // above.cc: what an RA asks the CA above for itself
+  [[nodiscard]] Result<Question> make_question(scep::MessageType type, std::string transaction_id,
+                                               ByteView body, const x509::Certificate& to,
+                                               const ca::Authority& signer, const CaAbove& above);
+  [[nodiscard]] bool ask(const Question& question, Uplink::Answered answered);
+  void ask_for_client(const std::shared_ptr<const Conversation>& conversation,
+                      const scep::IssuerAndSerial& wanted);
+  [[nodiscard]] policy::RequestFacts facts_at_ra(const Conversation& conversation) const;
+  /// The CRL of the CA above, asked for unless it is at hand; null if that CA has none that can be
+  /// used. Errors: unreachable.
+  void with_crl(CrlWanted then);
+  [[nodiscard]] Result<std::shared_ptr<const x509::CrlFacts>> crl_in(
+      const Question& question, const Result<HttpReply>& answer);
+
   // renewal_of_ca.cc: the CA's own life
   [[nodiscard]] Result<void> run_due();
+  void enabled();
   [[nodiscard]] Result<void> first_enable(Time now);
   [[nodiscard]] Result<void> generate_rollover(Time now);
   [[nodiscard]] Result<void> switch_over(Time now);
@@ -202,7 +305,8 @@ struct CertificateServer::Impl {
   mutable std::shared_ptr<const Bytes> kept_crl;  ///< as crl_file read it last, of this epoch
   mutable std::uint32_t kept_crl_generation = 0;
   std::vector<std::shared_ptr<Revocation>> revocations;  ///< that wait for a CRL
-  std::map<std::uint64_t, Time> pending;                 ///< received at, by request number
+  std::map<std::uint64_t, Time> pending;  ///< open ones: received at, by request number
+  std::optional<Time> oldest_closed;      ///< at an RA: of what is kept for whoever asks again
   bool expired = false;
   std::optional<store::OneTimePassword> one_time_password;
   mutable std::set<std::string> fetchers;        ///< addresses that asked for the rollover CA
@@ -211,6 +315,17 @@ struct CertificateServer::Impl {
   std::mutex transactions_mutex;
   std::condition_variable transaction_done;
   std::set<std::string> transactions;  ///< being decided or committed
+  void end_transaction(const std::string& id);
+  std::set<std::uint64_t> forwarding;  ///< requests that the CA above is being asked about
+
+  std::unique_ptr<Uplink> uplink;  ///< of a registration authority
+  std::atomic<bool> above_is_silent = false;
+
+  std::mutex crl_above_mutex;  ///< guards what follows
+  std::shared_ptr<const x509::CrlFacts> crl_above;
+  std::optional<Time> crl_above_asked;
+  bool crl_above_under_way = false;
+  std::vector<CrlWanted> crl_above_wanted;
 
   std::atomic<bool> serving = false;
   std::atomic<bool> stopped;  ///< `shutdown`, or `stop` since

@@ -42,6 +42,7 @@ Result<void> CertificateServer::Impl::load_fetchers() {
 }
 
 Result<OverlapReport> CertificateServer::Impl::overlap() const {
+  UMBRA_CHECK(issues());
   const auto all = generations();
   if (!all->active) return fail(Errc::conflict, "the certificate server is not enabled");
   OverlapReport report;
@@ -64,6 +65,7 @@ Result<OverlapReport> CertificateServer::Impl::overlap() const {
 }
 
 Result<OverlapReport> CertificateServer::Impl::cancel_rollover(bool force) {
+  UMBRA_CHECK(issues());
   const auto all = generations();
   if (!all->rollover) return fail(Errc::conflict, "No rollover certificate exists");
   if (!is_root()) {
@@ -113,6 +115,7 @@ Result<OverlapReport> CertificateServer::Impl::cancel_rollover(bool force) {
 
 Result<void> CertificateServer::rollover() {
   const std::lock_guard one_at_a_time(impl_->life_mutex);
+  UMBRA_CHECK(impl_->issues());
   if (!impl_->serving) return fail(Errc::conflict, "the certificate server is not enabled");
   if (impl_->generations()->rollover)
     return fail(Errc::conflict, "Rollover certificate already exists");

@@ -12,6 +12,19 @@ constexpr std::size_t pending_octets_max = 16384;
 
 }  // namespace
 
+bool is_open(store::RequestState state) {
+  switch (state) {
+    case store::RequestState::pending:
+    case store::RequestState::authorized:
+    case store::RequestState::forwarded:
+      return true;
+    case store::RequestState::granted:
+    case store::RequestState::rejected:
+      return false;
+  }
+  return false;
+}
+
 Result<void> CertificateServer::Impl::room_in_queue(std::size_t octets) const {
   if (octets > pending_octets_max)
     return fail(Errc::conflict, "the request is too large to wait for an administrator");
@@ -25,8 +38,13 @@ Result<void> CertificateServer::Impl::load_queue() {
   UMBRA_TRY(const auto all, environment.store.requests(configuration.name));
   const std::lock_guard lock(state_mutex);
   pending.clear();
+  oldest_closed.reset();
   for (const auto& entry : all) {
-    if (entry.state == store::RequestState::pending) pending.emplace(entry.id, entry.received_at);
+    if (is_open(entry.state)) {
+      pending.emplace(entry.id, entry.received_at);
+    } else {
+      oldest_closed = std::min(oldest_closed.value_or(entry.received_at), entry.received_at);
+    }
   }
   return {};
 }
@@ -108,14 +126,20 @@ Result<void> CertificateServer::Impl::expire_queue(Time now) {
   // One commit: whoever filled the queue in a minute filled all of it.
   store::Batch batch;
   std::vector<std::uint64_t> over;
+  std::optional<Time> oldest;
   for (const auto& entry : all) {
-    if (entry.received_at + configuration.lifetime_enrollment_request > now) continue;
+    if (entry.received_at + configuration.lifetime_enrollment_request > now) {
+      if (!is_open(entry.state))
+        oldest = std::min(oldest.value_or(entry.received_at), entry.received_at);
+      continue;
+    }
     batch.emplace_back(store::DropRequest{configuration.name, entry.id});
     over.push_back(entry.id);
   }
   if (batch.empty()) return {};
   UMBRA_CHECK(environment.store.commit(std::move(batch)));
   const std::lock_guard lock(state_mutex);
+  oldest_closed = oldest;
   for (const std::uint64_t id : over) {
     if (pending.erase(id) != 0) debug(fmt::format("reqID={} expired", id));
   }
@@ -139,6 +163,12 @@ Result<std::vector<RequestLine>> CertificateServer::requests() const {
       case store::RequestState::rejected:
         line.state = "rejected";
         break;
+      case store::RequestState::authorized:
+        line.state = "authorized";
+        break;
+      case store::RequestState::forwarded:
+        line.state = "forwarded";
+        break;
     }
     line.fingerprint = to_hex(x509::hash(x509::Digest::md5, entry.request));
     if (const auto request = x509::Request::from_der(entry.request))
@@ -159,16 +189,24 @@ Result<GrantReport> CertificateServer::grant(std::optional<std::uint64_t> id) {
           report.left_pending.push_back(entry.id);
           return {};
         }
-        auto certificate = impl_->grant_entry(entry);
-        if (!certificate) {
-          const Error& error = certificate.error();
+        std::optional<x509::Certificate> certificate;
+        Result<void> granted;
+        if (impl_->is_ra()) {
+          granted = impl_->authorize(entry);
+        } else if (auto issued = impl_->grant_entry(entry)) {
+          certificate = *std::move(issued);
+        } else {
+          granted = tl::unexpected(issued.error());
+        }
+        if (!granted) {
+          const Error& error = granted.error();
           std::string text = fmt::format("request {}: {}", entry.id, error.detail);
           // One that cannot be granted holds up none of the others; a full disk does.
           if (id || error.code == Errc::storage) return fail(error.code, std::move(text));
           report.failed.push_back(std::move(text));
           return {};
         }
-        if (Impl::by_hand(entry)) report.by_hand.push_back(*std::move(certificate));
+        if (certificate && Impl::by_hand(entry)) report.by_hand.push_back(*std::move(certificate));
         return {};
       }));
   return report;

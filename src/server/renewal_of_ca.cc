@@ -31,6 +31,13 @@ void CertificateServer::Impl::set_state(std::string new_status, std::string new_
 Result<void> CertificateServer::Impl::reload() {
   UMBRA_TRY(const auto rows, environment.store.generations(configuration.name));
   UMBRA_TRY(auto all, load_generations(rows, environment.key_passphrase));
+  if (is_ra()) {
+    UMBRA_TRY(const auto row, environment.store.trustpoint(configuration.name));
+    UMBRA_TRY(const auto above, CaAbove::read(row));
+    auto with_above = std::make_shared<Generations>(*all);
+    with_above->above = above;
+    all = std::move(with_above);
+  }
   std::optional<Time> next_update;
   if (all->active) {
     UMBRA_TRY(const auto crl, environment.store.crl(configuration.name, all->active->generation));
@@ -74,6 +81,7 @@ Result<void> CertificateServer::Impl::run_due() {
 
   const Time now = to_time(environment.clock.now());
   if (!is_root()) UMBRA_CHECK(adopt(now));
+  if (is_ra()) return run_ra(now);
   if (!generations()->active) {
     if (!is_root()) {
       set_pending();
@@ -121,6 +129,11 @@ Result<void> CertificateServer::Impl::run_due() {
     expired = false;
   }
   UMBRA_CHECK(expire_queue(now));
+  enabled();
+  return {};
+}
+
+void CertificateServer::Impl::enabled() {
   const bool was_serving = serving.exchange(true);
   if (!http_enabled) {
     set_state("disabled, HTTP Server is disabled", "check failed");
@@ -128,7 +141,6 @@ Result<void> CertificateServer::Impl::run_due() {
     set_state("enabled", "enabled");
     if (!was_serving) log(Severity::informational, "CS_ENABLED", "Certificate server now enabled.");
   }
-  return {};
 }
 
 /// Its archive follows from its being stored; only `database strict` wants it written before.

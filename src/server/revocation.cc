@@ -159,14 +159,17 @@ void CertificateServer::Impl::change_together(
 }
 
 Result<void> CertificateServer::revoke(const x509::Serial& serial, x509::RevocationReason reason) {
+  UMBRA_CHECK(impl_->issues());
   return impl_->change_revocation(serial, reason);
 }
 
 Result<void> CertificateServer::unrevoke(const x509::Serial& serial) {
+  UMBRA_CHECK(impl_->issues());
   return impl_->change_revocation(serial, std::nullopt);
 }
 
 Result<CrlView> CertificateServer::crl() const {
+  UMBRA_CHECK(impl_->issues());
   const auto all = impl_->generations();
   if (!all->active) return fail(Errc::not_found, "there is no CRL yet");
   UMBRA_TRY(const auto row,

@@ -43,10 +43,12 @@ struct Status {
   std::vector<std::pair<std::string, std::string>> database_urls_of;  ///< type and URL
   std::vector<Backlog> backlog;
   std::vector<ScarceRoom> scarce;
-  std::optional<x509::Certificate> ca;
+  std::optional<x509::Certificate> ca;  ///< of an RA: the CA above
   std::optional<x509::Certificate> rollover;
-  std::optional<x509::Certificate> upper;  ///< `mode sub-cs`: the CA that issued `ca`
-  std::string awaited;                     ///< of the upper CA; empty = nothing
+  std::optional<x509::Certificate> ra;           ///< `mode ra`: its own
+  std::optional<x509::Certificate> ra_rollover;  ///< and the next one
+  std::optional<x509::Certificate> upper;        ///< `mode sub-cs`: the CA that issued `ca`
+  std::string awaited;                           ///< of the upper CA; empty = nothing
   std::optional<Time> crl_next_update;
   std::string auto_rollover_text;       ///< as typed; empty = off
   std::optional<Time> autorollover_at;  ///< no rollover yet and auto-rollover set
@@ -58,7 +60,8 @@ struct Status {
 struct RequestLine {
   std::uint64_t id = 0;
   int request_class = 3;    ///< 1 subordinate CA, 2 RA, 3 router
-  std::string state;        ///< "pending", "granted", "rejected"
+  std::string state;        ///< "pending", "granted", "rejected"; of an RA also "authorized" and
+                            ///< "forwarded", to and by the CA above
   std::string fingerprint;  ///< MD5 of the PKCS #10, 32 hex digits
   std::string subject;
 };

@@ -35,6 +35,7 @@ Result<void> CertificateServer::Impl::adopt(Time now) {
       upstream = row;
     }
     if (!row) return {};
+    if (is_ra()) return adopt_ra(*row, now);
     // In this order: the identity is the older of the two.
     for (const Bytes* der : {&row->identity, &row->rollover_identity}) {
       UMBRA_TRY(const auto certificate, certificate_in(*der));

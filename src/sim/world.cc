@@ -164,7 +164,9 @@ void World::open(ServerEntry& entry) {
        "a world's passphrase",
        {},
        {},
-       [this](const std::string& name) { return trustpoint(name).enroll(); }});
+       [this](const std::string& name) { return trustpoint(name).enroll(); },
+       network_.get(),
+       [this](std::function<void()> task) { post(std::move(task)); }});
   UMBRA_ENSURE(opened, "a world's server opens");
   entry.server = *std::move(opened);
 }

@@ -46,7 +46,7 @@ constexpr const char* certificate_columns =
 constexpr const char* request_columns =
     "SELECT id, class, state, transaction_id, request_digest, request, signer, generation, "
     "renewal, received_at,"
-    " granted_serial, refusal_text FROM request ";
+    " granted_serial, refusal_text, signed_by, certificate, fail_info FROM request ";
 
 /// The columns of a certificate as SOCI exchanges them.
 struct CertificateColumns {
@@ -103,8 +103,10 @@ struct CertificateColumns {
 };
 
 struct RequestColumns {
-  Integer id = 0, request_class = 0, state = 0, generation = 0, renewal = 0, received_at = 0;
-  std::string transaction_id, request_digest, request, signer, granted_serial, refusal_text;
+  Integer id = 0, request_class = 0, state = 0, generation = 0, renewal = 0, received_at = 0,
+          signed_by = 0, fail_info = 0;
+  std::string transaction_id, request_digest, request, signer, granted_serial, refusal_text,
+      certificate;
 
   [[nodiscard]] EnrollmentRequest give(const std::string& of) const {
     EnrollmentRequest row;
@@ -121,6 +123,9 @@ struct RequestColumns {
     row.received_at = time(received_at);
     if (!granted_serial.empty()) row.granted_serial = serial(granted_serial);
     row.refusal_text = refusal_text;
+    row.signed_by = static_cast<std::uint32_t>(signed_by);
+    row.certificate = bytes(certificate);
+    if (fail_info >= 0) row.fail_info = static_cast<std::uint8_t>(fail_info);
     return row;
   }
   void exchange_into(soci::statement& statement) {
@@ -136,6 +141,9 @@ struct RequestColumns {
     statement.exchange(into(received_at));
     statement.exchange(into(granted_serial));
     statement.exchange(into(refusal_text));
+    statement.exchange(into(signed_by));
+    statement.exchange(into(certificate));
+    statement.exchange(into(fail_info));
   }
 };
 
@@ -254,10 +262,14 @@ struct Writer {
     const Integer renewal = row.renewal ? 1 : 0;
     const Integer received = seconds(row.received_at);
     const std::string granted = row.granted_serial ? text(*row.granted_serial) : "";
-    sql << "INSERT OR REPLACE INTO request VALUES (:a,:b,:c,:d,:e,:f,:g,:h,:i,:j,:k,:l,:m)",
+    const Integer signed_by = row.signed_by;
+    const std::string certificate = text(row.certificate);
+    const Integer fail_info = row.fail_info ? Integer{*row.fail_info} : -1;
+    sql << "INSERT OR REPLACE INTO request VALUES "
+           "(:a,:b,:c,:d,:e,:f,:g,:h,:i,:j,:k,:l,:m,:n,:o,:p)",
         use(row.server), use(id), use(request_class), use(state), use(row.transaction_id),
         use(digest), use(request), use(signer), use(generation), use(renewal), use(received),
-        use(granted), use(row.refusal_text);
+        use(granted), use(row.refusal_text), use(signed_by), use(certificate), use(fail_info);
   }
   void put(const TrustpointRow& row) const {
     const std::string ca = text(row.ca_certificate), ra = text(row.ra_certificates),

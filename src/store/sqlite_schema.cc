@@ -109,11 +109,18 @@ constexpr const char* revoked_content[] = {
     "revoked_at <> 0",
 };
 
+constexpr const char* registration_authorities[] = {
+    "ALTER TABLE request ADD COLUMN signed_by INTEGER NOT NULL DEFAULT 0",
+    "ALTER TABLE request ADD COLUMN certificate TEXT NOT NULL DEFAULT ''",
+    "ALTER TABLE request ADD COLUMN fail_info INTEGER NOT NULL DEFAULT -1",
+};
+
 /// What turns a database of schema N into one of N + 1; the first makes one from nothing. Append
 /// only: databases of every version ever released are out there.
 constexpr std::span<const char* const> upgrades[] = {
-    first_schema, password_and_overlap,  class_of_certificates, publication, serial_numbers,
-    crl_parts,    exchange_certificates, revoked_content,
+    first_schema,          password_and_overlap, class_of_certificates,
+    publication,           serial_numbers,       crl_parts,
+    exchange_certificates, revoked_content,      registration_authorities,
 };
 constexpr int schema_version = static_cast<int>(std::size(upgrades));
 

@@ -21,7 +21,13 @@ namespace umbra::store {
 
 // Stored numbers: never renumber.
 enum class GenerationStatus : std::uint8_t { rollover = 1, active = 2, retired = 3 };
-enum class RequestState : std::uint8_t { pending = 2, granted = 3, rejected = 4 };
+enum class RequestState : std::uint8_t {
+  pending = 2,
+  granted = 3,
+  rejected = 4,
+  authorized = 5,  ///< at an RA: granted here, and to be asked for above
+  forwarded = 6,   ///< at an RA: pending above
+};
 enum class RequestClass : std::uint8_t { subordinate_ca = 1, ra = 2, router = 3 };
 
 /// One CA key and certificate of a certificate server.
@@ -84,6 +90,10 @@ struct EnrollmentRequest {
   Time received_at;
   std::optional<x509::Serial> granted_serial;
   std::string refusal_text;
+  // At an RA only:
+  std::uint32_t signed_by = 0;              ///< which of its certificates asks above
+  Bytes certificate{};                      ///< DER: granted above
+  std::optional<std::uint8_t> fail_info{};  ///< rejected above
 };
 
 struct CrlRow {

@@ -97,6 +97,17 @@ bool says_ca(const std::vector<Extension>& extensions, bool if_unreadable) {
   return *ca && (*ca)->content[0] != 0;
 }
 
+Result<std::vector<Certificate>> Certificate::all_from_der(ByteView ders) {
+  std::vector<Certificate> all;
+  der::Reader reader(ders);
+  while (!reader.empty()) {
+    UMBRA_TRY(const auto element, reader.expect(der::tag::sequence, "certificate"));
+    UMBRA_TRY(auto certificate, from_der(element.whole));
+    all.push_back(std::move(certificate));
+  }
+  return all;
+}
+
 Result<Certificate> Certificate::from_der(ByteView input) {
   if (input.size() > certificate_octets_max)
     return fail(Errc::malformed, "a certificate of more than 64 KiB");

@@ -57,6 +57,8 @@ struct Extension {
 class Certificate {
  public:
   [[nodiscard]] static Result<Certificate> from_der(ByteView der);
+  /// Certificates one after another. Errors: malformed, if one of them is.
+  [[nodiscard]] static Result<std::vector<Certificate>> all_from_der(ByteView ders);
   [[nodiscard]] static Result<Certificate> from_pem(std::string_view pem);
   [[nodiscard]] std::string to_pem() const;
   [[nodiscard]] ByteView der() const;

@@ -1,0 +1,206 @@
+#include <fmt/format.h>
+
+#include <algorithm>
+
+#include "server/conversation.h"
+#include "server/question.h"
+
+/// What a registration authority asks the CA above for itself and on behalf of clients, and what it
+/// believes of their signatures.
+namespace umbra::server {
+namespace {
+
+constexpr std::size_t crl_octets_max = std::size_t{32} << 20;
+constexpr Seconds crl_is_fresh_for = std::chrono::hours{1};
+constexpr std::size_t transaction_octets = 16;
+
+std::string fresh_transaction(Random& random) {
+  Bytes octets(transaction_octets);
+  random.fill(octets);
+  return to_hex(octets);
+}
+
+}  // namespace
+
+Result<CertificateServer::Impl::Question> CertificateServer::Impl::make_question(
+    scep::MessageType type, std::string transaction_id, ByteView body, const x509::Certificate& to,
+    const ca::Authority& signer, const CaAbove& above) {
+  if (!signer.key) return fail(Errc::not_found, "the RA's key is not here");
+  const scep::RequestContext context{
+      .type = type,
+      .transaction_id = std::move(transaction_id),
+      .sender_nonce = scep::make_nonce(environment.random),
+      .recipient = above.recipient(to),
+      .signer = signer.certificate,
+      .cipher = scep::best_cipher(above.capabilities),
+      .digest = scep::best_digest(above.capabilities, digest_of(configuration.upstream->hash))};
+  UMBRA_TRY(Bytes message, scep::request(body, context, *signer.key, environment.random));
+  return Question{
+      .message = std::move(message),
+      .by_post = above.capabilities.post_pki_operation || above.capabilities.scep_standard,
+      .expected = {.transaction_id = context.transaction_id,
+                   .sender_nonce = context.sender_nonce,
+                   .signers = above.signers(),
+                   .recipient = context.signer},
+      .key = *signer.key,
+      .ca = to};
+}
+
+bool CertificateServer::Impl::ask(const Question& question, Uplink::Answered answered) {
+  return uplink->send(
+      [&](const std::string& url) {
+        HttpCall call;
+        call.reply_octets_max = crl_octets_max;
+        if (!question.by_post) {
+          call.url = scep::pki_operation_get_url(url, question.message);
+          return call;
+        }
+        call.method = "POST";
+        call.url = scep::operation_url(url, scep::Operation::pki_operation);
+        call.content_type = std::string(scep::type_pki_message);
+        call.body = question.message;
+        return call;
+      },
+      std::move(answered));
+}
+
+/// GetCert and GetCRL: the RA asks, and passes on what it is told.
+void CertificateServer::Impl::ask_for_client(
+    const std::shared_ptr<const Conversation>& conversation, const scep::IssuerAndSerial& wanted) {
+  const Generations& all = *conversation->generations;
+  auto question = make_question(conversation->envelope.type, fresh_transaction(environment.random),
+                                scep::to_der(wanted), all.above->ca, *all.active, *all.above);
+  if (!question) {
+    return refuse(*conversation, {scep::FailInfo::bad_request, "the CA above cannot be asked"});
+  }
+  const auto shared = std::make_shared<const Question>(*std::move(question));
+  const bool sent = ask(*shared, [this, conversation, shared](const Result<HttpReply>& answer) {
+    const auto told = opened(*shared, answer);
+    if (!told)
+      return conversation->done(text_reply(503, "the CA above cannot be reached; try again"));
+    if (told->status == scep::PkiStatus::success && !told->crls.empty())
+      return reply(*conversation, scep::CrlFound{told->crls.front()});
+    if (told->status == scep::PkiStatus::success && !told->certificates.empty())
+      return reply(*conversation, scep::Granted{{told->certificates.front()}});
+    reply(*conversation, scep::Refusal{told->fail_info.value_or(scep::FailInfo::bad_cert_id),
+                                       told->fail_info_text});
+  });
+  if (!sent) conversation->done(text_reply(503, "too many ask at once; try again"));
+}
+
+policy::RequestFacts CertificateServer::Impl::facts_at_ra(const Conversation& conversation) const {
+  const x509::Request& request = *conversation.request;
+  const x509::Certificate& signer = conversation.envelope.signer;
+  const Generations& all = *conversation.generations;
+  const CaAbove& above = *all.above;
+  policy::RequestFacts facts = facts_of_request(request, all);
+  for (const auto& one : above.signers()) {
+    facts.subject_is_the_ca = facts.subject_is_the_ca || request.subject() == one.subject();
+    facts.key_is_a_ca_key = facts.key_is_a_ca_key || request.public_key() == one.public_key();
+  }
+  const ca::Authority* const addressed = all.find(conversation.generation);
+  facts.shadow =
+      addressed != nullptr && above.next && above.issuer_of(addressed->certificate) == &*above.next;
+  facts.type = conversation.envelope.type;
+  facts.subject_matches_signer = request.subject() == signer.subject();
+  facts.one_time_password = is_one_time_password(facts.challenge, conversation.now);
+  if (!conversation.signed_by_us) return facts;
+  const auto& algorithm = signer.signature_algorithm();
+  const bool weak = !algorithm ||
+                    (algorithm->digest == x509::Digest::md5 && !configuration.allow_md5) ||
+                    (algorithm->digest == x509::Digest::sha1 && !configuration.allow_sha1);
+  if (weak || above.issuer_of(signer) == nullptr) return facts;
+  // What it was granted as is in the CA's database alone. A device's certificate is what can be
+  // told from it; another RA's for somebody else is then a renewal under a false name.
+  facts.signer_class = signer.is_ca() ? policy::Class::subordinate_ca : policy::Class::router;
+  const auto& crl = conversation.crl;
+  const auto listed = [&] {
+    const auto at = std::lower_bound(crl->revoked.begin(), crl->revoked.end(), signer.serial(),
+                                     [](const x509::RevokedEntry& one, const x509::Serial& serial) {
+                                       return one.serial < serial;
+                                     });
+    return at != crl->revoked.end() && at->serial == signer.serial();
+  };
+  if (crl && listed()) {
+    facts.signer = policy::Signer::revoked;
+  } else if (conversation.now < signer.not_before()) {
+    facts.signer = policy::Signer::not_yet_valid;
+  } else if (conversation.now >= signer.not_after()) {
+    facts.signer = conversation.now < signer.not_after() + configuration.renewal_grace
+                       ? policy::Signer::late
+                       : policy::Signer::expired;
+  } else {
+    facts.signer = policy::Signer::ours;
+  }
+  facts.signer_unchecked = !crl && !configuration.upstream->unchecked;
+  const Bytes names = ca::alt_names_of(request.extensions());
+  facts.new_alt_names = !names.empty() && names != ca::alt_names_of(signer.extensions());
+  return facts;
+}
+
+void CertificateServer::Impl::with_crl(CrlWanted then) {
+  const Time now = to_time(environment.clock.now());
+  const auto all = generations();
+  {
+    std::unique_lock lock(crl_above_mutex);
+    const bool fresh = crl_above && now < *crl_above->next_update && now >= crl_above_asked &&
+                       now < *crl_above_asked + crl_is_fresh_for;
+    if (fresh) {
+      const auto have = crl_above;
+      lock.unlock();
+      return then(have);
+    }
+    crl_above_wanted.push_back(std::move(then));
+    if (std::exchange(crl_above_under_way, true)) return;
+  }
+  const auto told = [this, now](Result<std::shared_ptr<const x509::CrlFacts>> crl) {
+    std::vector<CrlWanted> all_of_them;
+    {
+      const std::lock_guard lock(crl_above_mutex);
+      crl_above_under_way = false;
+      all_of_them.swap(crl_above_wanted);
+      if (crl) {
+        crl_above = *crl;
+        crl_above_asked = now;
+      }
+    }
+    for (const auto& one : all_of_them) one(crl);
+  };
+  auto question =
+      make_question(scep::MessageType::get_crl, fresh_transaction(environment.random),
+                    scep::to_der(scep::IssuerAndSerial{all->active->certificate.issuer(),
+                                                       all->active->certificate.serial()}),
+                    all->above->ca, *all->active, *all->above);
+  if (!question) return told(fail(Errc::unreachable, question.error().detail));
+  const auto shared = std::make_shared<const Question>(*std::move(question));
+  const bool sent = ask(*shared, [this, shared, told](const Result<HttpReply>& answer) {
+    told(crl_in(*shared, answer));
+  });
+  if (!sent) told(fail(Errc::unreachable, "too many calls are under way"));
+}
+
+Result<std::shared_ptr<const x509::CrlFacts>> CertificateServer::Impl::crl_in(
+    const Question& question, const Result<HttpReply>& answer) {
+  const auto told = opened(question, answer);
+  if (!told) return fail(Errc::unreachable, told.error().detail);
+  const auto without = [&](const std::string& why) -> std::shared_ptr<const x509::CrlFacts> {
+    log(Severity::warning, "RA_NO_CRL",
+        fmt::format("The CA above {} has no CRL that can be used ({}): renewals wait to be granted "
+                    "by hand. \"revocation-check none\" in its trustpoint takes them unchecked",
+                    configuration.name, why));
+    return nullptr;
+  };
+  if (told->crls.empty()) return without(told->fail_info_text);
+  const Bytes& der = told->crls.front();
+  auto facts = x509::parse_crl(der);
+  if (!facts) return without(facts.error().detail);
+  if (const auto verified = x509::verify_crl(der, question.ca); !verified)
+    return without(verified.error().detail);
+  if (!facts->next_update || to_time(environment.clock.now()) >= *facts->next_update)
+    return without("it has ended");
+  std::sort(facts->revoked.begin(), facts->revoked.end(),
+            [](const auto& a, const auto& b) { return a.serial < b.serial; });
+  return std::make_shared<const x509::CrlFacts>(*std::move(facts));
+}
+
+}  // namespace umbra::server
