@@ -57,7 +57,7 @@ Trustpoint::Agent::Agent(config::Trustpoint configuration, Environment environme
       device_{environment_.fqdn, environment_.board_serial},
       settings_(settings_of(configuration_)),
       state_(std::move(state)),
-      snapshot_{state_, {}, false} {}
+      snapshot_{state_, {}, false, {}} {}
 
 void Trustpoint::Agent::post(std::function<void(Agent&)> task) {
   environment_.post([weak = weak_from_this(), task = std::move(task)] {
@@ -87,6 +87,7 @@ bool Trustpoint::Agent::wants_capabilities(const State& state) const {
 
 void Trustpoint::Agent::run_due() {
   if (!clock_is_set()) return;
+  if (announce_at_) announce();
   if (held_until_ && now() < *held_until_) return;
   if (!started_) {
     started_ = true;
@@ -126,6 +127,7 @@ bool Trustpoint::Agent::take(const Event& event, const Arrival& arrival) {
   const auto phase = step.next.phase;
   if (phase == Phase::idle || phase == Phase::stopped) forget_call();
   for (const auto action : step.actions) act(action, arrival);
+  announce();
   return true;
 }
 
@@ -240,7 +242,7 @@ void Trustpoint::Agent::act(Action action, const Arrival& arrival) {
         held_until_ = now() + configuration_.retry_period;
         publish_snapshot();
       }
-      return announce();
+      return;
     }
     case Action::store_rollover_identity:
       log(Severity::informational, "CERTRET", "Certificate received from Certificate Authority");
@@ -255,7 +257,7 @@ void Trustpoint::Agent::act(Action action, const Arrival& arrival) {
           fmt::format("Rollover CA certificate {} of trustpoint {} is active now",
                       state_.ca->serial().to_hex_octets(), name),
           "UMBRA");
-      return announce();
+      return;
     case Action::give_up:
       log(Severity::error, "AUTOCERTERR", "Auto Certificate reenrollment failed. Cannot retry.");
       return;
@@ -320,6 +322,7 @@ Result<void> Trustpoint::Agent::accept(const Offer& offer) {
         "UMBRA");
   }
   debug("trustpoint " + configuration_.name + ": CA certificate accepted");
+  announce();
   return {};
 }
 
@@ -338,36 +341,10 @@ void Trustpoint::Agent::hold(const Error& error) {
   publish_snapshot();
 }
 
-void Trustpoint::Agent::announce() {
-  if (!state_.identity || !state_.ca || !state_.key) return;
-  if (!configuration_.storage_pem.empty()) {
-    auto key = state_.key->to_pem();
-    auto published = Result<void>{};
-    if (key) {
-      PemSet set{.ca = state_.ca->to_pem(),
-                 .cert = state_.identity->to_pem(),
-                 .key = *key,
-                 .chain = state_.identity->to_pem() + state_.ca->to_pem()};
-      published = environment_.outlet.publish(configuration_.storage_pem, set);
-      wipe(set.key);
-      wipe(*key);
-    } else {
-      published = tl::unexpected(key.error());
-    }
-    if (!published) {
-      log(Severity::error, "STORAGE_PEM",
-          "Trustpoint " + configuration_.name + ": " + published.error().detail, "UMBRA");
-      return;
-    }
-  }
-  if (!configuration_.on_change_exec.empty())
-    environment_.outlet.run(configuration_.on_change_exec, configuration_.name);
-}
-
 void Trustpoint::Agent::publish_snapshot() {
   {
     const std::lock_guard lock(mutex_);
-    snapshot_ = {state_, held_until_, asking_capabilities_};
+    snapshot_ = {state_, held_until_, asking_capabilities_, announce_at_};
   }
   if (environment_.changed) environment_.changed();
 }
@@ -379,13 +356,15 @@ std::vector<lifecycle::Deadline> Trustpoint::Agent::deadlines_of(const Snapshot&
     if (!snapshot.asking_capabilities)
       all.push_back(
           {snapshot.held_until.value_or(Time{}), Timer::connect_retry, configuration_.name});
-    return all;
+  } else {
+    all = lifecycle::deadlines(settings_, snapshot.state.facts(), configuration_.name);
+    if (snapshot.held_until) {
+      for (auto& deadline : all) deadline.at = std::max(deadline.at, *snapshot.held_until);
+    }
   }
-  all = lifecycle::deadlines(settings_, snapshot.state.facts(), configuration_.name);
-  if (snapshot.held_until) {
-    for (auto& deadline : all) deadline.at = std::max(deadline.at, *snapshot.held_until);
-    std::sort(all.begin(), all.end());
-  }
+  if (snapshot.announce_at)
+    all.push_back({*snapshot.announce_at, Timer::announce, configuration_.name});
+  std::sort(all.begin(), all.end());
   return all;
 }
 

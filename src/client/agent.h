@@ -46,6 +46,7 @@ class Trustpoint::Agent : public std::enable_shared_from_this<Agent> {
     State state;
     std::optional<Time> held_until;
     bool asking_capabilities = false;
+    std::optional<Time> announce_at;
   };
 
   [[nodiscard]] Time now() const { return to_time(environment_.clock.now()); }
@@ -71,8 +72,19 @@ class Trustpoint::Agent : public std::enable_shared_from_this<Agent> {
   void hold(const Error& error);
   void forget_call() { ++newest_call_; }
   void publish_snapshot();
-  /// PEM files and hook.
+
+  // agent_announce.cc: files and command for other programs.
+
+  /// Puts the files in place if the certificates in them have changed, and runs the command if it
+  /// was not told of them. What fails is tried again.
   void announce();
+  void on_hook_ended(const std::string& event, const std::string& certificates,
+                     const Result<void>& ran);
+  [[nodiscard]] Result<void> publish_files() const;
+  void announce_later(std::string_view mnemonic, const Error& error,
+                      const std::string& certificates);
+  /// Nothing waits to be announced.
+  void announced();
 
   // agent_exchange.cc: what is said to the CA.
 
@@ -112,6 +124,11 @@ class Trustpoint::Agent : public std::enable_shared_from_this<Agent> {
   bool exact_url_ = false;  ///< this CA wants the URL as given
   bool started_ = false;
   bool clock_complained_ = false;
+  std::string published_;  ///< the certificates in the files, since the start
+  bool hook_runs_ = false;
+  std::optional<Time> announce_at_;  ///< the next try, where one failed
+  std::string announce_failed_;      ///< of these certificates
+  std::uint32_t announce_tries_ = 0;
 
   mutable std::mutex mutex_;
   Snapshot snapshot_;

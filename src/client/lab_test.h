@@ -70,13 +70,40 @@ class LabFiles final : public server::FileSink {
 
 class LabOutlet final : public Outlet {
  public:
-  Result<void> publish(const std::string& directory, const PemSet& set) override {
-    published[directory] = set;
+  Result<void> publish_pem(const config::Storage& storage, const PemSet& active,
+                           const PemSet& next) override {
+    if (refuse) return fail(Errc::storage, "disk full");
+    published[storage.path] = active;
+    rollover[storage.path] = next;
     return {};
   }
-  void run(const std::string& command, const std::string&) override { commands.push_back(command); }
+  Result<void> publish_pkcs12(const config::Storage& storage, ByteView archive) override {
+    if (refuse) return fail(Errc::storage, "disk full");
+    archives[storage.path] = to_bytes(archive);
+    return {};
+  }
+  void run(Hook hook, std::function<void(Result<void>)> ended) override {
+    commands.push_back(hook.command);
+    hooks.push_back(hook);
+    if (hangs) return waiting.push_back(std::move(ended));
+    ended(failing ? Result<void>(fail(Errc::unreachable, "ended with status 1")) : Result<void>());
+  }
+  /// What the last command was told.
+  [[nodiscard]] std::string told(const std::string& name) const {
+    for (const auto& [key, value] : hooks.back().variables) {
+      if (key == name) return value;
+    }
+    return "";
+  }
   std::map<std::string, PemSet> published;
+  std::map<std::string, PemSet> rollover;
+  std::map<std::string, Bytes> archives;
   std::vector<std::string> commands;
+  std::vector<Hook> hooks;
+  std::vector<std::function<void(Result<void>)>> waiting;
+  bool refuse = false;
+  bool failing = false;
+  bool hangs = false;
 };
 
 /// A trustpoint's store that can be made to refuse, and that counts its commits.
@@ -121,7 +148,7 @@ class Lab : public testing::Test, public HttpTransport {
     spoke.subject_name = "CN=spoke,OU=TAC,O=Cisco";
     spoke.auto_enroll = 80;
     spoke.key_label = "spoke-1-RSA";
-    spoke.storage_pem = "/etc/spoke";
+    spoke.storage_pem.path = "/etc/spoke";
     spoke.on_change_exec = "reload";
   }
   ~Lab() override {

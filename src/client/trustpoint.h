@@ -9,29 +9,13 @@
 #include "base/log.h"
 #include "base/random.h"
 #include "base/time.h"
+#include "client/outlet.h"
 #include "client/status.h"
 #include "config/model.h"
 #include "lifecycle/deadline.h"
 #include "store/store.h"
 
 namespace umbra::client {
-
-/// What other programs see: PEM files and a command. The driver does the writing and the running.
-struct PemSet {
-  std::string ca;    ///< the CA certificate
-  std::string cert;  ///< the identity
-  std::string
-      key;  ///< its key, PKCS #8, not encrypted: the operator asked for it with `storage pem`
-  std::string chain;  ///< identity, then CA
-};
-class Outlet {
- public:
-  virtual ~Outlet() = default;
-  /// Replaces the four files as a set, atomically: a reader sees all old or all new ones. Key 0600.
-  [[nodiscard]] virtual Result<void> publish(const std::string& directory, const PemSet& set) = 0;
-  /// `on change exec`; does not wait for it.
-  virtual void run(const std::string& command, const std::string& trustpoint) = 0;
-};
 
 struct Environment {
   store::Store& store;
@@ -58,8 +42,9 @@ struct Environment {
 /// process that starts anew goes on from there, with the same request and the same key. What the
 /// store refuses has not happened; it is tried again one retry period later.
 ///
-/// A new certificate is announced (PEM files, `on change exec`) after its commit, and once more at
-/// each start: a process that died in between must not leave others with the old one.
+/// A new certificate is announced (files, `on change exec`) after its commit. What the command was
+/// told last is stored once it has ended well: a process that died in between announces it after
+/// its start, and what failed is tried again after one, two, four ... retry periods.
 class Trustpoint {
  public:
   /// Reads what the store has; sends nothing yet. Errors: storage, crypto (wrong passphrase, key

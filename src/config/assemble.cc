@@ -396,13 +396,18 @@ class Assembler {
   void shared_directories() {
     std::map<std::string, const Block*> seen;
     for (const Block& block : document_.trustpoints) {
-      const Entry* const entry = find(block, "storage pem");
-      if (!entry) continue;
-      const auto [at, fresh] = seen.emplace(entry->match.text("DIRECTORY"), &block);
-      if (!fresh) {
-        fault(*entry, "DIRECTORY",
-              fmt::format("trustpoint {} already writes its files there", at->second->name),
-              "expected: a directory for each trustpoint");
+      for (const auto& [command, argument] :
+           {std::pair{"storage pem", "DIRECTORY"}, {"storage pkcs12", "FILE"}}) {
+        const Entry* const entry = find(block, command);
+        if (!entry) continue;
+        std::string path = entry->match.text(argument);
+        while (path.ends_with('/')) path.pop_back();
+        const auto [at, fresh] = seen.emplace(path, &block);
+        if (!fresh) {
+          fault(*entry, argument,
+                fmt::format("trustpoint {} already writes its files there", at->second->name),
+                "expected: a place of its own for each trustpoint");
+        }
       }
     }
   }

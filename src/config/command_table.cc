@@ -315,11 +315,27 @@ constexpr Command table[] = {
      "When something happens|Umbra's: after each change of certificates|Runs|The command and its "
      "arguments",
      "[nothing]", &set::on_change_exec},
+    {Mode::trustpoint, "on change limit", "on change limit SECONDS:1-3600",
+     "When something happens|Umbra's: after each change of certificates|How long the command may "
+     "take|Seconds; then it is ended, and run again later",
+     "[60]", &set::on_change_limit},
     {Mode::trustpoint, "on", "on DEVICE:word", "Where the key is|The device", "[here]"},
-    {Mode::trustpoint, "storage pem", "storage pem DIRECTORY:word",
-     "Where certificates are kept|Umbra's: ca.pem, cert.pem, key.pem and chain.pem for other "
-     "programs|Their directory",
+    {Mode::trustpoint, "storage pem",
+     "storage pem DIRECTORY:word [owner USER:word] [group GROUP:word] [mode MODE:word] "
+     "[include rollover-ca]",
+     "Where certificates are kept|Umbra's: ca.pem, cert.pem, key.pem, chain.pem and bundle.pem for "
+     "other programs|Their directory|Who owns the files|A user|Which group they belong to|A "
+     "group|Who may read what holds the key|Octal, 600 if left out|What ca.pem and chain.pem hold "
+     "besides|The next CA, as soon as it is known",
      "[no files]", &set::storage_pem},
+    {Mode::trustpoint, "storage pkcs12",
+     "storage pkcs12 FILE:word password [0|7] PASSWORD:secret [owner USER:word] [group GROUP:word] "
+     "[mode MODE:word] [include rollover-ca]",
+     "Where certificates are kept|Umbra's: key, certificate and CA in one sealed file|Its name|The "
+     "password that seals it|In the clear|Type 7|The password|Who owns the file|A user|Which group "
+     "it belongs to|A group|Who may read it|Octal, 600 if left out|What it holds besides|The next "
+     "CA, as soon as it is known",
+     "[no file]", &set::storage_pkcs12},
     {Mode::trustpoint, "allow legacy", "allow legacy {des|flat-next-ca|md5|rsa-1024}",
      "Umbra's: what is used and taken in|What is unsafe today|Single DES|GetNextCACert in EJBCA's "
      "form: no signature covers the next CA|MD5|RSA keys of 1024 bits",

@@ -193,10 +193,45 @@ TEST(Config, SetsWhatTrustpointCommandsSay) {
   EXPECT_EQ(t.modulus, 4096);
   EXPECT_EQ(t.auto_enroll, 100);
   EXPECT_TRUE(t.regenerate);
-  EXPECT_EQ(t.storage_pem, "/var/lib/umbra/T");
+  EXPECT_EQ(t.storage_pem.path, "/var/lib/umbra/T");
   EXPECT_EQ(t.on_change_exec, "/usr/bin/systemctl reload nginx");
   EXPECT_TRUE(t.allow_des);
   EXPECT_EQ(t.hash, HashName::sha512);
+}
+
+TEST(Config, SetsWhereOtherProgramsFindTheirCertificates) {
+  const Parsed parsed = good(
+      "crypto pki trustpoint T\n storage pem /etc/t/ group www-data mode 640 include rollover-ca\n"
+      " storage pkcs12 /etc/t.p12 password 7 01100F175804575D72 owner radius mode 0400\n"
+      " on change limit 5\n"
+      "crypto pki trustpoint U\n storage pkcs12 /etc/u.p12 password seal\n");
+  const Trustpoint& t = parsed.configuration.trustpoints.at(0);
+  EXPECT_EQ(t.storage_pem, (Storage{"/etc/t", "", "www-data", 0640, true}));
+  EXPECT_EQ(t.storage_pkcs12, (Storage{"/etc/t.p12", "radius", "", 0400, false}));
+  EXPECT_EQ(t.pkcs12_password, "cisco123");
+  EXPECT_EQ(t.on_change_limit, Seconds{5});
+  const Trustpoint& u = parsed.configuration.trustpoints.at(1);
+  EXPECT_EQ(u.storage_pkcs12, (Storage{"/etc/u.p12", "", "", 0600, false}));
+  EXPECT_EQ(u.pkcs12_password, "seal");
+  EXPECT_EQ(u.on_change_limit, Seconds{60});
+  EXPECT_THAT(parsed.running_config, Not(HasSubstr("password seal")));
+}
+
+TEST(Config, RefusesAKeyThatOthersMayRead) {
+  for (const char* mode :
+       {"644", "604", "755", "601", "060", "600x", "0x600", "1600", "6", "888"}) {
+    const Parsed parsed =
+        parse("crypto pki trustpoint T\n storage pem /etc/t mode " + std::string(mode) + "\n");
+    ASSERT_EQ(parsed.faults.size(), 1U) << mode;
+    EXPECT_THAT(parsed.faults.front().what, HasSubstr("is no mode for a private key"));
+    EXPECT_EQ(parsed.faults.front().line, 2U);
+  }
+  for (const char* mode : {"400", "440", "600", "640", "660", "0640"}) {
+    EXPECT_TRUE(
+        parse("crypto pki trustpoint T\n storage pem /etc/t mode " + std::string(mode) + "\n")
+            .faults.empty())
+        << mode;
+  }
 }
 
 TEST(Config, AutoRolloverAloneIsThirtyDays) {
@@ -613,7 +648,7 @@ INSTANTIATE_TEST_SUITE_P(
         FaultCase{"SharedDirectory",
                   "crypto pki trustpoint A\n storage pem /d\ncrypto pki trustpoint B\n storage pem "
                   "/d\n",
-                  4, 14, "trustpoint A already writes", "a directory for each"},
+                  4, 14, "trustpoint A already writes", "a place of its own for each"},
         FaultCase{"Control", "hostname a\x01\n", 1, 11, "control character U+0001", "text"},
         FaultCase{"NotUtf8", "hostname a\xFF\n", 1, 11, "octet 0xFF is no UTF-8", "UTF-8"},
         FaultCase{"NoBreakSpace", "hostname\xC2\xA0x\n", 1, 9,

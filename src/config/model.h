@@ -99,6 +99,17 @@ enum class Role {
   ra,              ///< the certificate of the RA of the same name
 };
 
+/// Where other programs find a trustpoint's certificates, and who may read the key.
+struct Storage {
+  std::string path;  ///< the directory of `storage pem`, the file of `storage pkcs12`; empty = none
+  std::string owner;         ///< empty = the daemon's user
+  std::string group;         ///< empty = the daemon's group
+  unsigned mode = 0600;      ///< of every file that holds the key
+  bool rollover_ca = false;  ///< `include rollover-ca`: the next CA is trusted before its second
+
+  friend bool operator==(const Storage&, const Storage&) = default;
+};
+
 struct Trustpoint {
   std::string name;
   Role role = Role::device;
@@ -125,8 +136,11 @@ struct Trustpoint {
   bool allow_flat_next_ca = false;  ///< GetNextCACert whose signature covers no certificate
   bool allow_md5 = false;
   bool allow_rsa_1024 = false;
-  std::string storage_pem;     ///< directory for ca.pem, cert.pem, key.pem, chain.pem
-  std::string on_change_exec;  ///< command after each change
+  Storage storage_pem;
+  Storage storage_pkcs12;
+  std::string pkcs12_password;            ///< seals the file of `storage pkcs12`; never logged
+  std::string on_change_exec;             ///< command after each change
+  Seconds on_change_limit = Seconds{60};  ///< how long it may take
 
   friend bool operator==(const Trustpoint&, const Trustpoint&) = default;
 };

@@ -125,7 +125,9 @@ void rsakeypair(Setting&);
 void auto_enroll(Setting&);
 void regenerate(Setting&);
 void storage_pem(Setting&);
+void storage_pkcs12(Setting&);
 void on_change_exec(Setting&);
+void on_change_limit(Setting&);
 }  // namespace set
 
 }  // namespace umbra::config

@@ -1,4 +1,5 @@
 #include <algorithm>
+#include <charconv>
 
 #include <fmt/format.h>
 
@@ -50,6 +51,41 @@ std::optional<std::string> why_no_http_url(std::string_view url) {
     return fmt::format("\"{}\" is no port", port);
   }
   return std::nullopt;
+}
+
+/// Nothing unless three octal digits (or four, with 0 in front) that let the owner read, nobody
+/// execute, and the rest of the world do nothing at all.
+std::optional<unsigned> key_mode(std::string_view text) {
+  constexpr unsigned owner_reads = 0400;
+  constexpr unsigned never = 0117;
+  unsigned mode = 0;
+  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), mode, 8);
+  if (error != std::errc{} || end != text.data() + text.size() || text.size() < 3) return {};
+  if ((mode & ~0777U) != 0 || (mode & owner_reads) == 0 || (mode & never) != 0) return {};
+  return mode;
+}
+
+Storage storage(Setting& s, std::string_view argument) {
+  Storage made;
+  made.path = s.text(argument);
+  while (made.path.size() > 1 && made.path.back() == '/' && argument == "DIRECTORY")
+    made.path.pop_back();
+  if (!made.path.starts_with('/') || made.path.back() == '/') {
+    s.fault(argument, fmt::format("\"{}\" is no absolute path of one", made.path),
+            argument == "FILE" ? "expected: a file, such as /etc/umbra/spoke.p12"
+                               : "expected: a directory, such as /etc/umbra/spoke");
+  }
+  made.owner = s.text("USER");
+  made.group = s.text("GROUP");
+  made.rollover_ca = s.has("rollover-ca");
+  if (!s.match().find("MODE")) return made;
+  if (const auto mode = key_mode(s.text("MODE"))) {
+    made.mode = *mode;
+  } else {
+    s.fault("MODE", fmt::format("{} is no mode for a private key", s.text("MODE")),
+            "expected: 400, 440, 600, 640 or 660: the owner reads it, its group may, others never");
+  }
+  return made;
 }
 
 }  // namespace
@@ -141,7 +177,14 @@ void auto_enroll(Setting& s) {
 }
 
 void regenerate(Setting& s) { s.trustpoint().regenerate = true; }
-void storage_pem(Setting& s) { s.trustpoint().storage_pem = s.text("DIRECTORY"); }
+
+void storage_pem(Setting& s) { s.trustpoint().storage_pem = storage(s, "DIRECTORY"); }
+void storage_pkcs12(Setting& s) {
+  s.trustpoint().storage_pkcs12 = storage(s, "FILE");
+  s.trustpoint().pkcs12_password = s.secret().value_or("");
+}
+
 void on_change_exec(Setting& s) { s.trustpoint().on_change_exec = s.text("COMMAND"); }
+void on_change_limit(Setting& s) { s.trustpoint().on_change_limit = Seconds{s.number("SECONDS")}; }
 
 }  // namespace umbra::config::set

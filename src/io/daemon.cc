@@ -84,7 +84,6 @@ class Daemon {
         parsed_(std::move(parsed)),
         clock_(std::move(clock)),
         log_(*clock_, parsed_.configuration.zone, options.debug),
-        outlet_(log_),
         publishing_(*clock_),
         cores_(std::max(2U, std::thread::hardware_concurrency())),
         workers_(cores_),
@@ -404,7 +403,6 @@ class Daemon {
   std::unique_ptr<Clock> clock_;
   StderrLog log_;
   OsRandom random_;
-  PemOutlet outlet_;
   std::unique_ptr<DirectoryLock> lock_;
   std::unique_ptr<store::Store> store_;
   std::unique_ptr<FilePlaces> files_;
@@ -417,6 +415,7 @@ class Daemon {
   // From the first moment: one that comes while it starts stops it in order as soon as it runs.
   asio::signal_set signals_{loop_, SIGTERM, SIGINT};
   CurlTransport transport_;
+  FileOutlet outlet_{loop_};
   std::vector<std::unique_ptr<server::CertificateServer>> servers_;
   std::vector<std::shared_ptr<client::Trustpoint>> trustpoints_;
   std::unique_ptr<server::Router> router_;
@@ -430,9 +429,10 @@ class Daemon {
 }  // namespace
 
 DaemonExit run_daemon(const DaemonOptions& options) {
-  // A peer that goes away is an error code, and finished children are nobody's business.
+  // A peer that goes away is an error code. How a child ended is asked for, whatever whoever
+  // started us thought of it.
   ::signal(SIGPIPE, SIG_IGN);
-  ::signal(SIGCHLD, SIG_IGN);
+  ::signal(SIGCHLD, SIG_DFL);
   const auto text = read_file(options.config_path, config_octets_max);
   if (!text) {
     complain(text.error().detail);

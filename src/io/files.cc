@@ -2,6 +2,8 @@
 
 #include <fcntl.h>
 #include <fmt/format.h>
+#include <grp.h>
+#include <pwd.h>
 #include <sys/file.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
@@ -12,6 +14,7 @@
 #include <cstdlib>
 #include <cstring>
 #include <filesystem>
+#include <vector>
 
 namespace umbra::io {
 namespace {
@@ -50,6 +53,15 @@ Result<void> write_all(int file, ByteView content, const std::string& path) {
     content = content.subspan(static_cast<std::size_t>(written));
   }
   if (::fsync(file) != 0) return os_error("sync", path);
+  return {};
+}
+
+Result<void> give_to(int file, const FileAccess& access, const std::string& path) {
+  constexpr auto as_it_is = static_cast<uid_t>(-1);
+  if ((access.owner || access.group) &&
+      ::fchown(file, access.owner.value_or(as_it_is), access.group.value_or(as_it_is)) != 0)
+    return os_error("give the owner or group it is to have to", path);
+  if (::fchmod(file, access.mode) != 0) return os_error("set the mode of", path);
   return {};
 }
 
@@ -94,13 +106,47 @@ Result<void> sync_directory(const std::string& path) {
   return {};
 }
 
-Result<void> write_file(const std::string& path, ByteView content, unsigned mode) {
+Result<FileAccess> file_access(unsigned mode, const std::string& owner, const std::string& group) {
+  constexpr std::size_t entry_max = 1U << 20;
+  FileAccess access(mode);
+  std::vector<char> room(4096);
+  const auto look_up = [&](auto lookup, auto& entry, const std::string& name) -> Result<bool> {
+    auto* found = &entry;
+    for (;;) {
+      const int error = lookup(name.c_str(), &entry, room.data(), room.size(), &found);
+      if (error == EINTR) continue;
+      if (error == 0) return found != nullptr;
+      if (error != ERANGE || room.size() > entry_max)
+        return fail(Errc::storage,
+                    fmt::format("cannot look up {}: {}", name, std::strerror(error)));
+      room.resize(room.size() * 2);
+    }
+  };
+  if (!owner.empty()) {
+    passwd entry{};
+    UMBRA_TRY(const bool found, look_up(::getpwnam_r, entry, owner));
+    if (!found) return fail(Errc::not_found, "there is no user " + owner + " on this system");
+    access.owner = entry.pw_uid;
+  }
+  if (!group.empty()) {
+    ::group entry{};
+    UMBRA_TRY(const bool found, look_up(::getgrnam_r, entry, group));
+    if (!found) return fail(Errc::not_found, "there is no group " + group + " on this system");
+    access.group = entry.gr_gid;
+  }
+  return access;
+}
+
+Result<void> write_file(const std::string& path, ByteView content, const FileAccess& access) {
   const std::string temporary = path + ".new";
   {
     ::unlink(temporary.c_str());
-    const File file(temporary, O_WRONLY | O_CREAT | O_EXCL, mode);
+    // Nobody else's before it is whose it is to be.
+    const File file(temporary, O_WRONLY | O_CREAT | O_EXCL, 0600);
     if (file.get() < 0) return os_error("create", temporary);
-    if (const auto written = write_all(file.get(), content, temporary); !written) {
+    auto written = give_to(file.get(), access, temporary);
+    if (written) written = write_all(file.get(), content, temporary);
+    if (!written) {
       ::unlink(temporary.c_str());
       return written;
     }

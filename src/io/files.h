@@ -1,6 +1,7 @@
 #pragma once
 
 #include <memory>
+#include <optional>
 #include <string>
 
 #include "base/bytes.h"
@@ -10,10 +11,21 @@ namespace umbra::io {
 
 /// The whole file. Errors: storage, with path and reason; malformed if over `size_max`.
 [[nodiscard]] Result<Bytes> read_file(const std::string& path, std::size_t size_max);
+/// Whose a file is to be, whatever the umask says.
+struct FileAccess {
+  FileAccess(unsigned m = 0600) : mode(m) {}  // NOLINT(google-explicit-constructor): the usual case
+  unsigned mode;
+  std::optional<unsigned> owner;  ///< user id; the process's if left out
+  std::optional<unsigned> group;
+};
+/// The ids of a user and a group by their names; an empty name gives none. Errors: not_found, with
+/// what to do.
+[[nodiscard]] Result<FileAccess> file_access(unsigned mode, const std::string& owner,
+                                             const std::string& group);
 /// A reader sees the old content or the new one, never a part; on the disk when it returns. Errors:
 /// storage.
 [[nodiscard]] Result<void> write_file(const std::string& path, ByteView content,
-                                      unsigned mode = 0600);
+                                      const FileAccess& access = {});
 /// Makes the directory and its parents, mode 0700, if missing. Errors: storage.
 [[nodiscard]] Result<void> make_directory(const std::string& path);
 /// fsync(2) of a directory: what was renamed into it stays. Errors: storage.

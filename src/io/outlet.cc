@@ -1,14 +1,10 @@
 #include "io/outlet.h"
 
-#include <fcntl.h>
 #include <fmt/format.h>
-#include <signal.h>
-#include <spawn.h>
-#include <unistd.h>
+#include <sys/stat.h>
 
-#include <cerrno>
+#include <algorithm>
 #include <charconv>
-#include <cstring>
 #include <filesystem>
 
 #include "io/files.h"
@@ -21,8 +17,30 @@ namespace fs = std::filesystem;
 constexpr fs::perms readable_by_all = fs::perms::owner_all | fs::perms::group_read |
                                       fs::perms::group_exec | fs::perms::others_read |
                                       fs::perms::others_exec;
+constexpr unsigned public_mode = 0644;
+constexpr std::size_t file_max = 1U << 20;
 
 const std::string prefix = "..set-";
+const std::string rollover_name = "rollover";
+
+/// A file of one generation.
+struct Part {
+  std::string name;
+  std::string content;
+  bool secret = false;
+};
+
+/// The texts of one set, which the caller wipes.
+std::vector<Part> parts_of(const client::PemSet& set, const std::string& below) {
+  std::vector<Part> parts;
+  if (!set.ca.empty()) parts.push_back({below + "ca.pem", set.ca});
+  if (set.cert.empty()) return parts;
+  parts.push_back({below + "cert.pem", set.cert});
+  parts.push_back({below + "chain.pem", set.chain});
+  parts.push_back({below + "key.pem", set.key, true});
+  parts.push_back({below + "bundle.pem", set.chain + set.key, true});
+  return parts;
+}
 
 std::uint64_t number_of(const std::string& generation) {
   std::uint64_t number = 0;
@@ -45,80 +63,100 @@ Result<void> point(const fs::path& link, const std::string& target) {
   return {};
 }
 
-}  // namespace
-
-Result<void> PemOutlet::publish(const std::string& directory, const client::PemSet& set) {
-  const fs::path root(directory);
+Result<void> make_readable_directory(const fs::path& path) {
   std::error_code error;
-  if (!fs::is_directory(root, error)) {
-    UMBRA_CHECK(make_directory(directory));
-    fs::permissions(root, readable_by_all, error);
+  if (fs::is_directory(path, error)) return {};
+  UMBRA_CHECK(make_directory(path.string()));
+  fs::permissions(path, readable_by_all, error);  // what is secret in it is so by its own mode
+  if (error)
+    return fail(Errc::storage,
+                fmt::format("cannot set the mode of {}: {}", path.string(), error.message()));
+  return {};
+}
+
+bool is_as_wanted(const fs::path& path, const Part& part, const FileAccess& access) {
+  struct stat found {};
+  if (::stat(path.c_str(), &found) != 0) return false;
+  if ((found.st_mode & 07777U) != access.mode || (access.owner && found.st_uid != *access.owner) ||
+      (access.group && found.st_gid != *access.group))
+    return false;
+  auto content = read_file(path.string(), file_max);
+  const bool same = content && equal(*content, as_bytes(part.content));
+  if (content) wipe(*content);
+  return same;
+}
+
+Result<void> replace_set(const fs::path& root, const std::vector<Part>& parts,
+                         const FileAccess& secret) {
+  FileAccess open = secret;
+  open.mode = public_mode;
+  const auto access = [&](const Part& part) { return part.secret ? secret : open; };
+  const bool rollover = std::any_of(parts.begin(), parts.end(), [](const Part& part) {
+    return part.name.starts_with(rollover_name);
+  });
+  std::error_code error;
+  UMBRA_CHECK(make_readable_directory(root));
+  std::string current = fs::read_symlink(root / "..data", error).string();
+  const bool there =
+      !current.empty() &&
+      std::all_of(parts.begin(), parts.end(),
+                  [&](const Part& part) {
+                    return is_as_wanted(root / current / part.name, part, access(part));
+                  }) &&
+      fs::exists(root / current / rollover_name, error) == rollover;
+  if (!there) {
+    // A name is never used again: who resolved ..data holds on to one generation, or loses it
+    // whole.
+    const std::string next = prefix + std::to_string(number_of(current) + 1);
+    fs::remove_all(root / next, error);  // of a process that died half-way
+    UMBRA_CHECK(make_readable_directory(root / next));
+    if (rollover) UMBRA_CHECK(make_readable_directory(root / next / rollover_name));
+    for (const Part& part : parts) {
+      UMBRA_CHECK(
+          write_file((root / next / part.name).string(), as_bytes(part.content), access(part)));
+    }
+    UMBRA_CHECK(point(root / "..data", next));
+    current = next;
   }
-  const std::string old = fs::read_symlink(root / "..data", error).string();
-  // A name is never used again: who resolved ..data holds on to one generation, or loses it whole.
-  const std::string next = prefix + std::to_string(number_of(old) + 1);
-  fs::remove_all(root / next, error);  // of a process that died half-way
-  UMBRA_CHECK(make_directory((root / next).string()));
-  fs::permissions(root / next, readable_by_all, error);  // the key file itself is its owner's alone
-  const std::pair<const char*, const std::string&> files[] = {
-      {"ca.pem", set.ca}, {"cert.pem", set.cert}, {"chain.pem", set.chain}, {"key.pem", set.key}};
-  for (const auto& [name, content] : files) {
-    UMBRA_CHECK(write_file((root / next / name).string(), as_bytes(content),
-                           std::string_view(name) == "key.pem" ? 0600 : 0644));
+  const auto link = [&](const std::string& name) -> Result<void> {
+    const std::string wanted = "..data/" + name;
+    if (fs::read_symlink(root / name, error) == wanted) return {};
+    return point(root / name, wanted);
+  };
+  for (const Part& part : parts) {
+    if (part.name.find('/') == std::string::npos) UMBRA_CHECK(link(part.name));
   }
-  UMBRA_CHECK(point(root / "..data", next));
-  for (const auto& [name, content] : files) {
-    const std::string wanted = std::string("..data/") + name;
-    if (fs::read_symlink(root / name, error) != wanted) UMBRA_CHECK(point(root / name, wanted));
+  if (rollover) {
+    UMBRA_CHECK(link(rollover_name));
+  } else if (fs::is_symlink(root / rollover_name, error)) {
+    fs::remove(root / rollover_name, error);
   }
-  UMBRA_CHECK(sync_directory(directory));
+  UMBRA_CHECK(sync_directory(root.string()));
   for (const auto& entry : fs::directory_iterator(root, error)) {
     const std::string name = entry.path().filename().string();
-    if (name.starts_with(prefix) && name != next) fs::remove_all(entry.path(), error);
+    if (name.starts_with(prefix) && name != current) fs::remove_all(entry.path(), error);
   }
   return {};
 }
 
-void PemOutlet::run(const std::string& command, const std::string& trustpoint) {
-  std::vector<std::string> environment = {"UMBRA_TRUSTPOINT=" + trustpoint};
-  for (char** variable = ::environ; *variable != nullptr; ++variable)
-    environment.emplace_back(*variable);
-  std::vector<char*> pointers;
-  for (auto& variable : environment) pointers.push_back(variable.data());
-  pointers.push_back(nullptr);
-  std::string shell = "/bin/sh";
-  std::string flag = "-c";
-  std::string text = command;
-  char* const arguments[] = {shell.data(), flag.data(), text.data(), nullptr};
-  posix_spawnattr_t attributes;
-  posix_spawnattr_init(&attributes);
-  // The daemon ignores SIGCHLD, so that the kernel reaps these children; the command itself starts
-  // with a clean slate.
-  sigset_t usual;
-  sigemptyset(&usual);
-  sigaddset(&usual, SIGCHLD);
-  sigaddset(&usual, SIGPIPE);
-  posix_spawnattr_setsigdefault(&attributes, &usual);
-  sigset_t none;
-  sigemptyset(&none);
-  posix_spawnattr_setsigmask(&attributes, &none);
-  posix_spawnattr_setflags(&attributes, POSIX_SPAWN_SETSIGDEF | POSIX_SPAWN_SETSIGMASK);
-  // Asio's sockets are not closed by exec(2): a program that the command leaves running would keep
-  // the HTTP port and the console's socket taken after the daemon has gone.
-  posix_spawn_file_actions_t files;
-  posix_spawn_file_actions_init(&files);
-  posix_spawn_file_actions_addopen(&files, STDIN_FILENO, "/dev/null", O_RDONLY, 0);
-  posix_spawn_file_actions_addclosefrom_np(&files, STDERR_FILENO + 1);
-  pid_t child = 0;
-  const int failed =
-      ::posix_spawn(&child, shell.c_str(), &files, &attributes, arguments, pointers.data());
-  posix_spawn_file_actions_destroy(&files);
-  posix_spawnattr_destroy(&attributes);
-  if (failed != 0) {
-    log_.event({Severity::error, "ON_CHANGE",
-                fmt::format("the command of trustpoint {} could not be started: {}", trustpoint,
-                            std::strerror(failed))});
+}  // namespace
+
+Result<void> FileOutlet::publish_pem(const config::Storage& storage, const client::PemSet& active,
+                                     const client::PemSet& rollover) {
+  UMBRA_TRY(const FileAccess access, file_access(storage.mode, storage.owner, storage.group));
+  auto parts = parts_of(active, "");
+  for (auto& part : parts_of(rollover, rollover_name + "/")) parts.push_back(std::move(part));
+  const auto replaced = replace_set(storage.path, parts, access);
+  for (auto& part : parts) {
+    if (part.secret) wipe(part.content);
   }
+  return replaced;
+}
+
+Result<void> FileOutlet::publish_pkcs12(const config::Storage& storage, ByteView archive) {
+  UMBRA_TRY(const FileAccess access, file_access(storage.mode, storage.owner, storage.group));
+  UMBRA_CHECK(make_readable_directory(fs::path(storage.path).parent_path()));
+  return write_file(storage.path, archive, access);
 }
 
 }  // namespace umbra::io

@@ -1,25 +1,33 @@
 #pragma once
 
-#include "base/log.h"
-#include "client/trustpoint.h"
+#include "client/outlet.h"
+#include "io/hook.h"
 
 namespace umbra::io {
 
-/// `storage pem DIRECTORY` and `on change exec COMMAND`.
+/// `storage pem`, `storage pkcs12` and `on change exec`.
 ///
-/// The four files are symbolic links through DIRECTORY/..data, which points at a directory with one
-/// generation of them and is replaced by one rename: a program that opens cert.pem and key.pem gets
-/// a pair that belongs together unless the rename falls between its two opens, and `on change exec`
-/// runs after it.
-class PemOutlet final : public client::Outlet {
+/// The files of a PEM directory are symbolic links through DIRECTORY/..data, which points at a
+/// directory with one generation of them and is replaced by one rename. Who resolves ..data once
+/// and opens the files below that sees one generation, or finds it gone and resolves again; who
+/// opens bundle.pem has key and certificates by one open. A program that opens cert.pem and key.pem
+/// one after the other has a pair that belongs together unless the rename falls between the two,
+/// and `on change exec` tells it when that is over.
+class FileOutlet final : public client::Outlet {
  public:
-  explicit PemOutlet(Log& log) : log_(log) {}
-  [[nodiscard]] Result<void> publish(const std::string& directory,
-                                     const client::PemSet& set) override;
-  void run(const std::string& command, const std::string& trustpoint) override;
+  /// Commands are waited for on `loop`.
+  explicit FileOutlet(boost::asio::io_context& loop) : hooks_(loop) {}
+  [[nodiscard]] Result<void> publish_pem(const config::Storage& storage,
+                                         const client::PemSet& active,
+                                         const client::PemSet& rollover) override;
+  [[nodiscard]] Result<void> publish_pkcs12(const config::Storage& storage,
+                                            ByteView archive) override;
+  void run(client::Hook hook, std::function<void(Result<void>)> ended) override {
+    hooks_.run(std::move(hook), std::move(ended));
+  }
 
  private:
-  Log& log_;
+  HookRunner hooks_;
 };
 
 }  // namespace umbra::io

@@ -1,18 +1,19 @@
 #include "io/outlet.h"
 
-#include <fcntl.h>
 #include <gmock/gmock.h>
+#include <grp.h>
 #include <gtest/gtest.h>
+#include <pwd.h>
 #include <sys/stat.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
+#include <array>
 #include <atomic>
-#include <csignal>
+#include <boost/asio/io_context.hpp>
 #include <fstream>
-#include <sstream>
 #include <thread>
 
+#include "io/files.h"
 #include "io/scratch_test.h"
 
 namespace umbra::io {
@@ -26,47 +27,147 @@ class OutletTest : public ScratchTest {
   static client::PemSet set(const std::string& mark) {
     return {.ca = "ca " + mark, .cert = "cert " + mark, .key = "key " + mark, .chain = "c " + mark};
   }
-  class Silent final : public Log {
-    void event(const LogEvent& event) override { ADD_FAILURE() << to_string(event); }
-    void debug(std::string_view, std::string_view) override {}
-  } log;
-  PemOutlet outlet{log};
+  Result<void> publish(const client::PemSet& active, const client::PemSet& rollover = {}) {
+    return outlet.publish_pem(storage, active, rollover);
+  }
+  std::size_t generations() {
+    std::size_t sets = 0;
+    for (const auto& entry : fs::directory_iterator(path("pem")))
+      sets += entry.is_directory() && !entry.is_symlink() ? 1U : 0U;
+    return sets;
+  }
+  boost::asio::io_context loop;
+  FileOutlet outlet{loop};
+  config::Storage storage{path("pem"), "", "", 0600, false};
 };
 
-TEST_F(OutletTest, TheFourFilesAreReplacedAsASet) {
-  ASSERT_TRUE(outlet.publish(path("pem"), set("1")));
+TEST_F(OutletTest, TheFilesAreReplacedAsASet) {
+  ASSERT_TRUE(publish(set("1")));
   EXPECT_EQ(text(path("pem/cert.pem")), "cert 1");
   EXPECT_EQ(text(path("pem/key.pem")), "key 1");
   EXPECT_EQ(mode(fs::canonical(path("pem/key.pem"))), 0600U);
-  ASSERT_TRUE(outlet.publish(path("pem"), set("2")));
-  for (const char* name : {"ca", "cert", "key", "chain"})
+  EXPECT_EQ(mode(fs::canonical(path("pem/bundle.pem"))), 0600U);
+  EXPECT_EQ(mode(fs::canonical(path("pem/cert.pem"))), 0644U);
+  ASSERT_TRUE(publish(set("2")));
+  for (const char* name : {"ca", "cert", "key", "chain", "bundle"})
     EXPECT_THAT(text(path("pem/") + name + ".pem"), HasSubstr(" 2"));
-  // The old generation is gone, the new one alone is there.
-  std::size_t sets = 0;
-  for (const auto& entry : fs::directory_iterator(path("pem")))
-    sets += entry.is_directory() && !entry.is_symlink() ? 1U : 0U;
-  EXPECT_EQ(sets, 1U);
+  EXPECT_EQ(text(path("pem/bundle.pem")), "c 2key 2");
+  EXPECT_EQ(generations(), 1U) << "the old generation, and its key, are gone";
 }
 
-TEST_F(OutletTest, WhoReadsThroughTheDirectorySeesOneGeneration) {
-  ASSERT_TRUE(outlet.publish(path("pem"), set("0")));
-  std::atomic<bool> done = false;
-  std::thread writer([&] {
-    for (int i = 1; i < 60; ++i) EXPECT_TRUE(outlet.publish(path("pem"), set(std::to_string(i))));
-    done = true;
-  });
-  while (!done) {
-    // Pins one generation, as a program does that resolves the link once.
-    std::error_code error;
-    const fs::path one = fs::canonical(path("pem/..data"), error);
-    if (error) continue;
-    const auto cert = read_file(one / "cert.pem", 100);
-    const auto key = read_file(one / "key.pem", 100);
-    if (!cert || !key) continue;  // taken away meanwhile: resolve again
-    EXPECT_EQ(std::string(as_text(*cert)).substr(5), std::string(as_text(*key)).substr(4));
+TEST_F(OutletTest, WhatIsThereAlreadyIsLeftAlone) {
+  ASSERT_TRUE(publish(set("1")));
+  const auto before = fs::read_symlink(path("pem/..data"));
+  ASSERT_TRUE(publish(set("1")));
+  EXPECT_EQ(fs::read_symlink(path("pem/..data")), before);
+  fs::remove(path("pem/cert.pem"));
+  fs::permissions(fs::canonical(path("pem/key.pem")), fs::perms::all);
+  ASSERT_TRUE(publish(set("1")));
+  EXPECT_EQ(text(path("pem/cert.pem")), "cert 1");
+  EXPECT_EQ(mode(fs::canonical(path("pem/key.pem"))), 0600U) << "and what was changed is put right";
+}
+
+TEST_F(OutletTest, TheShadowSetIsKeptBesideUntilItTakesOver) {
+  ASSERT_TRUE(publish(set("1")));
+  EXPECT_FALSE(fs::exists(path("pem/rollover")));
+  ASSERT_TRUE(publish(set("1"), {.ca = "ca 2", .cert = "", .key = "", .chain = ""}));
+  EXPECT_EQ(text(path("pem/rollover/ca.pem")), "ca 2");
+  EXPECT_FALSE(fs::exists(path("pem/rollover/cert.pem")));
+  ASSERT_TRUE(publish(set("1"), set("2")));
+  EXPECT_EQ(text(path("pem/cert.pem")), "cert 1");
+  EXPECT_EQ(text(path("pem/rollover/bundle.pem")), "c 2key 2");
+  EXPECT_EQ(mode(fs::canonical(path("pem/rollover/key.pem"))), 0600U);
+  ASSERT_TRUE(publish(set("2")));
+  EXPECT_EQ(text(path("pem/cert.pem")), "cert 2");
+  EXPECT_FALSE(fs::is_symlink(path("pem/rollover")));
+  EXPECT_EQ(generations(), 1U);
+}
+
+TEST_F(OutletTest, ModeGroupAndOwnerAreThoseAskedFor) {
+  const auto* const group = ::getgrgid(::getegid());
+  const auto* const user = ::getpwuid(::geteuid());
+  ASSERT_TRUE(group && user);
+  storage.mode = 0640;
+  storage.group = group->gr_name;
+  storage.owner = user->pw_name;
+  const auto umask_before = ::umask(077);
+  ASSERT_TRUE(publish(set("1")));
+  ::umask(umask_before);
+  EXPECT_EQ(mode(fs::canonical(path("pem/key.pem"))), 0640U);
+  EXPECT_EQ(mode(fs::canonical(path("pem/cert.pem"))), 0644U) << "whatever the umask says";
+  // A group that is another one than the process's: only where that is allowed.
+  if (::geteuid() == 0) {
+    storage.group = ::getgrgid(1)->gr_name;
+    ASSERT_TRUE(publish(set("1"))) << "the same content, another group";
+    struct stat found {};
+    ASSERT_EQ(::stat(path("pem/key.pem").c_str(), &found), 0);
+    EXPECT_EQ(found.st_gid, 1U);
   }
-  writer.join();
-  EXPECT_EQ(text(path("pem/cert.pem")), "cert 59");
+  storage.owner = "nobody-of-that-name";
+  const auto refused = publish(set("2"));
+  ASSERT_FALSE(refused);
+  EXPECT_THAT(refused.error().detail, HasSubstr("no user nobody-of-that-name"));
+  EXPECT_EQ(text(path("pem/cert.pem")), "cert 1");
+}
+
+TEST_F(OutletTest, AnArchiveIsReplacedByOneRename) {
+  storage.path = path("in/spoke.p12");
+  storage.mode = 0640;
+  ASSERT_TRUE(outlet.publish_pkcs12(storage, Bytes{1, 2}));
+  const auto before = read_file(storage.path, 10);
+  ASSERT_TRUE(outlet.publish_pkcs12(storage, Bytes{3, 4, 5}));
+  EXPECT_EQ(*before, (Bytes{1, 2}));
+  EXPECT_EQ(*read_file(storage.path, 10), (Bytes{3, 4, 5}));
+  EXPECT_EQ(mode(storage.path), 0640U);
+}
+
+/// What one look came to: the marks of key and certificate, or nothing if what was resolved had
+/// been taken away by the time it was opened, in which case one looks again.
+using Pair = std::optional<std::pair<std::string, std::string>>;
+
+Pair from_bundle(const fs::path& directory) {
+  const auto bundle = read_file(directory / "bundle.pem", 100);
+  if (!bundle) return {};
+  const std::string all(as_text(*bundle));
+  const auto key = all.find("key ");
+  return {{all.substr(2, key - 2), all.substr(key + 4)}};
+}
+
+Pair from_one_generation(const fs::path& directory) {
+  std::error_code error;
+  const fs::path one = fs::canonical(directory / "..data", error);
+  if (error) return {};
+  const auto cert = read_file(one / "cert.pem", 100);
+  const auto key = read_file(one / "key.pem", 100);
+  if (!cert || !key) return {};
+  return {{std::string(as_text(*cert)).substr(5), std::string(as_text(*key)).substr(4)}};
+}
+
+TEST_F(OutletTest, ReadersNeverSeeAKeyOfAnotherCertificateOverAThousandSwitches) {
+  constexpr int switches = 1000;
+  ASSERT_TRUE(publish(set("0")));
+  std::atomic<bool> done = false;
+  std::vector<std::thread> readers;
+  std::array<std::atomic<std::size_t>, 2> looks{};
+  std::array<std::atomic<std::size_t>, 2> failures{};
+  for (std::size_t i = 0; i < 2; ++i) {
+    readers.emplace_back([&, i] {
+      while (!done) {
+        const Pair pair = i == 0 ? from_bundle(path("pem")) : from_one_generation(path("pem"));
+        if (!pair) continue;
+        ++looks[i];
+        if (pair->first != pair->second) ++failures[i];
+      }
+    });
+  }
+  for (int i = 1; i <= switches; ++i) EXPECT_TRUE(publish(set(std::to_string(i))));
+  done = true;
+  for (auto& reader : readers) reader.join();
+  for (std::size_t i = 0; i < 2; ++i) {
+    EXPECT_EQ(failures[i], 0U) << i;
+    EXPECT_GT(looks[i], 1000U) << i;
+  }
+  EXPECT_EQ(text(path("pem/cert.pem")), "cert " + std::to_string(switches));
 }
 
 TEST_F(OutletTest, AHalfWrittenSetOfAProcessThatDiedIsNoObstacle) {
@@ -74,91 +175,24 @@ TEST_F(OutletTest, AHalfWrittenSetOfAProcessThatDiedIsNoObstacle) {
   std::ofstream(path("pem/..set-1/key.pem")) << "half";
   fs::create_directories(path("pem/..set-2"));
   fs::create_directory_symlink("..set-1", path("pem/..data.new"));
-  ASSERT_TRUE(outlet.publish(path("pem"), set("1")));
-  ASSERT_TRUE(outlet.publish(path("pem"), set("2")));
+  ASSERT_TRUE(publish(set("1")));
+  ASSERT_TRUE(publish(set("2")));
   EXPECT_EQ(text(path("pem/key.pem")), "key 2");
 }
 
 TEST_F(OutletTest, AFileOfSomebodyElsesIsReplacedByTheLink) {
   fs::create_directories(path("pem"));
   std::ofstream(path("pem/cert.pem")) << "made by hand";
-  ASSERT_TRUE(outlet.publish(path("pem"), set("1")));
+  ASSERT_TRUE(publish(set("1")));
   EXPECT_EQ(text(path("pem/cert.pem")), "cert 1");
 }
 
 TEST_F(OutletTest, ADirectoryThatCannotBeMadeIsNamed) {
   std::ofstream(path("file")) << "in the way";
-  const auto refused = outlet.publish(path("file"), set("1"));
+  storage.path = path("file");
+  const auto refused = publish(set("1"));
   ASSERT_FALSE(refused);
   EXPECT_THAT(refused.error().detail, HasSubstr(path("file")));
-}
-
-/// Runs a command as `on change exec` does, with a pipe for it to report through: what it wrote to
-/// the FIFO `report`, which ends when it and all it started have closed it.
-class HookTest : public OutletTest {
- protected:
-  std::string report(const std::string& command) {
-    const std::string fifo = path("report");
-    EXPECT_EQ(::mkfifo(fifo.c_str(), 0600), 0);
-    outlet.run("exec >" + fifo + " 2>&1; " + command, "SPOKE");
-    std::ifstream in(fifo);
-    std::string said((std::istreambuf_iterator<char>(in)), std::istreambuf_iterator<char>());
-    ::wait(nullptr);
-    return said;
-  }
-};
-
-TEST_F(HookTest, TheCommandIsToldItsTrustpoint) {
-  EXPECT_EQ(report("echo \"$UMBRA_TRUSTPOINT changed\""), "SPOKE changed\n");
-}
-
-TEST_F(HookTest, TheCommandSeesTheFilesAsPublished) {
-  ASSERT_TRUE(outlet.publish(path("pem"), set("1")));
-  EXPECT_EQ(report("cat " + path("pem/cert.pem") + " " + path("pem/key.pem")), "cert 1key 1");
-}
-
-TEST_F(HookTest, TheCommandInheritsNoFilesOfTheDaemons) {
-  // A listening socket in a program that the command starts would keep the port taken for ever.
-  const int open = ::fcntl(STDERR_FILENO, F_DUPFD, 20);
-  ASSERT_GE(open, 20);
-  const std::string n = std::to_string(open);
-  EXPECT_EQ(report("[ -e /proc/self/fd/" + n + " ] && echo inherited || echo closed"), "closed\n");
-  ::close(open);
-}
-
-TEST_F(HookTest, TheCommandReadsNobodysTerminal) {
-  EXPECT_EQ(report("readlink /proc/self/fd/0"), "/dev/null\n");
-}
-
-TEST_F(HookTest, TheCommandStartsWithTheUsualSignals) {
-  sigset_t blocked;
-  sigset_t usual;
-  sigemptyset(&blocked);
-  sigaddset(&blocked, SIGTERM);
-  ASSERT_EQ(::pthread_sigmask(SIG_BLOCK, &blocked, &usual), 0);
-  auto* const pipe_before = ::signal(SIGPIPE, SIG_IGN);
-  const std::string said = report("sed -nE 's/^Sig(Blk|Ign):.//p' /proc/self/status");
-  ::signal(SIGPIPE, pipe_before);
-  ::pthread_sigmask(SIG_SETMASK, &usual, nullptr);
-  std::istringstream in(said);
-  std::uint64_t held = ~0ULL;
-  std::uint64_t ignored = ~0ULL;
-  ASSERT_TRUE(in >> std::hex >> held >> ignored) << said;
-  const auto bit = [](int signal) { return std::uint64_t{1} << (signal - 1); };
-  EXPECT_EQ(held & bit(SIGTERM), 0U) << said;
-  EXPECT_EQ(ignored & bit(SIGPIPE), 0U) << said;
-}
-
-TEST_F(OutletTest, ACommandThatCannotBeStartedIsInTheLog) {
-  class Kept final : public Log {
-   public:
-    void event(const LogEvent& event) override { lines += to_string(event); }
-    void debug(std::string_view, std::string_view) override {}
-    std::string lines;
-  } kept;
-  PemOutlet(kept).run("echo " + std::string(5 << 20, 'x'), "SPOKE");
-  EXPECT_THAT(kept.lines, HasSubstr("%PKI-3-ON_CHANGE"));
-  EXPECT_THAT(kept.lines, HasSubstr("SPOKE"));
 }
 
 }  // namespace

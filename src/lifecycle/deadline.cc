@@ -27,6 +27,8 @@ std::string label(const Deadline& deadline) {
       return named("EXPIRY ALERT");
     case Timer::switch_over:
       return named("SWITCH OVER");
+    case Timer::announce:
+      return named("ANNOUNCE");
   }
   return "";
 }

@@ -81,13 +81,19 @@ class World::Files final : public server::FileSink {
 class World::PemOutlet final : public client::Outlet {
  public:
   explicit PemOutlet(World& world) : world_(world) {}
-  Result<void> publish(const std::string& directory, const client::PemSet& set) override {
-    world_.published_[directory] = set;
+  Result<void> publish_pem(const config::Storage& storage, const client::PemSet& active,
+                           const client::PemSet&) override {
+    world_.published_[storage.path] = active;
     return {};
   }
-  void run(const std::string& command, const std::string& trustpoint) override {
-    const std::lock_guard lock(world_.mutex_);
-    world_.log_.push_back({world_.clock_.now(), "exec for " + trustpoint + ": " + command});
+  Result<void> publish_pkcs12(const config::Storage&, ByteView) override { return {}; }
+  void run(client::Hook hook, std::function<void(Result<void>)> ended) override {
+    {
+      const std::lock_guard lock(world_.mutex_);
+      world_.log_.push_back(
+          {world_.clock_.now(), "exec for " + hook.trustpoint + ": " + hook.command});
+    }
+    ended({});
   }
 
  private:

@@ -115,12 +115,17 @@ constexpr const char* registration_authorities[] = {
     "ALTER TABLE request ADD COLUMN fail_info INTEGER NOT NULL DEFAULT -1",
 };
 
+constexpr const char* announcements[] = {
+    "ALTER TABLE trustpoint ADD COLUMN announced TEXT NOT NULL DEFAULT ''",
+};
+
 /// What turns a database of schema N into one of N + 1; the first makes one from nothing. Append
 /// only: databases of every version ever released are out there.
 constexpr std::span<const char* const> upgrades[] = {
     first_schema,          password_and_overlap, class_of_certificates,
     publication,           serial_numbers,       crl_parts,
     exchange_certificates, revoked_content,      registration_authorities,
+    announcements,
 };
 constexpr int schema_version = static_cast<int>(std::size(upgrades));
 

@@ -152,6 +152,7 @@ struct TrustpointRow {
   std::uint32_t tries = 0;
   bool failing = false;
   std::string last_status;  ///< "Granted", "Pending", "Rejected", for the screens
+  std::string announced;    ///< the certificates that `on change exec` was last told of
 };
 
 /// A certificate's file that has not arrived yet where it is published. Its content is made when it

@@ -75,6 +75,7 @@ TEST_F(StoreTest, EveryKindOfRowComesBackAsItWas) {
   trustpoint.since = now;
   trustpoint.tries = 3;
   trustpoint.failing = true;
+  trustpoint.announced = "A B - -";
   ASSERT_TRUE(store->commit({PutServer{{.server = "CA",
                                         .last_serial = 5,
                                         .serial_lease = 32,
@@ -118,6 +119,7 @@ TEST_F(StoreTest, EveryKindOfRowComesBackAsItWas) {
   EXPECT_EQ(tp.rollover_ra_certificates, (Bytes{9, 8}));
   EXPECT_EQ(tp.since, now);
   EXPECT_TRUE(tp.failing && tp.capabilities_known);
+  EXPECT_EQ(tp.announced, "A B - -");
   EXPECT_TRUE(tp.identity.empty());
 }
 

@@ -35,6 +35,8 @@ using Pkey = std::unique_ptr<::EVP_PKEY, Deleter<&EVP_PKEY_free>>;
 using PkeyContext = std::unique_ptr<::EVP_PKEY_CTX, Deleter<&EVP_PKEY_CTX_free>>;
 using Sealed = std::unique_ptr<::X509_SIG, Deleter<&X509_SIG_free>>;
 using X509 = std::unique_ptr<::X509, Deleter<&X509_free>>;
+inline void free_stack(STACK_OF(X509) * stack) { sk_X509_pop_free(stack, X509_free); }
+using X509Stack = std::unique_ptr<STACK_OF(X509), Deleter<&free_stack>>;
 static_assert(sizeof(X509) == sizeof(void*));
 
 /// The thread's OpenSSL errors as one Error; the queue is empty afterwards.

@@ -11,14 +11,25 @@
 namespace umbra::x509 {
 
 Result<Bytes> to_pkcs12(const PrivateKey& key, const Certificate& certificate,
-                        std::string_view friendly_name, std::string_view password) {
-  const std::uint8_t* at = certificate.der().data();
-  const ossl::X509 cert(d2i_X509(nullptr, &at, static_cast<long>(certificate.der().size())));
+                        std::string_view friendly_name, std::string_view password,
+                        std::span<const Certificate> others) {
+  const auto opened = [](const Certificate& one) {
+    const std::uint8_t* at = one.der().data();
+    return ossl::X509(d2i_X509(nullptr, &at, static_cast<long>(one.der().size())));
+  };
+  const ossl::X509 cert = opened(certificate);
+  const ossl::X509Stack rest(sk_X509_new_null());
+  for (const Certificate& other : others) {
+    ossl::X509 one = opened(other);
+    if (!one || !rest || sk_X509_push(rest.get(), one.get()) <= 0)
+      return ossl::failed(Errc::crypto, "making a PKCS #12 archive");
+    static_cast<void>(one.release());
+  }
   std::string pass(password);
   const std::string name(friendly_name);
   const ossl::Pkcs12 archive(PKCS12_create(pass.c_str(), name.c_str(), key.get(), cert.get(),
-                                           nullptr, NID_aes_256_cbc, NID_aes_256_cbc,
-                                           PKCS12_DEFAULT_ITER, -1, 0));
+                                           others.empty() ? nullptr : rest.get(), NID_aes_256_cbc,
+                                           NID_aes_256_cbc, PKCS12_DEFAULT_ITER, -1, 0));
   const bool sealed = archive && PKCS12_set_mac(archive.get(), pass.c_str(), -1, nullptr, 0,
                                                 PKCS12_DEFAULT_ITER, EVP_sha256()) == 1;
   wipe(pass);

@@ -1,0 +1,223 @@
+#include <gmock/gmock.h>
+
+#include "client/lab_test.h"
+#include "x509/pkcs12.h"
+
+namespace umbra::client {
+namespace {
+
+using ::testing::ElementsAre;
+using ::testing::HasSubstr;
+
+class AnnounceTest : public Lab {
+ protected:
+  void enrolled() {
+    spoke.auto_enroll = 80;
+    start();
+    authenticate();
+    run_until(zero + Seconds{60});
+    ASSERT_TRUE(status().identity);
+  }
+  [[nodiscard]] std::vector<std::string> events() const {
+    std::vector<std::string> all;
+    for (const auto& hook : outlet.hooks) {
+      for (const auto& [name, value] : hook.variables) {
+        if (name == "UMBRA_EVENT") all.push_back(value);
+      }
+    }
+    return all;
+  }
+  [[nodiscard]] const PemSet& files() const { return outlet.published.at("/etc/spoke"); }
+  [[nodiscard]] const PemSet& shadow() const { return outlet.rollover.at("/etc/spoke"); }
+};
+
+TEST_F(AnnounceTest, EachChangeIsToldOnceWithWhatItIsAbout) {
+  spoke.storage_pkcs12.path = "/etc/spoke.p12";
+  spoke.pkcs12_password = "sealed";
+  spoke.on_change_limit = Seconds{7};
+  enrolled();
+  EXPECT_THAT(events(), ElementsAre("enrolled"));
+  EXPECT_EQ(outlet.hooks.back().limit, Seconds{7});
+  EXPECT_EQ(outlet.told("UMBRA_TRUSTPOINT"), "Root-CA");
+  EXPECT_EQ(outlet.told("UMBRA_SERIAL"), status().identity->serial().to_hex_octets());
+  EXPECT_EQ(outlet.told("UMBRA_NOT_AFTER"), to_rfc3339(status().identity->not_after()));
+  EXPECT_EQ(outlet.told("UMBRA_NOT_BEFORE"), to_rfc3339(status().identity->not_before()));
+  EXPECT_EQ(outlet.told("UMBRA_CA_NOT_AFTER"), to_rfc3339(status().ca->not_after()));
+  EXPECT_EQ(outlet.told("UMBRA_PEM_DIRECTORY"), "/etc/spoke");
+  EXPECT_EQ(outlet.told("UMBRA_PKCS12_FILE"), "/etc/spoke.p12");
+  EXPECT_EQ(outlet.told("UMBRA_ROLLOVER_SERIAL"), "");
+
+  run_until(day(729));
+  EXPECT_EQ(outlet.told("UMBRA_EVENT"), "rollover-identity");
+  EXPECT_EQ(outlet.told("UMBRA_ROLLOVER_NOT_BEFORE"), to_rfc3339(day(730)));
+  EXPECT_EQ(outlet.told("UMBRA_ROLLOVER_CA_SERIAL"),
+            status().rollover_ca->serial().to_hex_octets());
+  run_until(day(731));
+  EXPECT_THAT(events(), ElementsAre("enrolled", "renewed", "renewed", "rollover-ca",
+                                    "rollover-identity", "switch-over"));
+  start_spoke();
+  EXPECT_EQ(events().size(), 6U) << "a start is no change";
+}
+
+TEST_F(AnnounceTest, TheShadowSetIsBesideUntilItsSecondAndThenInItsPlace) {
+  spoke.regenerate = true;
+  enrolled();
+  EXPECT_EQ(shadow().ca, "");
+  run_until(day(729));
+  const auto next = shadow();
+  EXPECT_EQ(next.cert, status().rollover_identity->to_pem());
+  EXPECT_EQ(next.chain, next.cert + status().rollover_ca->to_pem());
+  EXPECT_EQ(x509::PrivateKey::from_pem(next.key)->public_key(),
+            status().rollover_identity->public_key());
+  EXPECT_EQ(files().ca, status().ca->to_pem()) << "trusted is the active CA alone";
+  EXPECT_NE(files().key, next.key);
+  run_until(day(730));
+  EXPECT_EQ(files().cert, next.cert);
+  EXPECT_EQ(files().key, next.key);
+  EXPECT_EQ(files().chain, next.chain);
+  EXPECT_EQ(shadow().ca, "");
+}
+
+TEST_F(AnnounceTest, WithIncludeRolloverCaBothAreTrustedDuringTheOverlapAndThenTheNewOneAlone) {
+  spoke.storage_pem.rollover_ca = true;
+  spoke.storage_pkcs12.path = "/etc/spoke.p12";
+  spoke.storage_pkcs12.rollover_ca = true;
+  spoke.pkcs12_password = "sealed";
+  enrolled();
+  const auto alone = outlet.archives.at("/etc/spoke.p12").size();
+  run_until(day(729));
+  const std::string both = status().ca->to_pem() + status().rollover_ca->to_pem();
+  EXPECT_EQ(files().ca, both);
+  EXPECT_EQ(files().chain, status().identity->to_pem() + both);
+  EXPECT_GT(outlet.archives.at("/etc/spoke.p12").size(), alone + 500);
+  run_until(day(730));
+  EXPECT_EQ(files().ca, status().ca->to_pem());
+  EXPECT_LT(outlet.archives.at("/etc/spoke.p12").size(), alone + 500);
+}
+
+TEST_F(AnnounceTest, IncludeRolloverCaWrittenDuringTheOverlapIsToldAtTheNextStart) {
+  enrolled();
+  run_until(day(729));
+  const auto before = events().size();
+  spoke.storage_pem.rollover_ca = true;
+  start_spoke();
+  EXPECT_EQ(files().ca, status().ca->to_pem() + status().rollover_ca->to_pem());
+  EXPECT_EQ(events().size(), before + 1);
+  EXPECT_EQ(events().back(), "rollover-ca");
+}
+
+TEST_F(AnnounceTest, TheArchiveHoldsKeyIdentityAndCaUnderItsPassword) {
+  spoke.storage_pem.path.clear();
+  spoke.storage_pkcs12.path = "/etc/spoke.p12";
+  spoke.pkcs12_password = "sealed";
+  enrolled();
+  EXPECT_TRUE(outlet.published.empty());
+  const auto& archive = outlet.archives.at("/etc/spoke.p12");
+  const auto opened = x509::from_pkcs12(archive, "sealed");
+  ASSERT_TRUE(opened) << opened.error().detail;
+  EXPECT_EQ(opened->certificate, *status().identity);
+  EXPECT_FALSE(x509::from_pkcs12(archive, "another"));
+}
+
+TEST_F(AnnounceTest, ACommandThatFailsIsReportedAndRunAgainAtDoublingIntervals) {
+  outlet.failing = true;
+  enrolled();
+  ASSERT_EQ(outlet.hooks.size(), 2U) << "at once, and after a minute";
+  EXPECT_EQ(log.count("%UMBRA-3-ON_CHANGE: Trustpoint Root-CA: the command of \"on change exec\" "
+                      "for enrolled ended with status 1; next try at 2015-10-09T12:15:16Z"),
+            1U);
+  run_until(zero + Seconds{60 * 7});
+  EXPECT_EQ(outlet.hooks.size(), 4U) << "1, 2, 4 minutes";
+  outlet.failing = false;
+  run_until(zero + Seconds{60 * 15});
+  EXPECT_EQ(outlet.hooks.size(), 5U);
+  run_until(day(1));
+  EXPECT_EQ(outlet.hooks.size(), 5U) << "and no more";
+  EXPECT_EQ(log.count("%UMBRA-6-ON_CHANGE"), 1U);
+}
+
+TEST_F(AnnounceTest, WhatHappensWhileTheCommandFailsIsToldAsOne) {
+  outlet.failing = true;
+  enrolled();
+  run_until(day(731));
+  EXPECT_EQ(events().back(), "enrolled") << "nobody has been told that much yet";
+  EXPECT_EQ(outlet.told("UMBRA_CA_SERIAL"), status().ca->serial().to_hex_octets());
+  outlet.failing = false;
+  const auto tries = outlet.hooks.size();
+  run_until(day(732));
+  EXPECT_EQ(outlet.hooks.size(), tries + 1);
+}
+
+TEST_F(AnnounceTest, OneCommandAtATimeAndWhatHappenedMeanwhileAfterIt) {
+  enrolled();
+  outlet.hangs = true;
+  run_until(day(729));
+  ASSERT_EQ(outlet.waiting.size(), 1U);
+  EXPECT_EQ(events().back(), "renewed");
+  EXPECT_EQ(outlet.told("UMBRA_ROLLOVER_SERIAL"), "");
+  outlet.hangs = false;
+  const auto before = outlet.hooks.size();
+  outlet.waiting.front()({});
+  settle();
+  EXPECT_EQ(outlet.hooks.size(), before + 1);
+  EXPECT_EQ(events().back(), "renewed") << "once more, before the next CA was there";
+  EXPECT_EQ(outlet.told("UMBRA_ROLLOVER_SERIAL"),
+            status().rollover_identity->serial().to_hex_octets());
+  EXPECT_EQ(files().cert, status().identity->to_pem()) << "the files did not wait";
+}
+
+TEST_F(AnnounceTest, ACommandThatAProcessDiedInIsRunAgainAfterTheStart) {
+  enrolled();
+  outlet.hangs = true;
+  run_until(day(730));
+  const auto before = outlet.hooks.size();
+  outlet.hangs = false;
+  start_spoke();  // the process died with the command under way
+  EXPECT_EQ(outlet.hooks.size(), before + 1);
+  EXPECT_EQ(events().back(), "switch-over") << "the greatest of what has happened";
+  outlet.waiting.front()({});  // the old one's end is nobody's any more
+  settle();
+  start_spoke();
+  EXPECT_EQ(outlet.hooks.size(), before + 1);
+}
+
+TEST_F(AnnounceTest, FilesThatCannotBeWrittenAreTriedAgainAndTheCommandWaitsForThem) {
+  outlet.refuse = true;
+  enrolled();
+  EXPECT_TRUE(outlet.published.empty());
+  EXPECT_TRUE(outlet.hooks.empty());
+  EXPECT_GE(log.count("%UMBRA-3-STORAGE: Trustpoint Root-CA: disk full; next try at"), 2U);
+  outlet.refuse = false;
+  run_until(zero + Seconds{60 * 4});
+  EXPECT_EQ(files().cert, status().identity->to_pem());
+  EXPECT_THAT(events(), ElementsAre("enrolled"));
+}
+
+TEST_F(AnnounceTest, ThatItWasToldIsLostWithTheStoreAndThenItIsToldAgain) {
+  enrolled();
+  outlet.hangs = true;
+  run_until(day(293));
+  ASSERT_EQ(outlet.waiting.size(), 1U);
+  store->refuse = true;
+  outlet.hangs = false;
+  outlet.waiting.front()({});
+  settle();
+  store->refuse = false;
+  EXPECT_EQ(log.count("%UMBRA-3-ON_CHANGE: Trustpoint Root-CA: disk full"), 1U);
+  const auto before = outlet.hooks.size();
+  run_until(day(294));
+  EXPECT_EQ(outlet.hooks.size(), before + 1);
+}
+
+TEST_F(AnnounceTest, FilesAloneNeedNoCommand) {
+  spoke.on_change_exec.clear();
+  enrolled();
+  EXPECT_EQ(files().cert, status().identity->to_pem());
+  outlet.published.clear();
+  start_spoke();
+  EXPECT_EQ(files().cert, status().identity->to_pem()) << "put right at each start";
+  EXPECT_EQ(row().announced, "");
+}
+
+}  // namespace
+}  // namespace umbra::client

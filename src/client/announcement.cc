@@ -1,0 +1,105 @@
+#include "client/announcement.h"
+
+#include <array>
+#include <sstream>
+
+#include "x509/pkcs12.h"
+
+namespace umbra::client {
+namespace {
+
+constexpr std::string_view none = "-";
+
+std::string mark(const std::optional<x509::Certificate>& certificate) {
+  return certificate ? to_hex(certificate->fingerprint(x509::Digest::sha256)) : std::string(none);
+}
+
+struct Marks {
+  std::string ca, identity, rollover_ca, rollover_identity;
+};
+Marks read_marks(std::string_view text) {
+  Marks marks;
+  std::istringstream words{std::string(text)};
+  words >> marks.ca >> marks.identity >> marks.rollover_ca >> marks.rollover_identity;
+  return marks;
+}
+
+/// The key that the rollover identity will live on: LABEL#, or LABEL where it keeps its key.
+const std::optional<x509::PrivateKey>& rollover_key(const State& state) {
+  return state.shadow_key ? state.shadow_key : state.key;
+}
+
+}  // namespace
+
+std::string certificates_of(const State& state, const config::Trustpoint& configuration) {
+  if (!state.identity || !state.ca || !state.key) return {};
+  const bool included =
+      configuration.storage_pem.rollover_ca || configuration.storage_pkcs12.rollover_ca;
+  return mark(state.ca) + " " + mark(state.identity) + " " + mark(state.rollover_ca) +
+         (state.rollover_ca && included ? "+ " : " ") + mark(state.rollover_identity);
+}
+
+std::string event_between(std::string_view announced, std::string_view now) {
+  if (announced == now || now.empty()) return {};
+  if (announced.empty()) return "enrolled";
+  const Marks before = read_marks(announced);
+  const Marks after = read_marks(now);
+  if (before.ca != after.ca) return "switch-over";
+  if (before.identity != after.identity) return "renewed";
+  if (before.rollover_identity != after.rollover_identity) return "rollover-identity";
+  return "rollover-ca";
+}
+
+std::vector<std::pair<std::string, std::string>> variables_of(
+    const State& state, const config::Trustpoint& configuration, std::string_view event) {
+  std::vector<std::pair<std::string, std::string>> all = {{"UMBRA_TRUSTPOINT", configuration.name},
+                                                          {"UMBRA_EVENT", std::string(event)}};
+  const auto tell = [&](const std::string& name,
+                        const std::optional<x509::Certificate>& certificate) {
+    if (!certificate) return;
+    all.emplace_back(name + "SERIAL", certificate->serial().to_hex_octets());
+    all.emplace_back(name + "NOT_BEFORE", to_rfc3339(certificate->not_before()));
+    all.emplace_back(name + "NOT_AFTER", to_rfc3339(certificate->not_after()));
+  };
+  tell("UMBRA_", state.identity);
+  tell("UMBRA_CA_", state.ca);
+  tell("UMBRA_ROLLOVER_", state.rollover_identity);
+  tell("UMBRA_ROLLOVER_CA_", state.rollover_ca);
+  if (!configuration.storage_pem.path.empty())
+    all.emplace_back("UMBRA_PEM_DIRECTORY", configuration.storage_pem.path);
+  if (!configuration.storage_pkcs12.path.empty())
+    all.emplace_back("UMBRA_PKCS12_FILE", configuration.storage_pkcs12.path);
+  return all;
+}
+
+Result<PemSet> active_set(const State& state, bool include_rollover_ca) {
+  UMBRA_TRY(auto key, state.key->to_pem());
+  PemSet set{.ca = state.ca->to_pem(),
+             .cert = state.identity->to_pem(),
+             .key = std::move(key),
+             .chain = {}};
+  if (include_rollover_ca && state.rollover_ca) set.ca += state.rollover_ca->to_pem();
+  set.chain = set.cert + set.ca;
+  return set;
+}
+
+Result<PemSet> rollover_set(const State& state) {
+  PemSet set;
+  if (!state.rollover_ca) return set;
+  set.ca = state.rollover_ca->to_pem();
+  if (!state.rollover_identity || !rollover_key(state)) return set;
+  UMBRA_TRY(set.key, rollover_key(state)->to_pem());
+  set.cert = state.rollover_identity->to_pem();
+  set.chain = set.cert + set.ca;
+  return set;
+}
+
+Result<Bytes> active_archive(const State& state, const config::Trustpoint& configuration) {
+  std::vector<x509::Certificate> cas = {*state.ca};
+  if (configuration.storage_pkcs12.rollover_ca && state.rollover_ca)
+    cas.push_back(*state.rollover_ca);
+  return x509::to_pkcs12(*state.key, *state.identity, configuration.name,
+                         configuration.pkcs12_password, cas);
+}
+
+}  // namespace umbra::client

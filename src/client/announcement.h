@@ -1,0 +1,40 @@
+#pragma once
+
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include "client/outlet.h"
+#include "client/state.h"
+
+/// What other programs are told of a trustpoint, as values: which certificates it has, what is new
+/// in them, the files they are put into.
+///
+/// That something has to be announced is derived and never stored: the store keeps what was
+/// announced last, and whatever differs from it is news. So a process that died before, during or
+/// after the command starts it again, and a command that failed while more happened is told the
+/// greatest of it all.
+namespace umbra::client {
+
+/// The certificates a trustpoint has, for the store: SHA-256 of CA, identity, next CA and next
+/// identity, each `-` where there is none; `+` behind the next CA if it is included among the
+/// trusted ones. Empty without an identity: nothing is announced.
+[[nodiscard]] std::string certificates_of(const State& state,
+                                          const config::Trustpoint& configuration);
+/// What happened between two of them: `enrolled`, `switch-over`, `renewed`, `rollover-identity`,
+/// `rollover-ca`, the first of these that fits; empty if nothing did.
+[[nodiscard]] std::string event_between(std::string_view announced, std::string_view now);
+/// UMBRA_TRUSTPOINT, UMBRA_EVENT, serial numbers, validities and paths, for the command.
+[[nodiscard]] std::vector<std::pair<std::string, std::string>> variables_of(
+    const State& state, const config::Trustpoint& configuration, std::string_view event);
+
+/// The active set, and what takes over at the next switch. The keys in them are the caller's to
+/// wipe. Errors: crypto.
+[[nodiscard]] Result<PemSet> active_set(const State& state, bool include_rollover_ca);
+[[nodiscard]] Result<PemSet> rollover_set(const State& state);
+/// Key, identity and CAs, sealed with the password of `storage pkcs12`. Errors: crypto.
+[[nodiscard]] Result<Bytes> active_archive(const State& state,
+                                           const config::Trustpoint& configuration);
+
+}  // namespace umbra::client

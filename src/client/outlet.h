@@ -1,0 +1,48 @@
+#pragma once
+
+#include <functional>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "base/bytes.h"
+#include "base/result.h"
+#include "config/model.h"
+
+namespace umbra::client {
+
+/// One set of PEM texts that belong together.
+struct PemSet {
+  std::string ca;    ///< the CA certificate; both, while the next one is included
+  std::string cert;  ///< the identity
+  std::string
+      key;  ///< its key, PKCS #8, not encrypted: the operator asked for it with `storage pem`
+  std::string chain;  ///< identity, then what `ca` has
+};
+
+/// `on change exec`, and what its command is told.
+struct Hook {
+  std::string trustpoint;
+  std::string command;
+  Seconds limit{60};
+  std::vector<std::pair<std::string, std::string>> variables;
+};
+
+/// What other programs see of a trustpoint: files and a command. The driver does the writing and
+/// the running.
+class Outlet {
+ public:
+  virtual ~Outlet() = default;
+  /// Replaces what the directory holds, atomically: a reader sees all old or all new files.
+  /// `rollover` is what takes over at the next switch: empty, or the next CA alone, or all four.
+  [[nodiscard]] virtual Result<void> publish_pem(const config::Storage& storage,
+                                                 const PemSet& active, const PemSet& rollover) = 0;
+  /// Replaces the file, atomically.
+  [[nodiscard]] virtual Result<void> publish_pkcs12(const config::Storage& storage,
+                                                    ByteView archive) = 0;
+  /// Does not wait for the command. `ended` is called once, from any thread, when it has ended:
+  /// an error is how it failed. Not at all if the driver ends first.
+  virtual void run(Hook hook, std::function<void(Result<void>)> ended) = 0;
+};
+
+}  // namespace umbra::client
