@@ -83,7 +83,38 @@ Judgement judge(const client::Status& trustpoint, Time now, bool clock_authorita
   return {unreplaced(left), fmt::format("nothing renews it, and it ends at {}", ends), left};
 }
 
+namespace {
+
+/// An RA is as good as its certificate, and as the CA above it.
+Judgement judge_ra(const server::Status& server, Time now) {
+  const bool transparent = server.mode == config::ServerMode::ra_transparent;
+  const auto& own = transparent ? server.ca : server.ra;
+  if (!own) return {server.shut ? Health::warning : Health::critical, server.status, {}};
+  const Seconds left = std::max(Seconds{0}, own->not_after() - now);
+  const std::string ends = to_rfc3339(own->not_after());
+  if (server.shut) return {Health::warning, "shut down", left};
+  if (server.status != "enabled") return {Health::critical, server.status, left};
+  const bool follows = transparent ? server.rollover.has_value() : server.ra_rollover.has_value();
+  if (server.above_is_silent) return {Health::warning, "the CA above does not answer", left};
+  if (!follows && left <= Seconds{near}) {
+    return {unreplaced(left),
+            fmt::format("{} ends at {}, and nothing follows it yet{}{}",
+                        transparent ? "the CA above" : "the RA certificate", ends,
+                        server.awaited.empty() ? "" : ": ", server.awaited),
+            left};
+  }
+  return {
+      Health::ok,
+      fmt::format("enabled, {} ends at {}{}", transparent ? "the CA above" : "the RA certificate",
+                  ends, follows ? ", its successor is there" : ""),
+      left};
+}
+
+}  // namespace
+
 Judgement judge(const server::Status& server, Time now) {
+  if (server.mode == config::ServerMode::ra || server.mode == config::ServerMode::ra_transparent)
+    return judge_ra(server, now);
   if (!server.ca) return {server.shut ? Health::warning : Health::critical, server.status, {}};
   const Seconds left = std::max(Seconds{0}, server.ca->not_after() - now);
   const std::string ends = to_rfc3339(server.ca->not_after());

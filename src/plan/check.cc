@@ -16,9 +16,9 @@ using In = config::SettingLine::In;
 
 /// Everything of a trustpoint that a finding may depend on.
 auto kind_of(const config::Trustpoint& t, const Pairing::Pair& pair) {
-  return std::tuple(pair.how, pair.server, t.auto_enroll, t.retry_count, t.retry_period, t.hash,
-                    t.modulus, t.allow_des, t.allow_md5, t.allow_rsa_1024, t.allow_flat_next_ca,
-                    t.fingerprint.size(), t.revocation_check,
+  return std::tuple(pair.how, pair.server, pair.through, t.auto_enroll, t.retry_count,
+                    t.retry_period, t.hash, t.modulus, t.allow_des, t.allow_md5, t.allow_rsa_1024,
+                    t.allow_flat_next_ca, t.fingerprint.size(), t.revocation_check,
                     pair.how == Pairing::How::by_address ? "" : parts_of(t.enrollment_url).host);
 }
 
@@ -91,6 +91,13 @@ void say_what_is_unpaired(const std::vector<Fleet>& fleets, const Pairing& pairi
           fmt::format("{} is taken for the address of the certificate server {}, the only one "
                       "among the files. `--server-url {}={}` says that it is.",
                       url, name, name, url));
+    } else if (fleet.pair.through) {
+      findings.of_fleet(
+          fleet, Grade::warning, "unknown-server", "enrollment url",
+          fmt::format(
+              "The CA above the registration authority {}, which answers at {}, is not among "
+              "the files: these trustpoints are not checked against one.",
+              pairing.servers()[*fleet.pair.through].server->name, url));
     } else {
       findings.of_fleet(
           fleet, Grade::warning, "unknown-server", "enrollment url",
@@ -169,7 +176,8 @@ std::size_t Report::count(Grade grade) const {
 }
 
 Question question_of(const ServerAt& server, const config::Trustpoint& trustpoint,
-                     const Pairing& pairing, const Options& options) {
+                     const Pairing& pairing, const Options& options,
+                     std::optional<std::size_t> through) {
   const config::Server& s = *server.server;
   Question q;
   q.ca = {.lifetime_ca = life_of_ca(server, pairing),
@@ -183,22 +191,31 @@ Question question_of(const ServerAt& server, const config::Trustpoint& trustpoin
               .retry_count = trustpoint.retry_count,
               .retry_period = trustpoint.retry_period,
               .pinned = !trustpoint.fingerprint.empty()};
-  q.pends_first = s.grant != config::Grant::automatic;
-  q.pends_again = q.pends_first;
-  if (s.grant == config::Grant::trustpoints) {
-    // What a certificate of this very CA has signed is vouched for by a trustpoint that is
-    // authenticated to it.
-    const auto& own = server.source->configuration().trustpoints;
-    q.pends_again = std::none_of(own.begin(), own.end(), [&](const config::Trustpoint& t) {
-      if (std::find(s.grant_trustpoints.begin(), s.grant_trustpoints.end(), t.name) ==
-          s.grant_trustpoints.end())
-        return false;
-      const auto pair = pairing.of(*server.source, t.name, t.enrollment_url);
+  // What a certificate of this very CA has signed is vouched for by a trustpoint that is
+  // authenticated to it.
+  const auto vouched_at = [&](const ServerAt& at) {
+    const auto& own = at.source->configuration().trustpoints;
+    const auto& names = at.server->grant_trustpoints;
+    return std::any_of(own.begin(), own.end(), [&](const config::Trustpoint& t) {
+      if (std::find(names.begin(), names.end(), t.name) == names.end()) return false;
+      const auto pair = pairing.of(*at.source, t.name, t.enrollment_url);
       return pair.how != Pairing::How::nowhere && pairing.servers()[pair.server].server == &s;
     });
+  };
+  const bool automatic = s.grant == config::Grant::automatic;
+  q.pends_first = !automatic;
+  q.pends_again = !automatic && !vouched_at(server);
+  q.request_lifetime = s.lifetime_enrollment_request;
+  if (through && pairing.servers()[*through].server->mode == config::ServerMode::ra) {
+    // Both are to grant it, the RA first.
+    const ServerAt& ra = pairing.servers()[*through];
+    const bool here = ra.server->grant == config::Grant::automatic;
+    const bool above = automatic || s.grant_ra_auto;
+    q.pends_first = !here || !above;
+    q.pends_again = (!here && !vouched_at(ra)) || (!above && q.pends_again);
+    q.request_lifetime = std::min(q.request_lifetime, ra.server->lifetime_enrollment_request);
   }
   q.grant_within = options.grant_within;
-  q.request_lifetime = s.lifetime_enrollment_request;
   q.outage = options.outage;
   q.enrolled = options.enrolled;
   return q;
@@ -222,6 +239,10 @@ Report check(const std::vector<Source>& sources, const Options& options) {
       if (fleet.pair.how == Pairing::How::nowhere || fleet.pair.server != i) continue;
       own.push_back(&fleet);
       read += fleet.devices.size();
+    }
+    if (server.is_ra()) {
+      check_ra(server, pairing, findings);
+      continue;
     }
     check_server(server, own, pairing, findings);
     if (read > 0) check_storm(server, own, pairing, options.clients.value_or(read), findings);

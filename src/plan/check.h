@@ -34,7 +34,8 @@ struct Report {
 
 /// What a trustpoint asks of the proof.
 [[nodiscard]] Question question_of(const ServerAt& server, const config::Trustpoint& trustpoint,
-                                   const Pairing& pairing, const Options& options);
+                                   const Pairing& pairing, const Options& options,
+                                   std::optional<std::size_t> through = std::nullopt);
 
 /// The story of one trustpoint that enrols on a day, to the end of its second CA, by date.
 /// In: NAME, or NAME@HOSTNAME where several have it. Errors: not_found; conflict.

@@ -266,6 +266,43 @@ TEST(Check, ASubordinateCaAsksNoEarlierThanTheOneAboveIsReady) {
   EXPECT_EQ(q.ca.lifetime_ca, Days{500}) << "what the CA above gives, not its own setting";
 }
 
+TEST(Check, ADeviceBehindAnRaIsUnderTheCaAbove) {
+  const auto ra = [](const std::string& also, const std::string& mode = "ra") {
+    return source("ra.cfg",
+                  "hostname ra\nclock calendar-valid\nip http server\nip http address 10.0.0.2\n"
+                  "crypto pki server RA\n mode " +
+                      mode + "\n no shutdown\n" + also +
+                      "crypto pki trustpoint RA\n enrollment url http://172.16.1.1\n");
+  };
+  const Source device = source("a.cfg",
+                               "hostname a\nntp server 10.1.1.1\ncrypto pki trustpoint T\n"
+                               " enrollment url http://10.0.0.2\n auto-enroll 80\n");
+  const std::string cas = " grant auto\n grant auto rollover ra-cert\n";
+  const Report good = check({hub(cas), ra(" grant auto\n"), device}, {});
+  EXPECT_THAT(rules(good, Grade::warning), IsEmpty());
+  EXPECT_THAT(rules(good), Contains("note rollover-proved"));
+
+  EXPECT_THAT(rules(check({hub(cas), ra(""), device}, {}), Grade::warning),
+              Contains("warning waits-for-a-person"))
+      << "the RA's own grant counts";
+  EXPECT_THAT(rules(check({hub(" no grant auto\n grant ra-auto\n grant auto rollover ra-cert\n"),
+                           ra(" grant auto\n"), device},
+                          {}),
+                    Grade::warning),
+              IsEmpty());
+  const Report twice = check({hub(" no grant auto\n"), ra(" grant auto\n"), device}, {});
+  EXPECT_THAT(rules(twice), Contains("warning ra-requests-wait"));
+  EXPECT_THAT(fixes(find(twice, "ra-waits")),
+              ElementsAre("hub.cfg:5+ grant auto rollover ra-cert"));
+  EXPECT_THAT(rules(check({hub(cas), ra(" grant none\n"), device}, {})),
+              Contains("error grant-none"));
+  EXPECT_THAT(rules(check({hub(cas), ra("", "ra transparent"), device}, {}), Grade::warning),
+              IsEmpty())
+      << "it grants nothing that would not be granted";
+  EXPECT_THAT(find(check({ra(" grant auto\n"), device}, {}), "unknown-server").text,
+              HasSubstr("The CA above the registration authority RA"));
+}
+
 TEST(Pairing, FollowsAddressNameAndPath) {
   const std::vector<Source> all = {
       source("two.cfg",

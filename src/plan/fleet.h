@@ -53,6 +53,7 @@ class Findings {
 void check_server(const ServerAt& server, const std::vector<const Fleet*>& fleets,
                   const Pairing& pairing, Findings& findings);
 void check_hierarchy(const Pairing& pairing, Findings& findings);
+void check_ra(const ServerAt& ra, const Pairing& pairing, Findings& findings);
 void check_fleet(const Fleet& fleet, const Pairing& pairing, std::size_t clients,
                  Findings& findings);
 void check_device_settings(const Fleet& fleet, Findings& findings);

@@ -95,6 +95,22 @@ std::optional<std::size_t> Pairing::among(const std::vector<std::size_t>& candid
 
 Pairing::Pair Pairing::of(const Source& source, const std::string& trustpoint,
                           const std::string& url) const {
+  Pair found = answers(source, trustpoint, url);
+  // One RA more than there are is a circle of them.
+  for (std::size_t hops = 0; found.how != How::nowhere && servers_[found.server].is_ra(); ++hops) {
+    const ServerAt& ra = servers_[found.server];
+    const std::size_t through = found.through.value_or(found.server);
+    const How how = found.how;
+    found = hops < servers_.size() ? answers(*ra.source, ra.server->name, ra.server->upstream->url)
+                                   : Pair{};
+    if (found.how == How::by_address) found.how = how;
+    found.through = through;
+  }
+  return found;
+}
+
+Pairing::Pair Pairing::answers(const Source& source, const std::string& trustpoint,
+                               const std::string& url) const {
   const UrlParts parts = parts_of(url);
   std::vector<std::size_t> candidates;
   const auto add = [&](std::size_t one) {

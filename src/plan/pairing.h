@@ -28,6 +28,8 @@ struct Source {
 struct ServerAt {
   const Source* source = nullptr;
   const config::Server* server = nullptr;
+
+  [[nodiscard]] bool is_ra() const { return server->upstream.has_value(); }
 };
 
 /// `--server-url NAME=URL`: an address that the configuration does not tell.
@@ -46,13 +48,18 @@ class Pairing {
   };
   struct Pair {
     How how = How::nowhere;
-    std::size_t server = 0;  ///< of `servers()`
+    std::size_t server = 0;                   ///< of `servers()`
+    std::optional<std::size_t> through = {};  ///< a registration authority in between
   };
+  /// A registration authority issues nothing: who enrols there is under the CA above it.
   [[nodiscard]] Pair of(const Source& source, const std::string& trustpoint,
                         const std::string& url) const;
   [[nodiscard]] const std::vector<ServerAt>& servers() const { return servers_; }
 
  private:
+  /// Whoever answers there, an RA too.
+  [[nodiscard]] Pair answers(const Source& source, const std::string& trustpoint,
+                             const std::string& url) const;
   [[nodiscard]] std::optional<std::size_t> among(const std::vector<std::size_t>& candidates,
                                                  const std::string& trustpoint,
                                                  const std::string& path) const;

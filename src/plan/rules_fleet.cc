@@ -34,7 +34,8 @@ class FleetRules {
         server_(pairing.servers()[fleet.pair.server]),
         clients_(clients),
         findings_(findings),
-        q_(question_of(server_, *fleet.first().trustpoint, pairing, findings.options())) {}
+        q_(question_of(server_, *fleet.first().trustpoint, pairing, findings.options(),
+                       fleet.pair.through)) {}
 
   void run() {
     if (server_.server->grant == config::Grant::none) return;  // said of the server

@@ -37,7 +37,8 @@ void check_storm(const ServerAt& server, const std::vector<const Fleet*>& fleets
   std::size_t together = 0;
   Offset renew = 0;
   for (const Fleet* const fleet : fleets) {
-    const Question q = question_of(server, *fleet->first().trustpoint, pairing, findings.options());
+    const Question q = question_of(server, *fleet->first().trustpoint, pairing, findings.options(),
+                                   fleet->pair.through);
     if (!q.client.auto_enroll || *q.client.auto_enroll >= 100) continue;
     const Proof proof = prove(q);
     const Offset at = proof.renews ? proof.renewal_after : proof.shadow_first;
@@ -69,6 +70,41 @@ void check_storm(const ServerAt& server, const std::vector<const Fleet*>& fleets
           "or less is {}.",
           count(at_once), devices(clients), span(renew), span(renew), count(per_hour),
           span(server.server->lifetime_certificate.count() / 100)));
+}
+
+void check_ra(const ServerAt& ra, const Pairing& pairing, Findings& findings) {
+  const config::Server& r = *ra.server;
+  if (r.mode == config::ServerMode::ra && r.grant == config::Grant::none) {
+    Finding& finding = findings.of_server(
+        ra, Grade::error, "grant-none", "grant",
+        "`grant none` refuses every request: devices behind this RA are neither enrolled nor "
+        "renewed.");
+    finding.fixes.push_back(server_fix(ra, "grant", " grant auto"));
+  }
+  const auto pair = pairing.of(*ra.source, r.name, r.upstream->url);
+  if (pair.how == Pairing::How::nowhere) {
+    findings.of_server(ra, Grade::warning, "unknown-upper-ca", "mode",
+                       "The CA above this RA is not among the files: nothing can be said of the "
+                       "devices behind it.");
+    return;
+  }
+  const ServerAt& upper = pairing.servers()[pair.server];
+  const config::Server& u = *upper.server;
+  if (r.mode != config::ServerMode::ra) return;
+  if (u.grant != config::Grant::automatic && !u.grant_ra_auto) {
+    Finding& finding = findings.of_server(
+        upper, Grade::warning, "ra-requests-wait", "grant",
+        fmt::format("What the RA {} has granted waits here once more for a person.", r.name));
+    finding.fixes.push_back(server_fix(upper, "grant", " grant ra-auto"));
+  }
+  if (!u.grant_rollover_ra_cert && u.auto_rollover) {
+    Finding& finding = findings.of_server(
+        upper, Grade::warning, "ra-waits", "",
+        fmt::format("The RA {} asks for its certificate of the next CA from {} on, which waits for "
+                    "a person: until it is granted, the devices behind it find no next CA.",
+                    r.name, findings.day((u.lifetime_ca_certificate - *u.auto_rollover).count())));
+    finding.fixes.push_back(server_fix(upper, "", " grant auto rollover ra-cert"));
+  }
 }
 
 void check_hierarchy(const Pairing& pairing, Findings& findings) {

@@ -78,7 +78,8 @@ class ServerRules {
     const Offset end = s_.lifetime_ca_certificate.count();
     Seconds needed = std::min(s_.lifetime_certificate, s_.lifetime_ca_certificate) / 5;
     for (const Fleet* const fleet : fleets_) {
-      Question q = question_of(at_, *fleet->first().trustpoint, pairing_, findings_.options());
+      Question q = question_of(at_, *fleet->first().trustpoint, pairing_, findings_.options(),
+                               fleet->pair.through);
       q.ca.overlap = Seconds{end} / 2;
       if (q.client.auto_enroll && *q.client.auto_enroll < 100)
         needed = std::max(needed, overlap_needed(q));

@@ -65,7 +65,7 @@ Result<std::string> timeline(const std::vector<Source>& sources, const Options& 
                 fmt::format("no certificate server among these files answers at {}",
                             found.trustpoint->enrollment_url));
   const ServerAt& server = pairing.servers()[pair.server];
-  const Question q = question_of(server, *found.trustpoint, pairing, options);
+  const Question q = question_of(server, *found.trustpoint, pairing, options, pair.through);
   if (enrols < 0 || enrols >= q.ca_end())
     return fail(Errc::malformed,
                 fmt::format("the CA lives from day 0 to {}", options.calendar.day(q.ca_end())));

@@ -234,22 +234,6 @@ HttpReply CertificateServer::Impl::crl_file(std::string_view path, const Generat
   return {200, "application/pkix-crl", std::move((*row)->crl)};
 }
 
-HttpReply CertificateServer::Impl::get_next_ca_cert(const Generations& all,
-                                                    const std::string& address,
-                                                    const std::string& for_ra, Time now) const {
-  if (!all.rollover || !all.active->key)
-    return text_reply(404, "there is no next CA certificate yet");
-  // Signed by the CA itself, whatever its key: no RA names the next CA.
-  std::vector<x509::Certificate> next = {all.rollover->certificate};
-  if (all.rollover->exchange) next.push_back(all.rollover->exchange->certificate);
-  // Whoever asks through an RA: its next certificate, named by the CA, as draft-nourse-scep has it.
-  if (const auto ra = next_ra(all, for_ra)) next.push_back(*ra);
-  auto body = scep::next_ca_cert(next, {all.active->certificate, *all.active->key}, now);
-  if (!body) return text_reply(500, "the next CA certificate could not be signed");
-  note_fetch(all, address, now);
-  return {200, std::string(scep::type_next_ca_cert), *std::move(body)};
-}
-
 void CertificateServer::Impl::pki_operation(ByteView message, bool by_get, HttpDone done) {
   auto opened = scep::open_envelope(message, legacy());
   if (!opened) {

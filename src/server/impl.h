@@ -81,12 +81,6 @@ struct CertificateServer::Impl {
 
   // certificate_server.cc: what is asked
   void handle(const HttpRequest& request, HttpDone done);
-  [[nodiscard]] HttpReply get_next_ca_cert(const Generations& generations,
-                                           const std::string& address, const std::string& for_ra,
-                                           Time now) const;
-  /// The next certificate of this RA, if it is one: by its serial number, in hexadecimal.
-  [[nodiscard]] std::optional<x509::Certificate> next_ra(const Generations& generations,
-                                                         const std::string& serial) const;
   void name_what_is_locked() const;
   [[nodiscard]] HttpReply crl_file(std::string_view path, const Generations& all) const;
   void pki_operation(ByteView message, bool by_get, HttpDone done);
@@ -178,6 +172,12 @@ struct CertificateServer::Impl {
   [[nodiscard]] Result<store::IssuedCertificate> revocable(const x509::Serial& serial) const;
 
   // overlap.cc: the rollover CA before its day
+  [[nodiscard]] HttpReply get_next_ca_cert(const Generations& generations,
+                                           const std::string& address, const std::string& for_ra,
+                                           Time now) const;
+  /// The next certificate of this RA, if it is one: by its serial number, in hexadecimal.
+  [[nodiscard]] std::optional<x509::Certificate> next_ra(const Generations& generations,
+                                                         const std::string& serial) const;
   void note_fetch(const Generations& all, const std::string& address, Time now) const;
   [[nodiscard]] Result<void> load_fetchers();
   [[nodiscard]] Result<OverlapReport> overlap() const;

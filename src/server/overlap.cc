@@ -28,6 +28,36 @@ void CertificateServer::Impl::note_fetch(const Generations& all, const std::stri
       });
 }
 
+std::optional<x509::Certificate> CertificateServer::Impl::next_ra(const Generations& all,
+                                                                  const std::string& serial) const {
+  if (serial.empty()) return std::nullopt;
+  const auto number = x509::Serial::from_hex(serial);
+  if (!number) return std::nullopt;
+  const auto row = environment.store.certificate(configuration.name, *number);
+  if (!row || !*row || (*row)->generation != all.rollover->generation || (*row)->revoked_at ||
+      (*row)->granted_as != store::RequestClass::ra) {
+    return std::nullopt;
+  }
+  auto certificate = x509::Certificate::from_der((*row)->certificate);
+  return certificate ? std::optional(*std::move(certificate)) : std::nullopt;
+}
+
+HttpReply CertificateServer::Impl::get_next_ca_cert(const Generations& all,
+                                                    const std::string& address,
+                                                    const std::string& for_ra, Time now) const {
+  if (!all.rollover || !all.active->key)
+    return text_reply(404, "there is no next CA certificate yet");
+  // Signed by the CA itself, whatever its key: no RA names the next CA.
+  std::vector<x509::Certificate> next = {all.rollover->certificate};
+  if (all.rollover->exchange) next.push_back(all.rollover->exchange->certificate);
+  // Whoever asks through an RA: its next certificate, named by the CA, as draft-nourse-scep has it.
+  if (const auto ra = next_ra(all, for_ra)) next.push_back(*ra);
+  auto body = scep::next_ca_cert(next, {all.active->certificate, *all.active->key}, now);
+  if (!body) return text_reply(500, "the next CA certificate could not be signed");
+  note_fetch(all, address, now);
+  return {200, std::string(scep::type_next_ca_cert), *std::move(body)};
+}
+
 Result<void> CertificateServer::Impl::load_fetchers() {
   const auto all = generations();
   std::set<std::string> known;

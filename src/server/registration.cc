@@ -230,23 +230,10 @@ void CertificateServer::Impl::ra_status(const Generations& all, Status& into) co
   }
   if (all.active) into.ra = all.active->certificate;
   if (all.rollover) into.ra_rollover = all.rollover->certificate;
+  into.above_is_silent = above_is_silent;
   into.awaited = upper_ca(std::nullopt).waiting;
   if (into.awaited.empty() && above_is_silent)
     into.awaited = "does not answer; what is authorized waits";
-}
-
-std::optional<x509::Certificate> CertificateServer::Impl::next_ra(const Generations& all,
-                                                                  const std::string& serial) const {
-  if (serial.empty()) return std::nullopt;
-  const auto number = x509::Serial::from_hex(serial);
-  if (!number) return std::nullopt;
-  const auto row = environment.store.certificate(configuration.name, *number);
-  if (!row || !*row || (*row)->generation != all.rollover->generation || (*row)->revoked_at ||
-      (*row)->granted_as != store::RequestClass::ra) {
-    return std::nullopt;
-  }
-  auto certificate = x509::Certificate::from_der((*row)->certificate);
-  return certificate ? std::optional(*std::move(certificate)) : std::nullopt;
 }
 
 // -- what an RA says in the clear -----------------------------------------------------------------

@@ -49,6 +49,7 @@ struct Status {
   std::optional<x509::Certificate> ra_rollover;  ///< and the next one
   std::optional<x509::Certificate> upper;        ///< `mode sub-cs`: the CA that issued `ca`
   std::string awaited;                           ///< of the upper CA; empty = nothing
+  bool above_is_silent = false;                  ///< an RA asks in vain
   std::optional<Time> crl_next_update;
   std::string auto_rollover_text;       ///< as typed; empty = off
   std::optional<Time> autorollover_at;  ///< no rollover yet and auto-rollover set
