@@ -55,6 +55,28 @@ TEST(TrustpointHealth, GrowsWorseAsTheEndOfWhatNothingReplacesComesNearer) {
   EXPECT_EQ(health(by_hand, Days{90}), Health::warning) << "at once, not 60 days before the end";
 }
 
+TEST(ServerHealth, OfAnRaIsThatOfItsCertificateAndOfTheCaAbove) {
+  server::Status ra = lab::root_ca();
+  ra.mode = config::ServerMode::ra;
+  ra.crl_next_update.reset();
+  EXPECT_EQ(judge(ra, ra.ca->not_before()).health, Health::critical) << "it has none";
+  ra.ra = lab::spoke().identity;
+  EXPECT_EQ(judge(ra, before(Days{90})).health, Health::ok);
+  EXPECT_EQ(judge(ra, before(Days{90})).time_left, Seconds{Days{90}}) << "the RA's, not the CA's";
+  EXPECT_EQ(judge(ra, before(Days{60})).health, Health::warning);
+  ra.awaited = "request pending";
+  const Judgement late = judge(ra, before(Days{7}));
+  EXPECT_EQ(late.health, Health::critical);
+  EXPECT_EQ(late.text, "the RA certificate ends at " + to_rfc3339(end()) +
+                           ", and nothing follows it yet: request pending");
+  ra.ra_rollover = ra.ra;
+  EXPECT_EQ(judge(ra, before(Days{7})).health, Health::ok);
+  ra.above_is_silent = true;
+  EXPECT_EQ(judge(ra, before(Days{90})).health, Health::warning);
+  ra.status = "disabled, RA certificate has expired";
+  EXPECT_EQ(judge(ra, before(Days{0})).health, Health::critical);
+}
+
 TEST(TrustpointHealth, IsOkWithTheNextIdentityInHand) {
   client::Status t = only(Timer::switch_over);
   t.rollover_identity = t.identity;

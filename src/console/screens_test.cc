@@ -61,6 +61,50 @@ TEST(ServerScreen, ShowsWhereFilesGoAndWhatWaits) {
   expect_golden("screens/server-publishing.txt", server_screen({s}, lab::cet));
 }
 
+TEST(ServerScreen, OfASubordinateCaNamesTheOneAbove) {
+  server::Status s = lab::root_ca();
+  s.name = "SUB";
+  s.mode = config::ServerMode::subordinate;
+  s.issuer_name = "CN=Sub,O=Umbra";
+  s.ca = lab::certificate("guide/ca-rollover-03.hex");
+  s.upper = lab::certificate("guide/ca-01.hex");
+  s.autorollover_at = std::nullopt;
+  server::Status waits = s;
+  waits.status = "disabled, Fingerprint pending";
+  waits.state = "pending";
+  waits.ca.reset();
+  waits.upper.reset();
+  waits.awaited = "not authenticated";
+  waits.crl_next_update = std::nullopt;
+  expect_golden("screens/server-sub-cs.txt", server_screen({s, waits}, lab::cet));
+}
+
+TEST(ServerScreen, OfARegistrationAuthorityIsIoss) {
+  server::Status s = lab::root_ca();
+  s.name = "ios_ra";
+  s.mode = config::ServerMode::ra;
+  s.issuer_name = "cn=ra, ou=ioscs RA, o=cisco C=pki";
+  s.ra = lab::certificate("lab/lab-client-02.hex");
+  s.database_url = "nvram:";
+  s.database_urls_of = {{"crl", "tftp://6.28.19.3"}};
+  s.database_level = "minimum";
+  s.auto_rollover_text.clear();
+  s.autorollover_at = std::nullopt;
+  s.crl_next_update = std::nullopt;
+  server::Status next = s;
+  next.name = "next";
+  next.database_urls_of.clear();
+  next.awaited = "does not answer; what is authorized waits";
+  next.rollover = lab::certificate("guide/ca-rollover-03.hex");
+  next.ra_rollover = s.ra;
+  server::Status transparent = s;
+  transparent.name = "relay";
+  transparent.mode = config::ServerMode::ra_transparent;
+  transparent.ra = std::nullopt;
+  transparent.database_urls_of.clear();
+  expect_golden("screens/server-ra.txt", server_screen({s, next, transparent}, lab::cet));
+}
+
 TEST(RequestsScreen, HasThreeTablesNewestFirst) {
   expect_golden("screens/requests.txt", requests_screen(lab::requests()));
 }

@@ -14,6 +14,8 @@ constexpr std::size_t crl_octets_max = std::size_t{32} << 20;
 constexpr Seconds crl_is_fresh_for = std::chrono::hours{1};
 constexpr std::size_t transaction_octets = 16;
 
+HttpReply silent() { return text_reply(503, "the CA above cannot be asked now; try again"); }
+
 std::string fresh_transaction(Random& random) {
   Bytes octets(transaction_octets);
   random.fill(octets);
@@ -50,7 +52,7 @@ bool CertificateServer::Impl::ask(const Question& question, Uplink::Answered ans
   return uplink->send(
       [&](const std::string& url) {
         HttpCall call;
-        call.reply_octets_max = crl_octets_max;
+        call.reply_octets_max = question.reply_octets_max;
         if (!question.by_post) {
           call.url = scep::pki_operation_get_url(url, question.message);
           return call;
@@ -64,10 +66,23 @@ bool CertificateServer::Impl::ask(const Question& question, Uplink::Answered ans
       std::move(answered));
 }
 
-/// GetCert and GetCRL: the RA asks, and passes on what it is told.
+/// GetCert and GetCRL: the RA asks, and passes on what it is told. A CRL may be large, and is the
+/// same for all who ask: it is kept for them.
 void CertificateServer::Impl::ask_for_client(
     const std::shared_ptr<const Conversation>& conversation, const scep::IssuerAndSerial& wanted) {
   const Generations& all = *conversation->generations;
+  if (!(wanted.issuer == all.above->ca.subject())) {
+    return refuse(*conversation,
+                  {scep::FailInfo::bad_cert_id, "the CA above this RA is not that issuer"});
+  }
+  if (conversation->envelope.type == scep::MessageType::get_crl) {
+    return with_crl(conversation->generations, [this, conversation](const auto& crl) {
+      if (!crl) return conversation->done(silent());
+      if (*crl) return reply(*conversation, scep::CrlFound{(*crl)->der});
+      reply(*conversation,
+            scep::Refusal{scep::FailInfo::bad_cert_id, "the CA above has no CRL that can be used"});
+    });
+  }
   auto question = make_question(conversation->envelope.type, fresh_transaction(environment.random),
                                 scep::to_der(wanted), all.above->ca, *all.active, *all.above);
   if (!question) {
@@ -76,16 +91,13 @@ void CertificateServer::Impl::ask_for_client(
   const auto shared = std::make_shared<const Question>(*std::move(question));
   const bool sent = ask(*shared, [this, conversation, shared](const Result<HttpReply>& answer) {
     const auto told = opened(*shared, answer);
-    if (!told)
-      return conversation->done(text_reply(503, "the CA above cannot be reached; try again"));
-    if (told->status == scep::PkiStatus::success && !told->crls.empty())
-      return reply(*conversation, scep::CrlFound{told->crls.front()});
+    if (!told) return conversation->done(silent());
     if (told->status == scep::PkiStatus::success && !told->certificates.empty())
       return reply(*conversation, scep::Granted{{told->certificates.front()}});
     reply(*conversation, scep::Refusal{told->fail_info.value_or(scep::FailInfo::bad_cert_id),
                                        told->fail_info_text});
   });
-  if (!sent) conversation->done(text_reply(503, "too many ask at once; try again"));
+  if (!sent) conversation->done(silent());
 }
 
 policy::RequestFacts CertificateServer::Impl::facts_at_ra(const Conversation& conversation) const {
@@ -115,11 +127,12 @@ policy::RequestFacts CertificateServer::Impl::facts_at_ra(const Conversation& co
   facts.signer_class = signer.is_ca() ? policy::Class::subordinate_ca : policy::Class::router;
   const auto& crl = conversation.crl;
   const auto listed = [&] {
-    const auto at = std::lower_bound(crl->revoked.begin(), crl->revoked.end(), signer.serial(),
-                                     [](const x509::RevokedEntry& one, const x509::Serial& serial) {
-                                       return one.serial < serial;
-                                     });
-    return at != crl->revoked.end() && at->serial == signer.serial();
+    const auto at =
+        std::lower_bound(crl->facts.revoked.begin(), crl->facts.revoked.end(), signer.serial(),
+                         [](const x509::RevokedEntry& one, const x509::Serial& serial) {
+                           return one.serial < serial;
+                         });
+    return at != crl->facts.revoked.end() && at->serial == signer.serial();
   };
   if (crl && listed()) {
     facts.signer = policy::Signer::revoked;
@@ -138,13 +151,13 @@ policy::RequestFacts CertificateServer::Impl::facts_at_ra(const Conversation& co
   return facts;
 }
 
-void CertificateServer::Impl::with_crl(CrlWanted then) {
+void CertificateServer::Impl::with_crl(const GenerationsPtr& all, CrlWanted then) {
   const Time now = to_time(environment.clock.now());
-  const auto all = generations();
+  const x509::Certificate& ca = all->above->ca;
   {
     std::unique_lock lock(crl_above_mutex);
-    const bool fresh = crl_above && now < *crl_above->next_update && now >= crl_above_asked &&
-                       now < *crl_above_asked + crl_is_fresh_for;
+    const bool fresh = crl_above && crl_above->ca == ca && now < *crl_above->facts.next_update &&
+                       now >= crl_above->asked && now < crl_above->asked + crl_is_fresh_for;
     if (fresh) {
       const auto have = crl_above;
       lock.unlock();
@@ -153,16 +166,13 @@ void CertificateServer::Impl::with_crl(CrlWanted then) {
     crl_above_wanted.push_back(std::move(then));
     if (std::exchange(crl_above_under_way, true)) return;
   }
-  const auto told = [this, now](Result<std::shared_ptr<const x509::CrlFacts>> crl) {
+  const auto told = [this](const Result<std::shared_ptr<const CrlAbove>>& crl) {
     std::vector<CrlWanted> all_of_them;
     {
       const std::lock_guard lock(crl_above_mutex);
       crl_above_under_way = false;
       all_of_them.swap(crl_above_wanted);
-      if (crl) {
-        crl_above = *crl;
-        crl_above_asked = now;
-      }
+      crl_above = crl ? *crl : nullptr;
     }
     for (const auto& one : all_of_them) one(crl);
   };
@@ -170,20 +180,21 @@ void CertificateServer::Impl::with_crl(CrlWanted then) {
       make_question(scep::MessageType::get_crl, fresh_transaction(environment.random),
                     scep::to_der(scep::IssuerAndSerial{all->active->certificate.issuer(),
                                                        all->active->certificate.serial()}),
-                    all->above->ca, *all->active, *all->above);
+                    ca, *all->active, *all->above);
   if (!question) return told(fail(Errc::unreachable, question.error().detail));
+  question->reply_octets_max = crl_octets_max;
   const auto shared = std::make_shared<const Question>(*std::move(question));
-  const bool sent = ask(*shared, [this, shared, told](const Result<HttpReply>& answer) {
-    told(crl_in(*shared, answer));
+  const bool sent = ask(*shared, [this, shared, told, now](const Result<HttpReply>& answer) {
+    told(crl_in(*shared, answer, now));
   });
   if (!sent) told(fail(Errc::unreachable, "too many calls are under way"));
 }
 
-Result<std::shared_ptr<const x509::CrlFacts>> CertificateServer::Impl::crl_in(
-    const Question& question, const Result<HttpReply>& answer) {
-  const auto told = opened(question, answer);
+Result<std::shared_ptr<const CrlAbove>> CertificateServer::Impl::crl_in(
+    const Question& question, const Result<HttpReply>& answer, Time now) {
+  auto told = opened(question, answer);
   if (!told) return fail(Errc::unreachable, told.error().detail);
-  const auto without = [&](const std::string& why) -> std::shared_ptr<const x509::CrlFacts> {
+  const auto without = [&](const std::string& why) -> std::shared_ptr<const CrlAbove> {
     log(Severity::warning, "RA_NO_CRL",
         fmt::format("The CA above {} has no CRL that can be used ({}): renewals wait to be granted "
                     "by hand. \"revocation-check none\" in its trustpoint takes them unchecked",
@@ -191,16 +202,16 @@ Result<std::shared_ptr<const x509::CrlFacts>> CertificateServer::Impl::crl_in(
     return nullptr;
   };
   if (told->crls.empty()) return without(told->fail_info_text);
-  const Bytes& der = told->crls.front();
+  Bytes& der = told->crls.front();
   auto facts = x509::parse_crl(der);
   if (!facts) return without(facts.error().detail);
   if (const auto verified = x509::verify_crl(der, question.ca); !verified)
     return without(verified.error().detail);
-  if (!facts->next_update || to_time(environment.clock.now()) >= *facts->next_update)
-    return without("it has ended");
+  if (!facts->next_update || now >= *facts->next_update) return without("it has ended");
   std::sort(facts->revoked.begin(), facts->revoked.end(),
             [](const auto& a, const auto& b) { return a.serial < b.serial; });
-  return std::make_shared<const x509::CrlFacts>(*std::move(facts));
+  return std::make_shared<const CrlAbove>(
+      CrlAbove{question.ca, now, std::move(der), *std::move(facts)});
 }
 
 }  // namespace umbra::server

@@ -118,25 +118,6 @@ ca::Profile CertificateServer::Impl::profile(store::RequestClass as) const {
           .copy_alt_names = configuration.copy_alt_names};
 }
 
-/// The line stays in the configuration file, so it is right after the start as long as it is what
-/// the CA began with.
-Result<void> CertificateServer::Impl::start_serials() {
-  if (!configuration.serial_start) return {};
-  if (generations()->next_number() == 1) {
-    ledger->begin_after(*configuration.serial_start);
-    return {};
-  }
-  const store::ServerRow row = ledger->row();
-  if (row.serial_start == *configuration.serial_start) return {};
-  return fail(
-      Errc::conflict,
-      fmt::format("serial-number 0x{:X} in crypto pki server {}: the CA certificate exists, "
-                  "and serial numbers are counted from there (started behind 0x{:X}, last "
-                  "one 0x{:X}); take the line out of the configuration",
-                  *configuration.serial_start, configuration.name, row.serial_start,
-                  row.last_serial));
-}
-
 void CertificateServer::Impl::handle(const HttpRequest& request, HttpDone done) {
   const std::size_t mark = std::min(request.target.find('?'), request.target.size());
   const std::string_view path = std::string_view(request.target).substr(0, mark);
@@ -176,28 +157,6 @@ void CertificateServer::Impl::handle(const HttpRequest& request, HttpDone done) 
       return pki_operation(*message, true, std::move(done));
     }
   }
-}
-
-/// What IOS refuses to change once there is a CA certificate: a changed file changes nothing here
-/// either, and that is said.
-void CertificateServer::Impl::name_what_is_locked() const {
-  const auto all = generations();
-  if (!all->active || is_ra()) return;
-  const x509::PublicKey& key = all->active->certificate.public_key();
-  const bool elliptic = key.algorithm() == x509::KeyAlgorithm::ec;
-  if (elliptic ? configuration.ec_bits != key.bits() : configuration.ec_bits.has_value()) {
-    log(Severity::error, "CS_LOCKED",
-        fmt::format("keytype of {} cannot be changed after CA certificate generation: its key is, "
-                    "and its successors' will be, {} of {} bits",
-                    configuration.name, elliptic ? "EC" : "RSA", key.bits()));
-  }
-  const auto name = x509::Name::from_ios(configuration.issuer_name);
-  if (name && *name == all->active->certificate.subject()) return;
-  log(Severity::error, "CS_LOCKED",
-      fmt::format("issuer-name of {} cannot be changed after CA certificate generation: \"{}\" in "
-                  "the configuration is left aside, the CA is and stays \"{}\"",
-                  configuration.name, configuration.issuer_name,
-                  all->active->certificate.subject().joined()));
 }
 
 /// /crl/NAME.crl is the active CA's; /crl/NAME_00001.crl the second CA's, for ever: numbered as the
@@ -288,7 +247,7 @@ void CertificateServer::Impl::pki_operation(ByteView message, bool by_get, HttpD
       content.insert(content.end(), generation.begin(), generation.end());
       conversation->digest = x509::hash(x509::Digest::sha256, content);
       if (is_ra() && conversation->signed_by_us && !configuration.upstream->unchecked) {
-        return with_crl([this, conversation](const auto& crl) {
+        return with_crl(conversation->generations, [this, conversation](const auto& crl) {
           if (!crl) return conversation->done(text_reply(503, "the CA above cannot be reached"));
           conversation->crl = *crl;
           enroll(conversation);
@@ -390,7 +349,12 @@ bool CertificateServer::owns(const x509::Name& issuer, const x509::Serial& seria
     if (recipient.certificate.serial() == serial && recipient.certificate.issuer() == issuer)
       return true;
   }
-  return false;
+  if (!impl_->transparent()) return false;
+  const auto above = impl_->generations()->above;
+  const auto theirs = above ? above->signers() : std::vector<x509::Certificate>{};
+  return std::any_of(theirs.begin(), theirs.end(), [&](const auto& one) {
+    return one.serial() == serial && one.issuer() == issuer;
+  });
 }
 
 const std::string& CertificateServer::name() const { return impl_->configuration.name; }

@@ -16,7 +16,7 @@ struct CertificateServer::Impl::Conversation {
   GenerationsPtr generations;
   Time now;
   HttpDone done;
-  std::shared_ptr<const x509::CrlFacts> crl{};  ///< at an RA: what judges the signer
+  std::shared_ptr<const CrlAbove> crl{};  ///< at an RA: what judges the signer
 };
 
 }  // namespace umbra::server

@@ -117,12 +117,10 @@ void CertificateServer::Impl::enroll_at_ra(
   }
   auto entry = authorize(*conversation, known, spent, policy::is_renewal(facts));
   if (!entry) {
+    // A full queue too: while the CA is away, nobody is to hear a no that it has not said.
     if (spent) give_back(*spent);
-    if (entry.error().code == Errc::storage) {
-      log(Severity::error, "CS_STORAGE", "a request was not stored: " + entry.error().detail);
-      return conversation->done(unstored());
-    }
-    return refuse(*conversation, {scep::FailInfo::bad_request, entry.error().detail});
+    log(Severity::error, "CS_STORAGE", "a request was not stored: " + entry.error().detail);
+    return conversation->done(unstored());
   }
   end_transaction(transaction);
   forward(*std::move(entry), after_its_turn);
@@ -321,28 +319,28 @@ void CertificateServer::Impl::forwarded(store::EnrollmentRequest entry, const Qu
   if (asking) reply(*asking, tell);
 }
 
+Result<HttpReply> not_200(unsigned status) {
+  return fail(Errc::unreachable, fmt::format("HTTP status {}", status));
+}
+
 Result<scep::CertRep> CertificateServer::Impl::opened(const Question& question,
                                                       const Result<HttpReply>& answer) {
-  say_whether_above_answers(answer);
-  if (!answer) return tl::unexpected(answer.error());
-  if (answer->status != 200)
-    return fail(Errc::unreachable, fmt::format("HTTP status {}", answer->status));
+  const auto usable = answer && answer->status != 200 ? not_200(answer->status) : answer;
+  say_whether_above_answers(usable);
+  if (!usable) return tl::unexpected(usable.error());
   const config::Upstream& upper = *configuration.upstream;
-  return scep::open_cert_rep(answer->body, question.expected, question.key,
+  return scep::open_cert_rep(usable->body, question.expected, question.key,
                              {.des = upper.allow_des, .md5 = upper.allow_md5, .sha1 = true});
 }
 
 /// Once for each time it goes away, and once when it is back.
 void CertificateServer::Impl::say_whether_above_answers(const Result<HttpReply>& answer) {
-  constexpr unsigned trouble = 500;
-  const bool silent = !answer || answer->status >= trouble;
+  const bool silent = !answer;
   if (above_is_silent.exchange(silent) == silent) return;
   if (silent) {
     log(Severity::warning, "RA_CA_SILENT",
-        fmt::format(
-            "The CA above {} does not answer ({}); devices are told to come again",
-            configuration.name,
-            answer ? fmt::format("HTTP status {}", answer->status) : answer.error().detail));
+        fmt::format("The CA above {} does not answer ({}); devices are told to come again",
+                    configuration.name, answer.error().detail));
   } else {
     log(Severity::notice, "RA_CA_ANSWERS",
         fmt::format("The CA above {} answers again", configuration.name));

@@ -38,6 +38,14 @@ struct CaAbove {
       const std::optional<store::TrustpointRow>& row);
 };
 
+/// The CRL of the CA above a registration authority.
+struct CrlAbove {
+  x509::Certificate ca;  ///< that has signed it
+  Time asked;
+  Bytes der;
+  x509::CrlFacts facts;  ///< by serial number
+};
+
 /// The CA certificates and keys at one moment: of a registration authority, its own. Immutable: a
 /// request keeps the one it began with.
 struct Generations {
@@ -70,6 +78,8 @@ using GenerationsPtr = std::shared_ptr<const Generations>;
 /// Waits for somebody: an administrator, or the CA above.
 [[nodiscard]] bool is_open(store::RequestState state);
 [[nodiscard]] HttpReply text_reply(unsigned status, const std::string& text);
+/// What came with such a status is no answer.
+[[nodiscard]] Result<HttpReply> not_200(unsigned status);
 [[nodiscard]] const scep::Capabilities& announced();
 [[nodiscard]] x509::Digest digest_of(config::HashName name);
 
@@ -81,7 +91,6 @@ struct CertificateServer::Impl {
 
   // certificate_server.cc: what is asked
   void handle(const HttpRequest& request, HttpDone done);
-  void name_what_is_locked() const;
   [[nodiscard]] HttpReply crl_file(std::string_view path, const Generations& all) const;
   void pki_operation(ByteView message, bool by_get, HttpDone done);
   [[nodiscard]] scep::Answer get_cert(const scep::IssuerAndSerial& wanted) const;
@@ -89,6 +98,13 @@ struct CertificateServer::Impl {
                                      const Generations& generations) const;
   [[nodiscard]] GenerationsPtr generations() const;
   void set_generations(GenerationsPtr next);
+
+  // locked.cc: what a changed file does not change
+  void name_what_is_locked() const;
+  /// Errors: conflict if `serial-number` is configured for a CA that began elsewhere.
+  [[nodiscard]] Result<void> start_serials();
+  /// Errors: conflict if what is kept is a CA's and `mode` says RA, or the other way round.
+  [[nodiscard]] Result<void> mode_is_kept() const;
 
   // enrollment.cc: a request for a certificate, and polls for it
   struct Conversation;
@@ -198,7 +214,6 @@ struct CertificateServer::Impl {
   [[nodiscard]] UpperCa upper_ca(const std::optional<x509::Certificate>& own) const;
 
   // registration.cc: the life of a registration authority, and what it says in the clear
-  [[nodiscard]] Result<void> mode_is_kept() const;
   [[nodiscard]] Result<void> adopt_ra(const store::TrustpointRow& row, Time now);
   [[nodiscard]] Result<void> end_requests_of_ended_cas(const CaAbove* above,
                                                        store::Batch& batch) const;
@@ -216,7 +231,7 @@ struct CertificateServer::Impl {
 
   // forwarding.cc: requests that go to the CA above, and what comes back
   struct Question;
-  using CrlWanted = std::function<void(const Result<std::shared_ptr<const x509::CrlFacts>>&)>;
+  using CrlWanted = std::function<void(const Result<std::shared_ptr<const CrlAbove>>&)>;
   void enroll_at_ra(const std::shared_ptr<const Conversation>& conversation,
                     const std::shared_ptr<const Conversation>& after_its_turn);
   [[nodiscard]] Result<store::EnrollmentRequest> authorize(
@@ -250,9 +265,10 @@ struct CertificateServer::Impl {
   [[nodiscard]] policy::RequestFacts facts_at_ra(const Conversation& conversation) const;
   /// The CRL of the CA above, asked for unless it is at hand; null if that CA has none that can be
   /// used. Errors: unreachable.
-  void with_crl(CrlWanted then);
-  [[nodiscard]] Result<std::shared_ptr<const x509::CrlFacts>> crl_in(
-      const Question& question, const Result<HttpReply>& answer);
+  void with_crl(const GenerationsPtr& all, CrlWanted then);
+  [[nodiscard]] Result<std::shared_ptr<const CrlAbove>> crl_in(const Question& question,
+                                                               const Result<HttpReply>& answer,
+                                                               Time now);
 
   // renewal_of_ca.cc: the CA's own life
   [[nodiscard]] Result<void> run_due();
@@ -276,8 +292,6 @@ struct CertificateServer::Impl {
   [[nodiscard]] scep::Legacy legacy() const;
   [[nodiscard]] x509::Digest digest() const;
   [[nodiscard]] ca::Profile profile() const;
-  /// Errors: conflict if `serial-number` is configured for a CA that began elsewhere.
-  [[nodiscard]] Result<void> start_serials();
   void log(Severity severity, std::string_view mnemonic, std::string text) const {
     environment.log.event({severity, mnemonic, std::move(text)});
   }
@@ -322,8 +336,7 @@ struct CertificateServer::Impl {
   std::atomic<bool> above_is_silent = false;
 
   std::mutex crl_above_mutex;  ///< guards what follows
-  std::shared_ptr<const x509::CrlFacts> crl_above;
-  std::optional<Time> crl_above_asked;
+  std::shared_ptr<const CrlAbove> crl_above;
   bool crl_above_under_way = false;
   std::vector<CrlWanted> crl_above_wanted;
 

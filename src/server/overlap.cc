@@ -49,9 +49,13 @@ HttpReply CertificateServer::Impl::get_next_ca_cert(const Generations& all,
     return text_reply(404, "there is no next CA certificate yet");
   // Signed by the CA itself, whatever its key: no RA names the next CA.
   std::vector<x509::Certificate> next = {all.rollover->certificate};
-  if (all.rollover->exchange) next.push_back(all.rollover->exchange->certificate);
-  // Whoever asks through an RA: its next certificate, named by the CA, as draft-nourse-scep has it.
-  if (const auto ra = next_ra(all, for_ra)) next.push_back(*ra);
+  // Whoever asks through an RA envelopes for its next certificate, which the CA names then, as
+  // draft-nourse-scep has it; all others for the CA.
+  if (const auto ra = next_ra(all, for_ra)) {
+    next.push_back(*ra);
+  } else if (all.rollover->exchange) {
+    next.push_back(all.rollover->exchange->certificate);
+  }
   auto body = scep::next_ca_cert(next, {all.active->certificate, *all.active->key}, now);
   if (!body) return text_reply(500, "the next CA certificate could not be signed");
   note_fetch(all, address, now);

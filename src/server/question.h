@@ -11,6 +11,7 @@ struct CertificateServer::Impl::Question {
   scep::ReplyExpectation expected;
   x509::PrivateKey key;  ///< opens the answer
   x509::Certificate ca;  ///< which of the two CAs was asked
+  std::size_t reply_octets_max = std::size_t{1} << 20;
 };
 
 }  // namespace umbra::server

@@ -79,19 +79,6 @@ Result<void> CertificateServer::Impl::issues() const {
                           configuration.name));
 }
 
-/// A CA's keys are not taken for an RA's, nor the other way round.
-Result<void> CertificateServer::Impl::mode_is_kept() const {
-  for (const auto* one : generations()->authorities()) {
-    if (one->certificate.is_ca() != is_ra()) continue;
-    return fail(
-        Errc::conflict,
-        fmt::format("mode of {} cannot be changed: what is kept of it is {}; `no crypto pki "
-                    "server {}` on the console, while it is not configured, deletes that",
-                    configuration.name, is_ra() ? "a CA's" : "an RA's", configuration.name));
-  }
-  return {};
-}
-
 /// What the trustpoint has is what the RA has: its identity is active, its rollover identity the
 /// next one, and all others are retired.
 Result<void> CertificateServer::Impl::adopt_ra(const store::TrustpointRow& row, Time now) {
@@ -191,13 +178,19 @@ Result<void> CertificateServer::Impl::run_ra(Time now) {
     return {};
   }
   if (!transparent() && now >= all->active->certificate.not_after()) {
-    const bool said = std::exchange(expired, true);
+    const bool said = [this] {
+      const std::lock_guard lock(state_mutex);
+      return std::exchange(expired, true);
+    }();
     if (!said) log(Severity::alert, "RA_EXPIRED", "The RA certificate has ended; server disabled.");
     serving = false;
     set_state("disabled, RA certificate has expired", "check failed");
     return {};
   }
-  expired = false;
+  {
+    const std::lock_guard lock(state_mutex);
+    expired = false;
+  }
   UMBRA_CHECK(expire_queue(now));
   enabled();
   return {};
@@ -240,9 +233,18 @@ void CertificateServer::Impl::ra_status(const Generations& all, Status& into) co
 
 void CertificateServer::Impl::handle_at_ra(const HttpRequest& request, std::string_view query,
                                            const GenerationsPtr& all, HttpDone done) {
+  if (!all->above) return done(unreachable());
   const auto operation = scep::parse_query(query);
-  if (query == "operation=GetCRL" || (operation && transparent()))
+  const bool plain_crl = query == "operation=GetCRL";
+  if (transparent() && (operation || plain_crl))
     return pass_on(request, std::string(query), std::move(done));
+  if (plain_crl) {
+    return with_crl(all, [done](const auto& crl) {
+      if (!crl) return done(unreachable());
+      done(*crl ? HttpReply{200, "application/pkix-crl", (*crl)->der}
+                : text_reply(404, "the CA above has no CRL"));
+    });
+  }
   if (!operation) return done(text_reply(400, operation.error().detail));
   switch (operation->operation) {
     case scep::Operation::get_ca_caps: {
@@ -324,7 +326,8 @@ void CertificateServer::Impl::pass_on(const HttpRequest& request, const std::str
     return made;
   };
   const auto answered = [this, done](Result<HttpReply> reply) {
-    say_whether_above_answers(reply);
+    constexpr unsigned trouble = 500;
+    say_whether_above_answers(reply && reply->status >= trouble ? not_200(reply->status) : reply);
     done(reply ? *std::move(reply) : unreachable());
   };
   if (!uplink->send(call, answered)) done(unreachable());

@@ -7,8 +7,9 @@ namespace {
 
 // A CA that hangs keeps this many of its RA's devices waiting, and no more.
 constexpr std::size_t calls_max = 64;
-// Less than any client's patience: it is told to come again, while it still listens.
-constexpr std::chrono::seconds patience{20};
+// Twice that, for a CRL and a request, is less than any client's patience: it is told to come again
+// while it still listens.
+constexpr std::chrono::seconds patience{12};
 
 bool has_path(const std::string& url) {
   const auto host = url.find("://");
