@@ -4,6 +4,8 @@
 
 #include <algorithm>
 
+#include "config/rules.h"
+
 namespace umbra::client {
 namespace {
 
@@ -21,19 +23,6 @@ bool waiting(Phase phase) { return phase == Phase::requesting || phase == Phase:
 bool same_progress(const lifecycle::TrustpointFacts& a, const lifecycle::TrustpointFacts& b) {
   return a.phase == b.phase && a.kind == b.kind && a.since == b.since && a.tries == b.tries &&
          a.failing == b.failing;
-}
-
-lifecycle::TrustpointSettings settings_of(const config::Trustpoint& configuration) {
-  lifecycle::TrustpointSettings settings;
-  // Without a URL there is nobody to ask by itself.
-  if (!configuration.enrollment_url.empty()) settings.auto_enroll = configuration.auto_enroll;
-  settings.retry_count = configuration.retry_count;
-  settings.retry_period = configuration.retry_period;
-  settings.pinned = !configuration.fingerprint.empty();
-  settings.is_ca = configuration.role == config::Role::subordinate_ca;
-  settings.is_ra = configuration.role == config::Role::ra;
-  settings.overlap = configuration.overlap;
-  return settings;
 }
 
 Bytes joined(const std::vector<x509::Certificate>& certificates) {
@@ -55,7 +44,7 @@ Trustpoint::Agent::Agent(config::Trustpoint configuration, Environment environme
     : configuration_(std::move(configuration)),
       environment_(std::move(environment)),
       device_{environment_.fqdn, environment_.board_serial},
-      settings_(settings_of(configuration_)),
+      settings_(config::trustpoint_settings(configuration_)),
       state_(std::move(state)),
       snapshot_{state_, {}, false, {}} {}
 
@@ -236,12 +225,8 @@ void Trustpoint::Agent::act(Action action, const Arrival& arrival) {
       return exchange(Message::poll);
     case Action::install_identity: {
       log(Severity::informational, "CERTRET", "Certificate received from Certificate Authority");
-      const auto next = lifecycle::deadlines(settings_, state_.facts(), name);
-      // A CA whose certificates are due for renewal the moment they arrive is not asked in a loop.
-      if (!next.empty() && next.front().at <= now()) {
-        held_until_ = now() + configuration_.retry_period;
-        publish_snapshot();
-      }
+      held_until_ = lifecycle::rest_after_install(settings_, state_.facts(), now());
+      if (held_until_) publish_snapshot();
       return;
     }
     case Action::store_rollover_identity:

@@ -7,8 +7,6 @@ namespace {
 
 using lifecycle::RequestKind;
 
-// Certificates of a CA whose clock is ahead of ours are taken up to this far in the future.
-constexpr Seconds not_before_ahead_max = Days{1};
 // A rollover CA certificate may begin this long before the active one ends (seed: on the second).
 constexpr Seconds rollover_early_max = std::chrono::hours{1};
 constexpr std::uint8_t usage_digital_signature_key_encipherment = 0xA0;
@@ -72,16 +70,15 @@ bool may_sign_certificates(const x509::Certificate& certificate) {
 }
 
 Result<void> check_validity(const State& state, const x509::Certificate& granted, Time now) {
-  if (granted.not_after() <= granted.not_before() || granted.not_after() <= now)
+  const auto misfit = lifecycle::misfit(state.kind(), {granted.not_before(), granted.not_after()},
+                                        {state.ca->not_before(), state.ca->not_after()}, now);
+  if (misfit == lifecycle::Misfit::expired)
     return fail(Errc::conflict, "the certificate received has expired");
-  if (state.kind() == RequestKind::shadow) {
-    if (granted.not_after() <= state.ca->not_after())
-      return fail(Errc::conflict, "the rollover certificate received ends with the active CA");
-    return {};
-  }
-  if (granted.not_before() > now + not_before_ahead_max)
+  if (misfit == lifecycle::Misfit::ends_with_active_ca)
+    return fail(Errc::conflict, "the rollover certificate received ends with the active CA");
+  if (misfit == lifecycle::Misfit::not_valid_yet)
     return fail(Errc::conflict, "the certificate received is not valid yet");
-  if (state.identity && granted == *state.identity)
+  if (state.kind() != RequestKind::shadow && state.identity && granted == *state.identity)
     return fail(Errc::conflict, "the certificate received is the one to be renewed");
   return {};
 }

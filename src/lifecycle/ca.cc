@@ -35,4 +35,20 @@ std::optional<CaAction> due(const CaSettings& settings, const CaFacts& facts, Ti
   return std::nullopt;
 }
 
+Reception reception(const CaFacts& facts, Addressee addressee, bool signer_late, Time now) {
+  const bool between = facts.rollover && now >= facts.active.not_after;
+  switch (addressee) {
+    case Addressee::active:
+      return between ? Reception::try_again : Reception::by_addressee;
+    case Addressee::rollover:
+      return Reception::by_addressee;
+    case Addressee::retired:
+      if (!signer_late) return Reception::refused;
+      return between ? Reception::try_again : Reception::by_active;
+    case Addressee::nobody:
+      return Reception::refused;
+  }
+  return Reception::refused;
+}
+
 }  // namespace umbra::lifecycle

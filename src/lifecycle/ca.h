@@ -45,7 +45,23 @@ enum class CaAction {
 [[nodiscard]] std::optional<CaAction> due(const CaSettings& settings, const CaFacts& facts,
                                           Time now);
 
-/// Which generation answers a request that was enveloped for it.
-enum class Generation { active, rollover };
+/// Whom a request was enveloped for.
+enum class Addressee {
+  active,
+  rollover,
+  retired,
+  nobody,  ///< a CA that is not here: never was, or was cancelled
+};
+enum class Reception {
+  by_addressee,
+  by_active,  ///< a device that slept through the switch gets the CA there is now
+  try_again,  ///< the moment between the CA's end and the switch-over: a refusal would stop it for
+              ///< good
+  refused,
+};
+/// Who judges a request. `signer_late`: it is signed by a certificate that has ended within the
+/// renewal grace.
+[[nodiscard]] Reception reception(const CaFacts& facts, Addressee addressee, bool signer_late,
+                                  Time now);
 
 }  // namespace umbra::lifecycle

@@ -6,6 +6,8 @@ namespace umbra::lifecycle {
 namespace {
 
 constexpr int percent_of_ca_without_auto_enroll = 90;
+// Certificates of a CA whose clock is ahead of ours are taken up to this far in the future.
+constexpr Seconds not_before_ahead_max = Days{1};
 // Doublings beyond this are longer than any certificate's life.
 constexpr std::uint32_t doublings_max = 40;
 // A trustpoint that waits for somebody to authenticate it looks again at least this often (2^10
@@ -334,6 +336,24 @@ TrustpointStep step(const TrustpointSettings& settings, const TrustpointFacts& f
       return on_no_answer(settings, facts);
   }
   return {facts, {}};
+}
+
+std::optional<Misfit> misfit(RequestKind kind, const Validity& granted, const Validity& ca,
+                             Time now) {
+  if (granted.not_after <= granted.not_before || granted.not_after <= now) return Misfit::expired;
+  if (kind == RequestKind::shadow) {
+    if (granted.not_after <= ca.not_after) return Misfit::ends_with_active_ca;
+    return std::nullopt;
+  }
+  if (granted.not_before > now + not_before_ahead_max) return Misfit::not_valid_yet;
+  return std::nullopt;
+}
+
+std::optional<Time> rest_after_install(const TrustpointSettings& settings,
+                                       const TrustpointFacts& facts, Time now) {
+  const auto next = deadlines(settings, facts, "");
+  if (next.empty() || next.front().at > now) return std::nullopt;
+  return now + settings.retry_period;
 }
 
 }  // namespace umbra::lifecycle

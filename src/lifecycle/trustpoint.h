@@ -101,4 +101,20 @@ struct TrustpointStep {
 [[nodiscard]] TrustpointStep step(const TrustpointSettings& settings, const TrustpointFacts& facts,
                                   const TrustpointEvent& event, Time now);
 
+/// What is wrong with the validity of a certificate received for a request; such a one is no
+/// answer.
+enum class Misfit {
+  expired,
+  ends_with_active_ca,  ///< a shadow certificate that is none
+  not_valid_yet,        ///< by more than a day: a CA's clock may be ahead of ours
+};
+/// In: the CA that is active for the trustpoint.
+[[nodiscard]] std::optional<Misfit> misfit(RequestKind kind, const Validity& granted,
+                                           const Validity& ca, Time now);
+
+/// After a certificate was installed: until when nothing is done. A CA whose certificates are due
+/// for renewal the moment they arrive is not asked in a loop.
+[[nodiscard]] std::optional<Time> rest_after_install(const TrustpointSettings& settings,
+                                                     const TrustpointFacts& facts, Time now);
+
 }  // namespace umbra::lifecycle

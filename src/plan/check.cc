@@ -7,6 +7,7 @@
 #include <set>
 #include <tuple>
 
+#include "config/rules.h"
 #include "plan/fleet.h"
 
 namespace umbra::plan {
@@ -175,6 +176,16 @@ std::size_t Report::count(Grade grade) const {
                     [grade](const Finding& finding) { return finding.grade == grade; }));
 }
 
+bool vouches_for(const ServerAt& server, const config::Server& issuer, const Pairing& pairing) {
+  const auto& own = server.source->configuration().trustpoints;
+  const auto& names = server.server->grant_trustpoints;
+  return std::any_of(own.begin(), own.end(), [&](const config::Trustpoint& t) {
+    if (std::find(names.begin(), names.end(), t.name) == names.end()) return false;
+    const auto pair = pairing.of(*server.source, t.name, t.enrollment_url);
+    return pair.how != Pairing::How::nowhere && pairing.servers()[pair.server].server == &issuer;
+  });
+}
+
 Question question_of(const ServerAt& server, const config::Trustpoint& trustpoint,
                      const Pairing& pairing, const Options& options,
                      std::optional<std::size_t> through) {
@@ -187,24 +198,10 @@ Question question_of(const ServerAt& server, const config::Trustpoint& trustpoin
   if (s.mode == config::ServerMode::subordinate && q.ca.overlap)
     q.ca.overlap = std::min(*q.ca.overlap, q.ca.lifetime_ca / 2);
   q.lifetime = s.lifetime_certificate;
-  q.client = {.auto_enroll = trustpoint.auto_enroll,
-              .retry_count = trustpoint.retry_count,
-              .retry_period = trustpoint.retry_period,
-              .pinned = !trustpoint.fingerprint.empty()};
-  // What a certificate of this very CA has signed is vouched for by a trustpoint that is
-  // authenticated to it.
-  const auto vouched_at = [&](const ServerAt& at) {
-    const auto& own = at.source->configuration().trustpoints;
-    const auto& names = at.server->grant_trustpoints;
-    return std::any_of(own.begin(), own.end(), [&](const config::Trustpoint& t) {
-      if (std::find(names.begin(), names.end(), t.name) == names.end()) return false;
-      const auto pair = pairing.of(*at.source, t.name, t.enrollment_url);
-      return pair.how != Pairing::How::nowhere && pairing.servers()[pair.server].server == &s;
-    });
-  };
+  q.client = config::trustpoint_settings(trustpoint);
   const bool automatic = s.grant == config::Grant::automatic;
   q.pends_first = !automatic;
-  q.pends_again = !automatic && !vouched_at(server);
+  q.pends_again = !automatic && !vouches_for(server, s, pairing);
   q.request_lifetime = s.lifetime_enrollment_request;
   if (through && pairing.servers()[*through].server->mode == config::ServerMode::ra) {
     // Both are to grant it, the RA first.
@@ -212,7 +209,7 @@ Question question_of(const ServerAt& server, const config::Trustpoint& trustpoin
     const bool here = ra.server->grant == config::Grant::automatic;
     const bool above = automatic || s.grant_ra_auto;
     q.pends_first = !here || !above;
-    q.pends_again = (!here && !vouched_at(ra)) || (!above && q.pends_again);
+    q.pends_again = (!here && !vouches_for(ra, s, pairing)) || (!above && q.pends_again);
     q.request_lifetime = std::min(q.request_lifetime, ra.server->lifetime_enrollment_request);
   }
   q.grant_within = options.grant_within;

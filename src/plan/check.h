@@ -32,6 +32,11 @@ struct Report {
 };
 [[nodiscard]] Report check(const std::vector<Source>& sources, const Options& options);
 
+/// `grant auto trustpoint` with a trustpoint that is authenticated to the CA of `issuer`: what its
+/// certificates sign is granted.
+[[nodiscard]] bool vouches_for(const ServerAt& server, const config::Server& issuer,
+                               const Pairing& pairing);
+
 /// What a trustpoint asks of the proof.
 [[nodiscard]] Question question_of(const ServerAt& server, const config::Trustpoint& trustpoint,
                                    const Pairing& pairing, const Options& options,

@@ -195,9 +195,8 @@ class Player {
     if (shadow) return;
     began_ = true;
     is_dark_ = false;
-    const auto next = lifecycle::deadlines(q_.client, facts_, "");
-    held_until_ =
-        !next.empty() && next.front().at <= at(now_) ? now_ + q_.client.retry_period.count() : 0;
+    const auto rest = lifecycle::rest_after_install(q_.client, facts_, at(now_));
+    held_until_ = rest ? offset(*rest) : 0;
   }
 
   void tell_of_the_server() {

@@ -3,19 +3,12 @@
 #include <fmt/format.h>
 
 #include "base/assert.h"
+#include "config/rules.h"
 #include "server/conversation.h"
 #include "server/impl.h"
 
 namespace umbra::server {
 namespace {
-
-lifecycle::CaSettings ca_settings(const config::Server& server) {
-  // A subordinate's next certificate comes from above, when its trustpoint has it.
-  const bool root = server.mode == config::ServerMode::root;
-  return {.lifetime_ca = server.lifetime_ca_certificate,
-          .lifetime_crl = server.lifetime_crl,
-          .overlap = root ? server.auto_rollover : std::nullopt};
-}
 
 std::string granting(const config::Server& server) {
   switch (server.grant) {
@@ -68,7 +61,7 @@ CertificateServer::Impl::Impl(const config::Server& server, bool http, Environme
     : configuration(server),
       http_enabled(http),
       environment(std::move(where)),
-      settings(ca_settings(server)),
+      settings(config::ca_settings(server)),
       stopped(server.shutdown) {
   if (!is_ra()) return;
   UMBRA_ENSURE(server.upstream && environment.transport != nullptr && environment.post,

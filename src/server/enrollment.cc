@@ -121,22 +121,25 @@ void CertificateServer::Impl::enroll_once(const std::shared_ptr<const Conversati
     log(Severity::error, "CS_STORAGE", "a request could not be judged: " + facts.error().detail);
     return conversation->done(unavailable());
   }
-  if (retired && facts->signer == policy::Signer::late) {
-    // A device that slept through the switch: it knows no other CA, and gets the one there is now.
-    authority = &*conversation->generations->active;
-  } else if (authority == nullptr || retired) {
+  const auto addressee = authority == nullptr ? lifecycle::Addressee::nobody
+                         : retired            ? lifecycle::Addressee::retired
+                         : authority == &*conversation->generations->active
+                             ? lifecycle::Addressee::active
+                             : lifecycle::Addressee::rollover;
+  const auto reception =
+      lifecycle::reception(this->facts(*conversation->generations), addressee,
+                           facts->signer == policy::Signer::late, conversation->now);
+  if (reception == lifecycle::Reception::refused) {
     return refuse(
         *conversation,
         {scep::FailInfo::bad_request,
          "the CA certificate this was enveloped for has ended; fetch the new one with GetCACert"});
   }
-  if (conversation->generations->rollover && authority == &*conversation->generations->active &&
-      conversation->now >= authority->certificate.not_after()) {
-    // The moment between the CA's end and the switch-over. A refusal would stop the client for
-    // good.
+  if (reception == lifecycle::Reception::try_again) {
     return conversation->done(
         {503, "text/plain", to_bytes(as_bytes("the next CA is taking over; try again\n"))});
   }
+  if (reception == lifecycle::Reception::by_active) authority = &*conversation->generations->active;
   auto decision = policy::decide(*facts, rules());
   std::optional<store::OneTimePassword> spent;
   if (const auto* grant = std::get_if<policy::Grant>(&decision); grant && grant->spends_password) {

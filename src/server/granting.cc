@@ -1,5 +1,6 @@
 #include <fmt/format.h>
 
+#include "config/rules.h"
 #include "server/conversation.h"
 #include "server/impl.h"
 
@@ -28,29 +29,7 @@ store::RequestClass class_in_store(policy::Class one) {
   return store::RequestClass::router;
 }
 
-policy::Rules CertificateServer::Impl::rules() const {
-  policy::Rules rules{.grant = policy::GrantMode::manual,
-                      .ra_auto = configuration.grant_ra_auto,
-                      .rollover_ca_cert = configuration.grant_rollover_ca_cert,
-                      .rollover_ra_cert = configuration.grant_rollover_ra_cert,
-                      .challenge = configuration.challenge_password,
-                      .rsa_bits_min = configuration.allow_rsa_1024 ? 1024 : 2048,
-                      .devices_only = is_ra()};
-  switch (configuration.grant) {
-    case config::Grant::manual:
-      break;
-    case config::Grant::automatic:
-      rules.grant = policy::GrantMode::automatic;
-      break;
-    case config::Grant::none:
-      rules.grant = policy::GrantMode::none;
-      break;
-    case config::Grant::trustpoints:
-      rules.grant = policy::GrantMode::trusted;
-      break;
-  }
-  return rules;
-}
+policy::Rules CertificateServer::Impl::rules() const { return config::grant_rules(configuration); }
 
 bool CertificateServer::Impl::trusted_signer(const Conversation& conversation,
                                              policy::Signer judged) const {
