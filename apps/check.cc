@@ -2,46 +2,22 @@
 
 #include <fmt/format.h>
 
-#include <charconv>
-#include <cmath>
 #include <cstdio>
 
 #include "io/plan_files.h"
 #include "plan/check.h"
+#include "spans.h"
 
 namespace {
 
 namespace plan = umbra::plan;
 
-constexpr int usage = 2;
-constexpr double day = 86400;
-constexpr double hour = 3600;
-// Longer than any CA: the arithmetic of seconds stays far from its limits.
-constexpr double days_max = 40000;
+using spans::days_max;
 
+constexpr int usage = 2;
 int complain(const std::string& what) {
   fmt::print(stderr, "umbra check: {}\n", what);
   return usage;
-}
-
-umbra::Seconds seconds(double number, double unit) {
-  return umbra::Seconds{std::llround(number * unit)};
-}
-
-/// "30" or "10-40".
-std::optional<plan::Interval> days_between(const std::string& text) {
-  const auto hyphen = text.find('-');
-  const auto number = [](const std::string& digits) -> std::optional<double> {
-    double value = 0;
-    const auto [end, error] = std::from_chars(digits.data(), digits.data() + digits.size(), value);
-    const bool good = error == std::errc{} && end == digits.data() + digits.size() && value >= 0 &&
-                      value <= days_max;
-    return good ? std::optional(value) : std::nullopt;
-  };
-  const auto from = number(text.substr(0, hyphen));
-  const auto to = hyphen == std::string::npos ? from : number(text.substr(hyphen + 1));
-  if (!from || !to || *from > *to) return std::nullopt;
-  return plan::Interval{seconds(*from, day).count(), seconds(*to, day).count()};
 }
 
 }  // namespace
@@ -81,11 +57,11 @@ CheckCommand::CheckCommand(CLI::App& app)
 
 int CheckCommand::run() const {
   plan::Options options;
-  options.grant_within = seconds(grant_days_, day);
-  options.outage = seconds(outage_hours_, hour);
+  options.grant_within = spans::seconds(grant_days_, spans::day);
+  options.outage = spans::seconds(outage_hours_, spans::hour);
   if (clients_ > 0) options.clients = clients_;
   if (!enrolled_.empty()) {
-    options.enrolled = days_between(enrolled_);
+    options.enrolled = spans::days_between(enrolled_);
     if (!options.enrolled)
       return complain("--enrolled: expected FROM-TO in days, such as 0-30, not " + enrolled_);
   }
@@ -95,10 +71,9 @@ int CheckCommand::run() const {
     options.calendar.start = *start;
   }
   for (const std::string& one : server_urls_) {
-    const auto equals = one.find('=');
-    if (equals == 0 || equals == std::string::npos || one.find("://", equals) == std::string::npos)
-      return complain("--server-url: expected NAME=http://HOST[:PORT], not " + one);
-    options.server_urls.emplace_back(one.substr(0, equals), one.substr(equals + 1));
+    const auto url = spans::server_url(one);
+    if (!url) return complain("--server-url: expected NAME=http://HOST[:PORT], not " + one);
+    options.server_urls.push_back(*url);
   }
   const umbra::io::PlanFiles files = umbra::io::read_plan_files(paths_);
   if (!files.complaints.empty()) {
@@ -106,8 +81,8 @@ int CheckCommand::run() const {
     return complain("nothing was checked");
   }
   if (!timeline_.empty()) {
-    const auto story =
-        plan::timeline(files.sources, options, timeline_, seconds(enrol_day_, day).count());
+    const auto story = plan::timeline(files.sources, options, timeline_,
+                                      spans::seconds(enrol_day_, spans::day).count());
     if (!story) return complain(story.error().detail);
     fmt::print("{}", *story);
     return 0;

@@ -1,6 +1,7 @@
 // umbra: commands to a running umbrad, tools for its data directory, and the plan.
 //
 //   umbra check FILE...
+//   umbra rehearse FILE... --clients 100000 --years 5
 //   umbra exec "show crypto pki timers"
 //   umbra import ios DIRECTORY
 //   umbra status [--trustpoint NAME | --server NAME]
@@ -18,6 +19,7 @@
 #include "check.h"
 #include "io/exec_socket.h"
 #include "io/import_ios.h"
+#include "rehearse.h"
 #include "status.h"
 
 namespace {
@@ -52,6 +54,7 @@ int main(int argc, char** argv) try {
   app.set_version_flag("--version", UMBRA_VERSION);
   app.require_subcommand(1);
   const CheckCommand check(app);
+  const RehearseCommand rehearse(app);
   const StatusCommand status(app);
   auto* const exec = app.add_subcommand("exec", "run one exec command and print what it says");
   exec->add_option("command", words, "such as \"show crypto pki timers\"")->required();
@@ -86,6 +89,7 @@ int main(int argc, char** argv) try {
     return status.chosen() ? StatusCommand::unknown : usage;
   }
   if (check.chosen()) return check.run();
+  if (rehearse.chosen()) return rehearse.run();
   if (status.chosen()) return status.run();
   if (*ios) {
     const auto done = umbra::io::import_ios(import);
