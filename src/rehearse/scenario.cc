@@ -23,7 +23,7 @@ Authority authority_of(const plan::ServerAt& at, const plan::Pairing& pairing) {
   authority.request_lifetime = server.lifetime_enrollment_request;
   authority.renewal_grace = server.renewal_grace;
   authority.rules = config::grant_rules(server);
-  authority.vouches_for_its_own = plan::vouches_for_its_own(at, pairing);
+  authority.vouches_for_its_own = plan::vouches_for(at, server, pairing);
   return authority;
 }
 
@@ -67,8 +67,7 @@ Result<Scenario> scenario_of(const std::vector<plan::Source>& sources,
         ++without;
         continue;
       }
-      const config::ServerMode mode = pairing.servers()[pair.server].server->mode;
-      if (mode == config::ServerMode::ra || mode == config::ServerMode::ra_transparent) {
+      if (pair.through) {
         ++registration;
         continue;
       }
