@@ -126,6 +126,7 @@ void Trustpoint::Agent::note(store::TrustpointRow& row, const Event& event,
   switch (event.kind) {
     case EventKind::next_ca_received:
       if (phase == Phase::fetching_next_ca && arrival.certificate) {
+        row.previous_ca_certificate.clear();
         row.rollover_ca_certificate = to_bytes(arrival.certificate->der());
         row.rollover_ra_certificates = joined(arrival.ras);
       }
@@ -162,6 +163,7 @@ Result<void> Trustpoint::Agent::prepare(store::TrustpointRow& row, Action action
                              environment_.key_passphrase, now());
     case Action::install_identity:
       row.identity = to_bytes(arrival.certificate->der());
+      row.previous_ca_certificate.clear();
       if (for_shadow_key) {
         row.sealed_key = std::move(row.sealed_shadow_key);
         row.sealed_shadow_key.clear();
@@ -284,6 +286,7 @@ Result<void> Trustpoint::Agent::accept(const Offer& offer) {
   drop_attempt(row);
   if (!equal(row.ca_certificate, ca.der())) {
     row.ca_certificate = to_bytes(ca.der());
+    row.previous_ca_certificate.clear();
     row.rollover_ca_certificate.clear();
     row.rollover_ra_certificates.clear();
     row.rollover_identity.clear();

@@ -78,7 +78,7 @@ TEST_F(AnnounceTest, TheShadowSetIsBesideUntilItsSecondAndThenInItsPlace) {
   EXPECT_EQ(shadow().ca, "");
 }
 
-TEST_F(AnnounceTest, WithIncludeRolloverCaBothAreTrustedDuringTheOverlapAndThenTheNewOneAlone) {
+TEST_F(AnnounceTest, WithIncludeRolloverCaBothAreTrustedFromTheOverlapToTheNextRenewal) {
   spoke.storage_pem.rollover_ca = true;
   spoke.storage_pkcs12.path = "/etc/spoke.p12";
   spoke.storage_pkcs12.rollover_ca = true;
@@ -90,8 +90,13 @@ TEST_F(AnnounceTest, WithIncludeRolloverCaBothAreTrustedDuringTheOverlapAndThenT
   EXPECT_EQ(files().ca, both);
   EXPECT_EQ(files().chain, status().identity->to_pem() + both);
   EXPECT_GT(outlet.archives.at("/etc/spoke.p12").size(), alone + 500);
+  const std::string last = status().ca->to_pem();
   run_until(day(730));
-  EXPECT_EQ(files().ca, status().ca->to_pem());
+  EXPECT_EQ(files().ca, status().ca->to_pem() + last) << "a peer may be late";
+  start_spoke();
+  EXPECT_EQ(files().ca, status().ca->to_pem() + last);
+  run_until(day(730 + 300));
+  EXPECT_EQ(files().ca, status().ca->to_pem()) << "the renewal ends it";
   EXPECT_LT(outlet.archives.at("/etc/spoke.p12").size(), alone + 500);
 }
 

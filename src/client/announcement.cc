@@ -24,6 +24,15 @@ Marks read_marks(std::string_view text) {
   return marks;
 }
 
+/// Whom others may trust: the active CA; with `include rollover-ca` the next one as soon as it is
+/// known, and the last one after the switch: a peer may be a second early, or late.
+std::vector<x509::Certificate> trusted(const State& state, bool include_rollover_ca) {
+  std::vector<x509::Certificate> all = {*state.ca};
+  if (include_rollover_ca && state.rollover_ca) all.push_back(*state.rollover_ca);
+  if (include_rollover_ca && state.previous_ca) all.push_back(*state.previous_ca);
+  return all;
+}
+
 /// The key that the rollover identity will live on: LABEL#, or LABEL where it keeps its key.
 const std::optional<x509::PrivateKey>& rollover_key(const State& state) {
   return state.shadow_key ? state.shadow_key : state.key;
@@ -74,11 +83,8 @@ std::vector<std::pair<std::string, std::string>> variables_of(
 
 Result<PemSet> active_set(const State& state, bool include_rollover_ca) {
   UMBRA_TRY(auto key, state.key->to_pem());
-  PemSet set{.ca = state.ca->to_pem(),
-             .cert = state.identity->to_pem(),
-             .key = std::move(key),
-             .chain = {}};
-  if (include_rollover_ca && state.rollover_ca) set.ca += state.rollover_ca->to_pem();
+  PemSet set{.ca = {}, .cert = state.identity->to_pem(), .key = std::move(key), .chain = {}};
+  for (const auto& ca : trusted(state, include_rollover_ca)) set.ca += ca.to_pem();
   set.chain = set.cert + set.ca;
   return set;
 }
@@ -95,11 +101,9 @@ Result<PemSet> rollover_set(const State& state) {
 }
 
 Result<Bytes> active_archive(const State& state, const config::Trustpoint& configuration) {
-  std::vector<x509::Certificate> cas = {*state.ca};
-  if (configuration.storage_pkcs12.rollover_ca && state.rollover_ca)
-    cas.push_back(*state.rollover_ca);
   return x509::to_pkcs12(*state.key, *state.identity, configuration.name,
-                         configuration.pkcs12_password, cas);
+                         configuration.pkcs12_password,
+                         trusted(state, configuration.storage_pkcs12.rollover_ca));
 }
 
 }  // namespace umbra::client

@@ -70,6 +70,7 @@ Result<State> State::read(store::TrustpointRow row, std::string_view passphrase,
   UMBRA_TRY(state.ca, certificate_in(row.ca_certificate));
   UMBRA_TRY(state.ras, x509::Certificate::all_from_der(row.ra_certificates));
   UMBRA_TRY(state.rollover_ras, x509::Certificate::all_from_der(row.rollover_ra_certificates));
+  UMBRA_TRY(state.previous_ca, certificate_in(row.previous_ca_certificate));
   UMBRA_TRY(state.identity, certificate_in(row.identity));
   UMBRA_TRY(state.rollover_ca, certificate_in(row.rollover_ca_certificate));
   UMBRA_TRY(state.rollover_identity, certificate_in(row.rollover_identity));
@@ -137,6 +138,7 @@ void clear_request(store::TrustpointRow& row) {
 }
 
 void promote(store::TrustpointRow& row) {
+  row.previous_ca_certificate = std::move(row.ca_certificate);
   row.ca_certificate = std::move(row.rollover_ca_certificate);
   row.identity = std::move(row.rollover_identity);
   if (!row.sealed_shadow_key.empty()) row.sealed_key = std::move(row.sealed_shadow_key);

@@ -20,6 +20,7 @@ struct State {
   std::optional<x509::Certificate> ca;
   std::vector<x509::Certificate> ras;
   std::vector<x509::Certificate> rollover_ras;
+  std::optional<x509::Certificate> previous_ca;  ///< that the last switch ended
   std::optional<x509::Certificate> identity;
   std::optional<x509::Certificate> rollover_ca;
   std::optional<x509::Certificate> rollover_identity;

@@ -278,16 +278,17 @@ struct Writer {
                       rollover_ra = text(row.rollover_ra_certificates),
                       rollover_identity = text(row.rollover_identity),
                       shadow_key = text(row.sealed_shadow_key), request = text(row.request),
-                      signer = text(row.request_signer);
+                      signer = text(row.request_signer),
+                      previous = text(row.previous_ca_certificate);
     const Integer known = row.capabilities_known ? 1 : 0, phase = row.phase,
                   kind = row.request_kind, since = row.since ? seconds(*row.since) : 0,
                   tries = row.tries, failing = row.failing ? 1 : 0;
     sql << "INSERT OR REPLACE INTO trustpoint VALUES "
-           "(:a,:b,:c,:d,:e,:f,:g,:h,:i,:j,:k,:l,:m,:n,:o,:p,:q,:r,:s,:t,:u)",
+           "(:a,:b,:c,:d,:e,:f,:g,:h,:i,:j,:k,:l,:m,:n,:o,:p,:q,:r,:s,:t,:u,:v)",
         use(row.name), use(ca), use(ra), use(row.capabilities), use(known), use(identity), use(key),
         use(rollover_ca), use(rollover_identity), use(shadow_key), use(phase), use(kind),
         use(row.transaction_id), use(request), use(signer), use(since), use(tries), use(failing),
-        use(row.last_status), use(rollover_ra), use(row.announced);
+        use(row.last_status), use(rollover_ra), use(row.announced), use(previous);
   }
 };
 
@@ -472,18 +473,18 @@ std::size_t RowReader::pending_count(const std::string& server) {
 std::optional<TrustpointRow> RowReader::trustpoint(const std::string& name) {
   TrustpointRow row;
   std::string ca, ra, rollover_ra, identity, key, rollover_ca, rollover_identity, shadow_key,
-      request, signer;
+      request, signer, previous;
   Integer known = 0, phase = 0, kind = 0, since = 0, tries = 0, failing = 0;
   sql_ << "SELECT ca_certificate, ra_certificates, capabilities, capabilities_known, identity, "
           "sealed_key,"
           " rollover_ca_certificate, rollover_identity, sealed_shadow_key, phase, request_kind, "
           "transaction_id, request,"
           " request_signer, since, tries, failing, last_status, rollover_ra_certificates, "
-          "announced FROM trustpoint WHERE name=:a",
+          "announced, previous_ca_certificate FROM trustpoint WHERE name=:a",
       use(name), into(ca), into(ra), into(row.capabilities), into(known), into(identity), into(key),
       into(rollover_ca), into(rollover_identity), into(shadow_key), into(phase), into(kind),
       into(row.transaction_id), into(request), into(signer), into(since), into(tries),
-      into(failing), into(row.last_status), into(rollover_ra), into(row.announced);
+      into(failing), into(row.last_status), into(rollover_ra), into(row.announced), into(previous);
   if (!sql_.got_data()) return std::nullopt;
   row.name = name;
   row.ca_certificate = bytes(ca);
@@ -492,6 +493,7 @@ std::optional<TrustpointRow> RowReader::trustpoint(const std::string& name) {
   row.identity = bytes(identity);
   row.sealed_key = bytes(key);
   row.rollover_ca_certificate = bytes(rollover_ca);
+  row.previous_ca_certificate = bytes(previous);
   row.rollover_ra_certificates = bytes(rollover_ra);
   row.rollover_identity = bytes(rollover_identity);
   row.sealed_shadow_key = bytes(shadow_key);

@@ -151,8 +151,9 @@ struct TrustpointRow {
   std::optional<Time> since;
   std::uint32_t tries = 0;
   bool failing = false;
-  std::string last_status;  ///< "Granted", "Pending", "Rejected", for the screens
-  std::string announced;    ///< the certificates that `on change exec` was last told of
+  std::string last_status;        ///< "Granted", "Pending", "Rejected", for the screens
+  Bytes previous_ca_certificate;  ///< after a switch, until the next change
+  std::string announced;          ///< the certificates that `on change exec` was last told of
 };
 
 /// A certificate's file that has not arrived yet where it is published. Its content is made when it

@@ -76,6 +76,7 @@ TEST_F(StoreTest, EveryKindOfRowComesBackAsItWas) {
   trustpoint.tries = 3;
   trustpoint.failing = true;
   trustpoint.announced = "A B - -";
+  trustpoint.previous_ca_certificate = Bytes{7, 6};
   ASSERT_TRUE(store->commit({PutServer{{.server = "CA",
                                         .last_serial = 5,
                                         .serial_lease = 32,
@@ -120,6 +121,7 @@ TEST_F(StoreTest, EveryKindOfRowComesBackAsItWas) {
   EXPECT_EQ(tp.since, now);
   EXPECT_TRUE(tp.failing && tp.capabilities_known);
   EXPECT_EQ(tp.announced, "A B - -");
+  EXPECT_EQ(tp.previous_ca_certificate, (Bytes{7, 6}));
   EXPECT_TRUE(tp.identity.empty());
 }
 
