@@ -71,13 +71,9 @@ void Trustpoint::Agent::on_hook_ended(const std::string& event, const std::strin
 
 Result<void> Trustpoint::Agent::publish_files() const {
   if (!configuration_.storage_pem.path.empty()) {
-    UMBRA_TRY(auto active, active_set(state_, configuration_.storage_pem.rollover_ca));
-    auto rollover = rollover_set(state_);
-    auto published =
-        rollover ? environment_.outlet.publish_pem(configuration_.storage_pem, active, *rollover)
-                 : Result<void>(tl::unexpected(rollover.error()));
-    wipe(active.key);
-    if (rollover) wipe(rollover->key);
+    UMBRA_TRY(auto files, pem_files(state_, configuration_.storage_pem.rollover_ca));
+    const auto published = environment_.outlet.publish_pem(configuration_.storage_pem, files);
+    wipe_keys(files);
     UMBRA_CHECK(published);
   }
   if (!configuration_.storage_pkcs12.path.empty()) {

@@ -93,10 +93,12 @@ TEST_F(AnnounceTest, WithIncludeRolloverCaBothAreTrustedFromTheOverlapToTheNextR
   const std::string last = status().ca->to_pem();
   run_until(day(730));
   EXPECT_EQ(files().ca, status().ca->to_pem() + last) << "a peer may be late";
+  EXPECT_EQ(outlet.previous.at("/etc/spoke").ca, last);
   start_spoke();
   EXPECT_EQ(files().ca, status().ca->to_pem() + last);
   run_until(day(730 + 300));
   EXPECT_EQ(files().ca, status().ca->to_pem()) << "the renewal ends it";
+  EXPECT_EQ(outlet.previous.at("/etc/spoke").ca, "");
   EXPECT_LT(outlet.archives.at("/etc/spoke.p12").size(), alone + 500);
 }
 

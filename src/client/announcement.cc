@@ -81,23 +81,31 @@ std::vector<std::pair<std::string, std::string>> variables_of(
   return all;
 }
 
-Result<PemSet> active_set(const State& state, bool include_rollover_ca) {
-  UMBRA_TRY(auto key, state.key->to_pem());
-  PemSet set{.ca = {}, .cert = state.identity->to_pem(), .key = std::move(key), .chain = {}};
-  for (const auto& ca : trusted(state, include_rollover_ca)) set.ca += ca.to_pem();
-  set.chain = set.cert + set.ca;
-  return set;
+Result<PemFiles> pem_files(const State& state, bool include_rollover_ca) {
+  PemFiles files;
+  for (const auto& ca : trusted(state, include_rollover_ca)) files.active.ca += ca.to_pem();
+  files.active.cert = state.identity->to_pem();
+  files.active.chain = files.active.cert + files.active.ca;
+  if (state.previous_ca) files.previous.ca = state.previous_ca->to_pem();
+  if (state.rollover_ca) files.rollover.ca = state.rollover_ca->to_pem();
+  const auto& next_key = rollover_key(state);
+  if (state.rollover_ca && state.rollover_identity && next_key) {
+    files.rollover.cert = state.rollover_identity->to_pem();
+    files.rollover.chain = files.rollover.cert + files.rollover.ca;
+    UMBRA_TRY(files.rollover.key, next_key->to_pem());
+  }
+  auto key = state.key->to_pem();
+  if (!key) {
+    wipe_keys(files);
+    return tl::unexpected(std::move(key).error());
+  }
+  files.active.key = *std::move(key);
+  return files;
 }
 
-Result<PemSet> rollover_set(const State& state) {
-  PemSet set;
-  if (!state.rollover_ca) return set;
-  set.ca = state.rollover_ca->to_pem();
-  if (!state.rollover_identity || !rollover_key(state)) return set;
-  UMBRA_TRY(set.key, rollover_key(state)->to_pem());
-  set.cert = state.rollover_identity->to_pem();
-  set.chain = set.cert + set.ca;
-  return set;
+void wipe_keys(PemFiles& files) {
+  wipe(files.active.key);
+  wipe(files.rollover.key);
 }
 
 Result<Bytes> active_archive(const State& state, const config::Trustpoint& configuration) {

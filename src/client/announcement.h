@@ -29,10 +29,10 @@ namespace umbra::client {
 [[nodiscard]] std::vector<std::pair<std::string, std::string>> variables_of(
     const State& state, const config::Trustpoint& configuration, std::string_view event);
 
-/// The active set, and what takes over at the next switch. The keys in them are the caller's to
-/// wipe. Errors: crypto.
-[[nodiscard]] Result<PemSet> active_set(const State& state, bool include_rollover_ca);
-[[nodiscard]] Result<PemSet> rollover_set(const State& state);
+/// What `storage pem` keeps. Errors: crypto.
+[[nodiscard]] Result<PemFiles> pem_files(const State& state, bool include_rollover_ca);
+/// The keys in them.
+void wipe_keys(PemFiles& files);
 /// Key, identity and CAs, sealed with the password of `storage pkcs12`. Errors: crypto.
 [[nodiscard]] Result<Bytes> active_archive(const State& state,
                                            const config::Trustpoint& configuration);

@@ -70,11 +70,11 @@ class LabFiles final : public server::FileSink {
 
 class LabOutlet final : public Outlet {
  public:
-  Result<void> publish_pem(const config::Storage& storage, const PemSet& active,
-                           const PemSet& next) override {
+  Result<void> publish_pem(const config::Storage& storage, const PemFiles& files) override {
     if (refuse) return fail(Errc::storage, "disk full");
-    published[storage.path] = active;
-    rollover[storage.path] = next;
+    published[storage.path] = files.active;
+    rollover[storage.path] = files.rollover;
+    previous[storage.path] = files.previous;
     return {};
   }
   Result<void> publish_pkcs12(const config::Storage& storage, ByteView archive) override {
@@ -97,6 +97,7 @@ class LabOutlet final : public Outlet {
   }
   std::map<std::string, PemSet> published;
   std::map<std::string, PemSet> rollover;
+  std::map<std::string, PemSet> previous;
   std::map<std::string, Bytes> archives;
   std::vector<std::string> commands;
   std::vector<Hook> hooks;

@@ -20,6 +20,13 @@ struct PemSet {
   std::string chain;  ///< identity, then what `ca` has
 };
 
+/// What `storage pem` keeps.
+struct PemFiles {
+  PemSet active;
+  PemSet rollover;  ///< takes over at the next switch: nothing, or the next CA alone, or all of it
+  PemSet previous;  ///< the CA that the last switch ended, until the next change; or nothing
+};
+
 /// `on change exec`, and what its command is told.
 struct Hook {
   std::string trustpoint;
@@ -34,9 +41,8 @@ class Outlet {
  public:
   virtual ~Outlet() = default;
   /// Replaces what the directory holds, atomically: a reader sees all old or all new files.
-  /// `rollover` is what takes over at the next switch: empty, or the next CA alone, or all four.
   [[nodiscard]] virtual Result<void> publish_pem(const config::Storage& storage,
-                                                 const PemSet& active, const PemSet& rollover) = 0;
+                                                 const PemFiles& files) = 0;
   /// Replaces the file, atomically.
   [[nodiscard]] virtual Result<void> publish_pkcs12(const config::Storage& storage,
                                                     ByteView archive) = 0;

@@ -4,6 +4,7 @@
 #include <sys/stat.h>
 
 #include <algorithm>
+#include <array>
 #include <charconv>
 #include <filesystem>
 
@@ -21,7 +22,8 @@ constexpr unsigned public_mode = 0644;
 constexpr std::size_t file_max = 1U << 20;
 
 const std::string prefix = "..set-";
-const std::string rollover_name = "rollover";
+/// Directories within a generation, each there while it has something in it.
+constexpr std::array directories = {"rollover", "previous"};
 
 /// A file of one generation.
 struct Part {
@@ -91,9 +93,10 @@ Result<void> replace_set(const fs::path& root, const std::vector<Part>& parts,
   FileAccess open = secret;
   open.mode = public_mode;
   const auto access = [&](const Part& part) { return part.secret ? secret : open; };
-  const bool rollover = std::any_of(parts.begin(), parts.end(), [](const Part& part) {
-    return part.name.starts_with(rollover_name);
-  });
+  const auto used = [&](const std::string& directory) {
+    return std::any_of(parts.begin(), parts.end(),
+                       [&](const Part& part) { return part.name.starts_with(directory + "/"); });
+  };
   std::error_code error;
   UMBRA_CHECK(make_readable_directory(root));
   std::string current = fs::read_symlink(root / "..data", error).string();
@@ -103,14 +106,18 @@ Result<void> replace_set(const fs::path& root, const std::vector<Part>& parts,
                   [&](const Part& part) {
                     return is_as_wanted(root / current / part.name, part, access(part));
                   }) &&
-      fs::exists(root / current / rollover_name, error) == rollover;
+      std::all_of(directories.begin(), directories.end(), [&](const std::string& directory) {
+        return fs::exists(root / current / directory, error) == used(directory);
+      });
   if (!there) {
     // A name is never used again: who resolved ..data holds on to one generation, or loses it
     // whole.
     const std::string next = prefix + std::to_string(number_of(current) + 1);
     fs::remove_all(root / next, error);  // of a process that died half-way
     UMBRA_CHECK(make_readable_directory(root / next));
-    if (rollover) UMBRA_CHECK(make_readable_directory(root / next / rollover_name));
+    for (const std::string directory : directories) {
+      if (used(directory)) UMBRA_CHECK(make_readable_directory(root / next / directory));
+    }
     for (const Part& part : parts) {
       UMBRA_CHECK(
           write_file((root / next / part.name).string(), as_bytes(part.content), access(part)));
@@ -126,10 +133,12 @@ Result<void> replace_set(const fs::path& root, const std::vector<Part>& parts,
   for (const Part& part : parts) {
     if (part.name.find('/') == std::string::npos) UMBRA_CHECK(link(part.name));
   }
-  if (rollover) {
-    UMBRA_CHECK(link(rollover_name));
-  } else if (fs::is_symlink(root / rollover_name, error)) {
-    fs::remove(root / rollover_name, error);
+  for (const std::string directory : directories) {
+    if (used(directory)) {
+      UMBRA_CHECK(link(directory));
+    } else if (fs::is_symlink(root / directory, error)) {
+      fs::remove(root / directory, error);
+    }
   }
   UMBRA_CHECK(sync_directory(root.string()));
   for (const auto& entry : fs::directory_iterator(root, error)) {
@@ -141,11 +150,12 @@ Result<void> replace_set(const fs::path& root, const std::vector<Part>& parts,
 
 }  // namespace
 
-Result<void> FileOutlet::publish_pem(const config::Storage& storage, const client::PemSet& active,
-                                     const client::PemSet& rollover) {
+Result<void> FileOutlet::publish_pem(const config::Storage& storage,
+                                     const client::PemFiles& files) {
   UMBRA_TRY(const FileAccess access, file_access(storage.mode, storage.owner, storage.group));
-  auto parts = parts_of(active, "");
-  for (auto& part : parts_of(rollover, rollover_name + "/")) parts.push_back(std::move(part));
+  auto parts = parts_of(files.active, "");
+  for (auto& part : parts_of(files.rollover, "rollover/")) parts.push_back(std::move(part));
+  for (auto& part : parts_of(files.previous, "previous/")) parts.push_back(std::move(part));
   const auto replaced = replace_set(storage.path, parts, access);
   for (auto& part : parts) {
     if (part.secret) wipe(part.content);

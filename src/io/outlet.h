@@ -18,8 +18,7 @@ class FileOutlet final : public client::Outlet {
   /// Commands are waited for on `loop`.
   explicit FileOutlet(boost::asio::io_context& loop) : hooks_(loop) {}
   [[nodiscard]] Result<void> publish_pem(const config::Storage& storage,
-                                         const client::PemSet& active,
-                                         const client::PemSet& rollover) override;
+                                         const client::PemFiles& files) override;
   [[nodiscard]] Result<void> publish_pkcs12(const config::Storage& storage,
                                             ByteView archive) override;
   void run(client::Hook hook, std::function<void(Result<void>)> ended) override {

@@ -27,8 +27,9 @@ class OutletTest : public ScratchTest {
   static client::PemSet set(const std::string& mark) {
     return {.ca = "ca " + mark, .cert = "cert " + mark, .key = "key " + mark, .chain = "c " + mark};
   }
-  Result<void> publish(const client::PemSet& active, const client::PemSet& rollover = {}) {
-    return outlet.publish_pem(storage, active, rollover);
+  Result<void> publish(const client::PemSet& active, const client::PemSet& rollover = {},
+                       const client::PemSet& previous = {}) {
+    return outlet.publish_pem(storage, {active, rollover, previous});
   }
   std::size_t generations() {
     std::size_t sets = 0;
@@ -81,6 +82,10 @@ TEST_F(OutletTest, TheShadowSetIsKeptBesideUntilItTakesOver) {
   EXPECT_EQ(text(path("pem/cert.pem")), "cert 2");
   EXPECT_FALSE(fs::is_symlink(path("pem/rollover")));
   EXPECT_EQ(generations(), 1U);
+  ASSERT_TRUE(publish(set("2"), {}, {.ca = "ca 1", .cert = "", .key = "", .chain = ""}));
+  EXPECT_EQ(text(path("pem/previous/ca.pem")), "ca 1");
+  ASSERT_TRUE(publish(set("2")));
+  EXPECT_FALSE(fs::is_symlink(path("pem/previous")));
 }
 
 TEST_F(OutletTest, ModeGroupAndOwnerAreThoseAskedFor) {

@@ -81,9 +81,8 @@ class World::Files final : public server::FileSink {
 class World::PemOutlet final : public client::Outlet {
  public:
   explicit PemOutlet(World& world) : world_(world) {}
-  Result<void> publish_pem(const config::Storage& storage, const client::PemSet& active,
-                           const client::PemSet&) override {
-    world_.published_[storage.path] = active;
+  Result<void> publish_pem(const config::Storage& storage, const client::PemFiles& files) override {
+    world_.published_[storage.path] = files.active;
     return {};
   }
   Result<void> publish_pkcs12(const config::Storage&, ByteView) override { return {}; }
