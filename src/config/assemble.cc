@@ -217,13 +217,7 @@ class Assembler {
     made.name = block.name;
     apply(block, nullptr, &made);
     weak_things(block, made, "rsakeypair", "SIZE");
-    if (const Entry* pem = find(block, "storage pem")) {
-      fault(
-          *pem, "",
-          fmt::format("the key of certificate server {} is not written in the clear", server.name),
-          "expected: no \"storage pem\" here; the server's key is archived by \"database "
-          "archive\"");
-    }
+    no_key_in_the_clear(block, server);
     const Entry* const subject = find(block, "subject-name");
     const Block& servers = *find(document_.servers, server.name);
     if (!subject) {
@@ -244,6 +238,17 @@ class Assembler {
     as_its_server(made, server);
   }
 
+  void no_key_in_the_clear(const Block& block, const Server& server) {
+    const Entry* const pem = find(block, "storage pem");
+    if (!pem) return;
+    fault(*pem, "",
+          fmt::format("the key of certificate server {} is not written in the clear", server.name),
+          fmt::format("expected: no \"storage pem\" here{}",
+                      server.mode != ServerMode::subordinate
+                          ? ""
+                          : "; the server's key is archived by \"database archive\""));
+  }
+
   static void as_its_server(Trustpoint& made, const Server& server) {
     made.fqdn_none = true;  // a server's name is what the configuration says, and no more
     made.serial_number = false;
@@ -259,12 +264,7 @@ class Assembler {
     made.subject_name = fmt::format("CN={}, OU={}", server.name, ra_unit);
     apply(block, nullptr, &made);
     weak_things(block, made, "rsakeypair", "SIZE");
-    if (const Entry* pem = find(block, "storage pem")) {
-      fault(
-          *pem, "",
-          fmt::format("the key of certificate server {} is not written in the clear", server.name),
-          "expected: no \"storage pem\" here");
-    }
+    no_key_in_the_clear(block, server);
     const bool transparent = server.mode == ServerMode::ra_transparent;
     const auto name = x509::Name::from_ios(made.subject_name);
     const bool is_ra = name && (name->has(x509::oid_organizational_unit, ra_unit) ||
@@ -281,6 +281,7 @@ class Assembler {
       if (const Entry* automatic = find(block, "auto-enroll"))
         note(automatic->line, "auto-enroll: a transparent RA has no certificate of its own");
       made.auto_enroll.reset();
+      made.relays = !server.shutdown;
     } else if (!made.auto_enroll) {
       // Early: its devices cannot ask for their next certificates before it has its own.
       made.auto_enroll = ra_enroll_percent;

@@ -390,6 +390,7 @@ TEST(Config, ARegistrationAuthoritysTrustpointAsksForItsCertificate) {
   EXPECT_EQ(named.configuration.servers.front().mode, ServerMode::ra_transparent);
   EXPECT_TRUE(named.configuration.servers.front().upstream->unchecked);
   EXPECT_FALSE(named.configuration.trustpoints.front().auto_enroll) << "it has none of its own";
+  EXPECT_TRUE(named.configuration.trustpoints.front().relays);
 }
 
 TEST(Config, WhatARegistrationAuthorityHasNoUseForIsNamed) {

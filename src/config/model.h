@@ -114,6 +114,7 @@ struct Trustpoint {
   std::string name;
   Role role = Role::device;
   std::optional<Seconds> overlap;  ///< of a subordinate CA: the server's auto-rollover
+  bool relays = false;             ///< of a transparent RA: has a CA, and no certificate of its own
   std::string enrollment_url;
   int retry_count = 999;  ///< 0 = no limit
   Seconds retry_period = std::chrono::minutes{1};

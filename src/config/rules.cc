@@ -11,6 +11,7 @@ lifecycle::TrustpointSettings trustpoint_settings(const Trustpoint& trustpoint) 
   settings.pinned = !trustpoint.fingerprint.empty();
   settings.is_ca = trustpoint.role == Role::subordinate_ca;
   settings.is_ra = trustpoint.role == Role::ra;
+  settings.relays = trustpoint.relays;
   settings.overlap = trustpoint.overlap;
   return settings;
 }

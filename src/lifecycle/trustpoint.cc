@@ -83,7 +83,7 @@ bool usable(const std::optional<Validity>& certificate, Time now) {
 std::optional<Deadline> life_deadline(const TrustpointSettings& settings,
                                       const TrustpointFacts& facts, const std::string& name) {
   if (!facts.ca) {
-    if (!settings.auto_enroll) return std::nullopt;
+    if (!settings.auto_enroll && !settings.relays) return std::nullopt;
     if (!facts.since) return Deadline{Time{}, Timer::renew, name};
     return Deadline{doubled(*facts.since, settings.retry_period,
                             std::min(facts.tries, doublings_unauthenticated_max)),

@@ -27,6 +27,8 @@ struct TrustpointSettings {
   /// The identity is a registration authority's (`mode ra`): it lives as a device's does, and is
   /// asked for as doggedly as a CA's.
   bool is_ra = false;
+  /// A transparent RA's: without auto-enroll, its pinned CA is authenticated all the same.
+  bool relays = false;
 };
 
 // Stored numbers: never renumber.

@@ -371,5 +371,42 @@ TEST(ACasTrustpoint, ByHandFollowsTheSameRules) {
   EXPECT_TRUE(step(of_a_ca(), facts, by_hand, zero + Days{10}).actions.empty());
 }
 
+TEST(AnRasTrustpoint, LivesAsADevicesAndIsAskedForAsDoggedlyAsACas) {
+  TrustpointSettings ra;
+  ra.auto_enroll = 50;
+  ra.is_ra = true;
+  auto facts = certified({day(0), day(730)}, {day(0), day(365)});
+  facts.can_get_next_ca = true;
+  EXPECT_EQ(deadlines(ra, facts, "RA").front(),
+            (Deadline{at_percent(*facts.identity, 50), Timer::renew, "RA"}));
+  facts.identity = Validity{day(365), day(730)};
+  const Time asks = at_percent(*facts.identity, 50);
+  EXPECT_EQ(deadlines(ra, facts, "RA").front(), (Deadline{asks, Timer::shadow, "RA"}));
+  auto asked = step(ra, facts, {Kind::deadline, {}}, asks).next;
+  for (int i = 0; i < 40; ++i) {
+    asked = step(ra, asked, {Kind::no_answer, {}}, asks).next;
+    const auto next = deadlines(ra, asked, "RA");
+    ASSERT_FALSE(next.empty());
+    asked = step(ra, asked, {Kind::deadline, {}}, next.front().at).next;
+    const auto later = step(ra, asked, {Kind::no_answer, {}}, asks).next;
+    EXPECT_LE(deadlines(ra, later, "RA").front().at - next.front().at, Seconds{60 * 1024});
+  }
+  facts.phase = Phase::polling;
+  facts.kind = RequestKind::renew;
+  EXPECT_THAT(step(ra, facts, {Kind::forgotten, {}}, day(400)).actions,
+              ElementsAre(Action::send_request));
+}
+
+TEST(AnRasTrustpoint, OfATransparentOneAuthenticatesItsCaAndEnrolsNever) {
+  TrustpointSettings relay;
+  relay.is_ra = relay.relays = relay.pinned = true;
+  EXPECT_THAT(step(relay, {}, {Kind::deadline, {}}, zero).actions, ElementsAre(Action::fetch_ca));
+  TrustpointFacts facts;
+  facts.ca = Validity{day(0), day(730)};
+  EXPECT_THAT(deadlines(relay, facts, "RA"), IsEmpty());
+  facts.can_get_next_ca = true;
+  EXPECT_EQ(deadlines(relay, facts, "RA").front(), (Deadline{day(657), Timer::shadow, "RA"}));
+}
+
 }  // namespace
 }  // namespace umbra::lifecycle

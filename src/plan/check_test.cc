@@ -295,7 +295,7 @@ TEST(Check, ADeviceBehindAnRaIsUnderTheCaAbove) {
   EXPECT_THAT(fixes(find(twice, "ra-waits")),
               ElementsAre("hub.cfg:5+ grant auto rollover ra-cert"));
   EXPECT_THAT(rules(check({hub(cas), ra(" grant none\n"), device}, {})),
-              Contains("error grant-none"));
+              Contains("error grants-nothing"));
   EXPECT_THAT(rules(check({hub(cas), ra("", "ra transparent"), device}, {}), Grade::warning),
               IsEmpty())
       << "it grants nothing that would not be granted";

@@ -76,7 +76,7 @@ void check_ra(const ServerAt& ra, const Pairing& pairing, Findings& findings) {
   const config::Server& r = *ra.server;
   if (r.mode == config::ServerMode::ra && r.grant == config::Grant::none) {
     Finding& finding = findings.of_server(
-        ra, Grade::error, "grant-none", "grant",
+        ra, Grade::error, "grants-nothing", "grant",
         "`grant none` refuses every request: devices behind this RA are neither enrolled nor "
         "renewed.");
     finding.fixes.push_back(server_fix(ra, "grant", " grant auto"));

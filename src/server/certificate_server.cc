@@ -359,7 +359,11 @@ Result<void> CertificateServer::run_due() {
 std::vector<lifecycle::Deadline> CertificateServer::deadlines() const {
   const auto all = impl_->generations();
   if (impl_->stopped || !impl_->environment.clock.authoritative()) return {};
-  if (impl_->upstream_moved) return {{Time{}, lifecycle::Timer::cs_shadow_cert_generation, ""}};
+  if (impl_->upstream_moved) {
+    // Another one each time: a driver is in no hurry with one that it has just run for.
+    return {{Time{}, lifecycle::Timer::cs_shadow_cert_generation,
+             std::to_string(impl_->upstream_changes)}};
+  }
   if (impl_->is_ra()) return impl_->ra_deadlines(*all);
   if (!all->active) {
     // Not enabled for the first time yet: that is due now, or when the upper CA has granted it.
@@ -419,6 +423,10 @@ Status CertificateServer::status() const {
     status.awaited = upper.waiting;
   }
   status.deadlines = deadlines();
+  // What is cleared away then waits for nobody.
+  std::erase_if(status.deadlines, [](const lifecycle::Deadline& one) {
+    return one.timer == lifecycle::Timer::er_expire && one.owner.empty();
+  });
   const std::lock_guard lock(impl_->state_mutex);
   status.status = impl_->status;
   status.state = impl_->state;

@@ -343,6 +343,7 @@ struct CertificateServer::Impl {
   std::atomic<bool> serving = false;
   std::atomic<bool> stopped;  ///< `shutdown`, or `stop` since
   std::atomic<bool> upstream_moved = false;
+  std::atomic<std::uint64_t> upstream_changes = 0;
   bool warned_clock = false;
 };
 

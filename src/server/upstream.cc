@@ -23,7 +23,10 @@ bool holds(const Generations& all, const x509::Certificate& certificate) {
 
 }  // namespace
 
-void CertificateServer::upstream_changed() { impl_->upstream_moved = true; }
+void CertificateServer::upstream_changed() {
+  ++impl_->upstream_changes;
+  impl_->upstream_moved = true;
+}
 
 Result<void> CertificateServer::Impl::adopt(Time now) {
   // Lowered first: what changes from here on is looked at again.

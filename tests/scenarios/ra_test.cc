@@ -189,6 +189,21 @@ TEST_F(RegistrationAuthority, RollsOverWithItsCaAndItsDevicesWithIt) {
   expect_whole_chain_around(day(1460));
 }
 
+TEST_F(RegistrationAuthority, StandsBelowACaWithAnEcKeyToo) {
+  start(
+      " keytype ec 256\n grant ra-auto\n grant auto rollover ra-cert\n auto-rollover 90\n"
+      " lifetime certificate 730\n",
+      ra_text(" grant auto\n"), device_text());
+  found();
+  add_device();
+  ASSERT_TRUE(spoke().identity);
+  expect_whole_chain();
+  live_until(day(730) - Seconds{1});
+  ASSERT_TRUE(spoke().rollover_identity) << "enveloped for the RA, and not for the CA's exchange";
+  world->run_until(day(730));
+  expect_whole_chain();
+}
+
 TEST_F(RegistrationAuthority, WhatWaitsAtTheRaIsAskedForWhenItIsGrantedThere) {
   start(" grant ra-auto\n", ra_text(""), device_text());
   found();
