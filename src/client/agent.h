@@ -103,6 +103,8 @@ class Trustpoint::Agent : public std::enable_shared_from_this<Agent> {
   void exchange(Message message);
   void on_cert_rep(const scep::CertRep& reply);
   void on_no_answer(const Error& error);
+  /// In the log, whatever the peer has said or not said.
+  void no_answer(const Error& error) const;
 
   void log(Severity severity, std::string_view mnemonic, std::string text,
            std::string_view facility = "PKI") const;

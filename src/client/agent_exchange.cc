@@ -124,10 +124,11 @@ void Trustpoint::Agent::fetch_and_accept_pinned() {
     const auto self = weak.lock();
     if (!self) return;
     self->asking_ca_ = false;
+    if (!ca) return self->no_answer(ca.error());
     // Somebody may have authenticated it by hand in the meantime.
-    if (!ca || self->state_.ca) return;
+    if (self->state_.ca) return;
     self->accept_ca(*ca, [name = self.get()](const Result<void>& accepted) {
-      if (!accepted) name->debug("CA certificate not accepted: " + accepted.error().detail);
+      if (!accepted) name->no_answer(accepted.error());
     });
   });
 }
@@ -245,8 +246,14 @@ void Trustpoint::Agent::on_cert_rep(const scep::CertRep& reply) {
   }
 }
 
+void Trustpoint::Agent::no_answer(const Error& error) const {
+  log(Severity::warning, "NO_ANSWER",
+      "Trustpoint " + configuration_.name + ": no usable answer from the CA: " + error.detail,
+      "UMBRA");
+}
+
 void Trustpoint::Agent::on_no_answer(const Error& error) {
-  debug("no usable answer for trustpoint " + configuration_.name + ": " + error.detail);
+  no_answer(error);
   const auto phase = static_cast<Phase>(state_.row.phase);
   if (state_.row.tries == 0 && (phase == Phase::requesting || phase == Phase::fetching_next_ca))
     log(Severity::informational, "AUTOCERTFAIL",

@@ -51,6 +51,11 @@ class LabLog final : public Log {
                       [&](const auto& line) { return line.find(text) != std::string::npos; }));
   }
 
+  [[nodiscard]] std::string last() {
+    const std::lock_guard lock(mutex_);
+    return lines_.empty() ? "" : lines_.back();
+  }
+
  private:
   void keep(std::string line) {
     const std::lock_guard lock(mutex_);
