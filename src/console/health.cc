@@ -44,7 +44,9 @@ std::string_view to_string(Health health) {
   return "UNKNOWN";
 }
 
-Judgement judge(const client::Status& trustpoint, Time now, bool clock_authoritative) {
+namespace {
+
+Judgement judge_certificate(const client::Status& trustpoint, Time now, bool clock_authoritative) {
   if (!trustpoint.ca) return {Health::critical, "the CA is not authenticated", {}};
   if (!trustpoint.identity) {
     return {Health::critical,
@@ -81,6 +83,21 @@ Judgement judge(const client::Status& trustpoint, Time now, bool clock_authorita
   }
   if (left > Seconds{near}) return {Health::ok, fmt::format("ends at {}", ends), left};
   return {unreplaced(left), fmt::format("nothing renews it, and it ends at {}", ends), left};
+}
+
+}  // namespace
+
+Judgement judge(const client::Status& trustpoint, Time now, bool clock_authoritative) {
+  Judgement judged = judge_certificate(trustpoint, now, clock_authoritative);
+  const auto at = armed(trustpoint.deadlines, {Timer::announce});
+  if (!at || judged.health != Health::ok) return judged;
+  // A certificate that its users do not know of is no good certificate.
+  judged.health = Health::warning;
+  judged.text += fmt::format(
+      "; other programs do not have it: files or \"on change exec\" failed, "
+      "next try at {}",
+      to_rfc3339(*at));
+  return judged;
 }
 
 namespace {

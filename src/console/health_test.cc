@@ -55,6 +55,18 @@ TEST(TrustpointHealth, GrowsWorseAsTheEndOfWhatNothingReplacesComesNearer) {
   EXPECT_EQ(health(by_hand, Days{90}), Health::warning) << "at once, not 60 days before the end";
 }
 
+TEST(TrustpointHealth, IsNoneWhileOtherProgramsDoNotHaveTheCertificate) {
+  client::Status t = only(Timer::renew);
+  t.renew_at = t.deadlines.front().at;
+  ASSERT_EQ(health(t, Days{90}), Health::ok);
+  t.deadlines.push_back({end() - Days{89}, Timer::announce, t.name});
+  const Judgement judged = judge(t, before(Days{90}), true);
+  EXPECT_EQ(judged.health, Health::warning);
+  EXPECT_NE(
+      judged.text.find("\"on change exec\" failed, next try at " + to_rfc3339(end() - Days{89})),
+      std::string::npos);
+}
+
 TEST(ServerHealth, OfAnRaIsThatOfItsCertificateAndOfTheCaAbove) {
   server::Status ra = lab::root_ca();
   ra.mode = config::ServerMode::ra;

@@ -20,7 +20,7 @@ enum class Timer {
   connect_retry,
   expiry_alert,  ///< that something ends is said: acted on, not shown
   switch_over,   ///< a trustpoint's change to the next CA: acted on, not shown, as in IOS
-  announce,      ///< files or command for other programs, tried again: acted on, not shown
+  announce,      ///< files or command for other programs, tried again
 };
 
 /// Something that is to happen at a time; always derived from state and configuration, never
