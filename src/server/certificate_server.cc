@@ -204,6 +204,8 @@ void CertificateServer::Impl::pki_operation(ByteView message, bool by_get, HttpD
       .generations = generations(),
       .now = to_time(environment.clock.now()),
       .done = std::move(done)});
+  if (!conversation->generations->active || (is_ra() && !conversation->generations->above))
+    return conversation->done(text_reply(503, "the certificate server is not enabled"));
   if (opened->refused) return refuse(*conversation, *opened->refused);
   auto request = scep::open_request(std::move(opened->envelope),
                                     conversation->generations->recipients, legacy());

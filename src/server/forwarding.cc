@@ -76,8 +76,12 @@ void CertificateServer::Impl::enroll_at_ra(
       case store::RequestState::forwarded:
         end_transaction(transaction);
         return forward(*known, after_its_turn);
-      case store::RequestState::granted:
-        return reply(*conversation, granted(*known));
+      case store::RequestState::granted: {
+        const auto certificate = x509::Certificate::from_der(known->certificate);
+        if (certificate && certificate->not_after() > conversation->now)
+          return reply(*conversation, scep::Granted{{*certificate}});
+        break;
+      }
       case store::RequestState::rejected:
         // What the CA has rejected may be asked for again, as of the CA itself.
         if (!known->fail_info) return reply(*conversation, refusal_of(*known));
@@ -175,7 +179,9 @@ Result<store::EnrollmentRequest> CertificateServer::Impl::authorize(
 Result<void> CertificateServer::Impl::authorize(const store::EnrollmentRequest& entry) {
   store::EnrollmentRequest authorized = entry;
   authorized.state = store::RequestState::authorized;
-  authorized.signed_by = generations()->active->generation;
+  const auto all = generations();
+  if (!all->active) return fail(Errc::conflict, "this RA has no certificate");
+  authorized.signed_by = all->active->generation;
   UMBRA_CHECK(environment.store.commit({store::PutRequest{authorized}}));
   debug(fmt::format("reqID={} authorized", entry.id));
   environment.post([this, authorized = std::move(authorized)] { forward(authorized, nullptr); });

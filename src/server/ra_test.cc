@@ -341,6 +341,29 @@ TEST_F(RaTest, AnAbsentCaIsNoAnswerAndNothingIsLostByARestart) {
   EXPECT_FALSE(server->status().above_is_silent);
 }
 
+TEST_F(RaTest, AnAnswerThatWasLostIsAskedForAgainAndIsTheSame) {
+  below_a_root();
+  const auto above = wire.above;
+  std::promise<void> heard;
+  wire.above = [&](const HttpCall& call, const HttpAnswered& answered) {
+    root->handle(as_request(call), [&heard, answered](const HttpReply&) {
+      heard.set_value();
+      answered(fail(Errc::unreachable, "connection reset"));
+    });
+  };
+  EXPECT_EQ(through(spoke).reply.status, PkiStatus::pending);
+  heard.get_future().wait();
+  const auto issued = [this] {
+    return store->certificates("ROOTCA", x509::Serial(2), 100)->size();
+  };
+  EXPECT_EQ(issued(), 1U) << "the CA has made it";
+  open_ra();
+  wire.above = above;
+  const auto got = granted(poll_through(spoke));
+  EXPECT_EQ(got.serial(), store->certificates("ROOTCA", x509::Serial(2), 1)->front().serial);
+  EXPECT_EQ(issued(), 1U);
+}
+
 TEST_F(RaTest, AsksTheCaOnceForOneRequestAndNeverTooMuchAtOnce) {
   below_a_root();
   wire.hold();

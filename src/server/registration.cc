@@ -178,12 +178,17 @@ Result<void> CertificateServer::Impl::run_ra(Time now) {
     return {};
   }
   if (!transparent() && now >= all->active->certificate.not_after()) {
+    serving = false;
+    if (all->rollover) {
+      // Its trustpoint is about to change to that one, in this second.
+      set_state("disabled, the next CA is taking over", "pending");
+      return {};
+    }
     const bool said = [this] {
       const std::lock_guard lock(state_mutex);
       return std::exchange(expired, true);
     }();
     if (!said) log(Severity::alert, "RA_EXPIRED", "The RA certificate has ended; server disabled.");
-    serving = false;
     set_state("disabled, RA certificate has expired", "check failed");
     return {};
   }
@@ -291,7 +296,9 @@ HttpReply CertificateServer::Impl::next_ca_from_above(const Generations& all,
                                                       const HttpReply& reply) const {
   if (reply.status != 200)
     return text_reply(reply.status == 404 ? 404 : 503, "the CA has no next CA certificate");
-  const auto next = scep::parse_next_ca_cert(reply.body, {all.above->ca});
+  const auto next = scep::parse_next_ca_cert(
+      reply.body, {all.above->ca},
+      {.legacy = {.des = false, .md5 = configuration.upstream->allow_md5, .sha1 = true}});
   const auto has = [&](const x509::Certificate& one) {
     return next && std::find(next->begin(), next->end(), one) != next->end();
   };

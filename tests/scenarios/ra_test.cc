@@ -187,6 +187,12 @@ TEST_F(RegistrationAuthority, RollsOverWithItsCaAndItsDevicesWithIt) {
     expect_whole_chain();
   }
   expect_whole_chain_around(day(1460));
+  EXPECT_TRUE(logged(*world, "RA_EXPIRED").empty()) << "not even for the instant of a switch";
+  // Down across the next one: it has happened when they are back.
+  live_until(day(2180));
+  world->restart(day(2191));
+  expect_whole_chain();
+  EXPECT_TRUE(logged(*world, "RA_EXPIRED").empty());
 }
 
 TEST_F(RegistrationAuthority, StandsBelowACaWithAnEcKeyToo) {
