@@ -4,8 +4,10 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <cerrno>
 #include <cmath>
 #include <cstdio>
+#include <cstring>
 #include <thread>
 
 #include "io/plan_files.h"
@@ -122,7 +124,10 @@ RehearseCommand::RehearseCommand(CLI::App& app)
   client_option_ = command_->add_option("--client", client_,
                                         "tell the story of this device (0 to N-1), and no more");
   auto* const json = command_->add_flag("--json", json_, "print JSON");
+  auto* const html =
+      command_->add_option("--html", html_, "write one page with pictures to this file");
   json->excludes(client_option_);
+  html->excludes(client_option_);
 }
 
 std::string RehearseCommand::read(rehearse::Scenario& scenario, Told& told) const {
@@ -239,6 +244,15 @@ int RehearseCommand::run() const {
     return rehearse::rehearse(*scenario, threads,
                               [&](Offset now, double done) { bar.show(now, done); });
   }();
-  fmt::print("{}", rehearse::to_text(*scenario, outcome, told));
+  if (!html_.empty()) {
+    std::FILE* const file = std::fopen(html_.c_str(), "w");
+    const std::string page = rehearse::to_html(*scenario, outcome, told);
+    const bool written =
+        file != nullptr && std::fwrite(page.data(), 1, page.size(), file) == page.size();
+    if (file == nullptr || std::fclose(file) != 0 || !written)
+      return complain("--html: " + html_ + " cannot be written: " + std::strerror(errno));
+  }
+  fmt::print("{}", json_ ? rehearse::to_json(*scenario, outcome, told)
+                         : rehearse::to_text(*scenario, outcome, told));
   return outcome.dark() > 0 || !outcome.sound() ? 1 : 0;
 }

@@ -1,6 +1,8 @@
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
+#include <limits>
 #include <string>
 #include <vector>
 
@@ -11,6 +13,12 @@
 /// seed and the server's line alone, never on another device: so devices may be played in any
 /// order, on any number of threads, with the same result bit for bit.
 namespace umbra::rehearse {
+
+/// In 32 bits; what lies beyond lies at their end, a century after day 0.
+[[nodiscard]] inline std::uint32_t narrow(Offset offset) {
+  return static_cast<std::uint32_t>(
+      std::clamp<Offset>(offset, 0, std::numeric_limits<std::uint32_t>::max()));
+}
 
 /// What a device is between two events. Small: there are millions.
 struct Device {

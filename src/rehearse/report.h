@@ -19,6 +19,18 @@ struct Circumstances {
                                   const std::vector<Chapter>& story,
                                   const Circumstances& circumstances);
 
+[[nodiscard]] std::string to_json(const Scenario& scenario, const Outcome& outcome,
+                                  const Circumstances& circumstances);
+/// One page that needs nothing else: no script, no font, no picture from elsewhere.
+[[nodiscard]] std::string to_html(const Scenario& scenario, const Outcome& outcome,
+                                  const Circumstances& circumstances);
+
+/// "5 years", or days where they are no whole number of years.
+[[nodiscard]] std::string years(Offset span);
+/// "1 device", "5,000 devices".
+[[nodiscard]] std::string counted(std::size_t n, const char* what);
+[[nodiscard]] std::vector<std::uint64_t> requests_by_day(const AuthorityOutcome& of);
+
 /// The server's queue holds so many requests; more are refused.
 inline constexpr std::uint64_t queue_max = 10000;
 

@@ -13,17 +13,6 @@ constexpr std::size_t repeats_shown = 3;
 
 using plan::count;
 
-std::string counted(std::size_t n, const char* what) {
-  return fmt::format("{} {}{}", count(n), what, n == 1 ? "" : "s");
-}
-
-/// "5 years", or days where they are no whole number of years.
-std::string years(Offset span) {
-  if (span % year_seconds == 0)
-    return counted(static_cast<std::size_t>(span / year_seconds), "year");
-  return plan::span(span);
-}
-
 std::string generations(const AuthorityOutcome& of, const plan::Calendar& calendar) {
   std::string out;
   for (std::size_t i = 0; i < of.generations.size(); ++i) {
@@ -94,6 +83,23 @@ std::string load(const AuthorityOutcome& of, const plan::Calendar& calendar) {
 }
 
 }  // namespace
+
+std::string counted(std::size_t n, const char* what) {
+  return fmt::format("{} {}{}", count(n), what, n == 1 ? "" : "s");
+}
+
+std::string years(Offset span) {
+  if (span % year_seconds == 0)
+    return counted(static_cast<std::size_t>(span / year_seconds), "year");
+  return plan::span(span);
+}
+
+std::vector<std::uint64_t> requests_by_day(const AuthorityOutcome& of) {
+  std::vector<std::uint64_t> days(of.days.size());
+  for (std::size_t hour = 0; hour < of.tally.hours.size(); ++hour)
+    days[std::min(hour / 24, days.size() - 1)] += of.tally.hours[hour];
+  return days;
+}
 
 std::string to_text(const Scenario& scenario, const Outcome& outcome,
                     const Circumstances& circumstances) {

@@ -86,6 +86,8 @@ const char* to_string(Cause cause) {
       return "no-next-ca";
     case Cause::asked_in_vain:
       return "asked-in-vain";
+    case Cause::too_late:
+      return "too-late";
     case Cause::outage:
       return "outage";
     case Cause::lost:
@@ -118,6 +120,8 @@ const char* in_words(Cause cause) {
       return "its CA ended, and none followed";
     case Cause::asked_in_vain:
       return "asked for the next CA before there was one, until its tries were used up";
+    case Cause::too_late:
+      return "its certificate came, or fell due, too shortly before the CA's end";
     case Cause::outage:
       return "the server was out of reach when it asked";
     case Cause::lost:

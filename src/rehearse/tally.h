@@ -31,6 +31,7 @@ enum class Cause : std::uint8_t {
   no_auto_enroll,
   no_next_ca,
   asked_in_vain,
+  too_late,
   outage,
   lost,
   switched_off,
@@ -41,7 +42,7 @@ enum class Cause : std::uint8_t {
   clock,
   unexplained,  ///< a defect: of the configuration's proof, or of these rules
 };
-inline constexpr std::size_t causes = 13;
+inline constexpr std::size_t causes = 14;
 [[nodiscard]] const char* to_string(Cause cause);  ///< a word for programs: "asked-in-vain"
 [[nodiscard]] const char* in_words(Cause cause);   ///< for people
 
