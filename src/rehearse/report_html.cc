@@ -45,7 +45,7 @@ svg{display:block;width:100%;overflow:hidden}
 table{border-collapse:collapse;font-size:.9rem;width:100%}
 th,td{text-align:left;padding:.25rem .8rem .25rem 0;border-bottom:1px solid var(--line);
  vertical-align:top}
-td.n,th.n{text-align:right;white-space:nowrap}td.d{white-space:nowrap}
+td.n,th.n{text-align:right;white-space:nowrap}td.d{white-space:nowrap}td:last-child{min-width:12rem}
 .grid{stroke:var(--line);vector-effect:non-scaling-stroke;fill:none}
 </style></head><body>
 <svg aria-hidden="true" style="position:absolute;width:0;height:0"><defs>
