@@ -15,7 +15,9 @@ from umbra_lab import Lab, ca_der, fingerprint, free_port, server_text, wait_for
 BUILD = os.environ.get("UMBRA_BUILD", "build/release")
 
 
-class RaTest(unittest.TestCase):
+class RaSite(unittest.TestCase):
+    """A CA and an RA below it, for tests."""
+
     def setUp(self):
         self.lab = self.enterContext(Lab(BUILD))
         self.ca_port, self.port = free_port(), free_port()
@@ -56,6 +58,8 @@ crypto pki trustpoint RA
     def ra_queue(self):
         return self.ra.exec("crypto pki server RA info requests")
 
+
+class RaTest(RaSite):
     def test_clients_enrol_and_renew_through_it(self):
         self.serve(["grant ra-auto", "allow legacy des"], ["grant auto", "allow legacy des"])
         peer = StrongSwan(self.lab, self.port)
