@@ -65,9 +65,11 @@ Result<void> point(const fs::path& link, const std::string& target) {
   return {};
 }
 
+/// With those above it, where they are missing: a group that may read the key must get there.
 Result<void> make_readable_directory(const fs::path& path) {
   std::error_code error;
-  if (fs::is_directory(path, error)) return {};
+  if (path.empty() || fs::is_directory(path, error)) return {};
+  if (path.has_relative_path()) UMBRA_CHECK(make_readable_directory(path.parent_path()));
   UMBRA_CHECK(make_directory(path.string()));
   fs::permissions(path, readable_by_all, error);  // what is secret in it is so by its own mode
   if (error)

@@ -115,6 +115,12 @@ TEST_F(OutletTest, ModeGroupAndOwnerAreThoseAskedFor) {
   EXPECT_EQ(text(path("pem/cert.pem")), "cert 1");
 }
 
+TEST_F(OutletTest, DirectoriesThatAreMadeOnTheWayLetOthersThrough) {
+  storage.path = path("a/b/pem");
+  ASSERT_TRUE(publish(set("1")));
+  for (const char* made : {"a", "a/b", "a/b/pem"}) EXPECT_EQ(mode(path(made)), 0755U) << made;
+}
+
 TEST_F(OutletTest, AnArchiveIsReplacedByOneRename) {
   storage.path = path("in/spoke.p12");
   storage.mode = 0640;
