@@ -1,7 +1,7 @@
 # make          incremental release build: build/release/umbrad and build/release/umbra
 # make demo     set up, build, and play a CA's rollover in two minutes, then meet third-party clients
 # make test     set up, build, and run every test
-# make bench    durable enrolments per second beside their crypto floor; CRLs of a million entries
+# make bench    durable enrolments per second beside their crypto floor; CRLs of a million entries; a million devices rehearsed
 # make install  the two programs to /usr/bin and the unit for systemd (DESTDIR=... puts them elsewhere)
 # make format | tidy | fuzz | clean
 
@@ -64,9 +64,10 @@ install: release
 
 bench: setup
 	$(call configured,release)
-	$(call build,release,umbrad enrolments crl)
+	$(call build,release,umbrad enrolments crl rehearsal)
 	@build/release/bench/enrolments --umbrad build/release/umbrad
 	@build/release/bench/crl --umbrad build/release/umbrad
+	@build/release/bench/rehearsal
 
 format: setup-develop
 	@git ls-files '*.cc' '*.h' | xargs clang-format -i

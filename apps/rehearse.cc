@@ -99,10 +99,14 @@ RehearseCommand::RehearseCommand(CLI::App& app)
                    "DAYS or FROM-TO: devices first enrol evenly over these days")
       ->capture_default_str();
   command_->add_option("--start", start_, "day 0")->capture_default_str();
-  command_->add_option("--outage", outages_,
-                       "FROM-TO in days, or DAY+HOURS: no server can be reached; may be repeated");
-  command_->add_option("--ca-restart", restarts_,
-                       "DAY: the servers are started again, which takes a minute; may be repeated");
+  command_
+      ->add_option("--outage", outages_,
+                   "FROM-TO in days, or DAY+HOURS: no server can be reached; may be repeated")
+      ->allow_extra_args(false);
+  command_
+      ->add_option("--ca-restart", restarts_,
+                   "DAY: the servers are started again, which takes a minute; may be repeated")
+      ->allow_extra_args(false);
   command_->add_option("--loss", loss_, "PERCENT of all exchanges get no answer")
       ->check(CLI::Range(0.0, 100.0));
   command_->add_option("--switched-off", switched_off_,
@@ -117,8 +121,10 @@ RehearseCommand::RehearseCommand(CLI::App& app)
       ->capture_default_str();
   command_->add_option("--rollover-cancel", cancel_,
                        "DAY or DAY+DAYS: the next CA is cancelled, and made again so much later");
-  command_->add_option("--server-url", server_urls_,
-                       "NAME=URL: this certificate server answers there; may be repeated");
+  command_
+      ->add_option("--server-url", server_urls_,
+                   "NAME=URL: this certificate server answers there; may be repeated")
+      ->allow_extra_args(false);
   command_->add_option("--threads", threads_, "how many at once (one for each processor)")
       ->check(CLI::Range(1U, threads_max));
   client_option_ = command_->add_option("--client", client_,
@@ -131,6 +137,11 @@ RehearseCommand::RehearseCommand(CLI::App& app)
 }
 
 std::string RehearseCommand::read(rehearse::Scenario& scenario, Told& told) const {
+  // What is no number lies in every range.
+  for (const auto& [option, value] :
+       {std::pair{"--years", years_}, {"--loss", loss_}, {"--clock-error", clock_error_}}) {
+    if (!std::isfinite(value)) return fmt::format("{}: expected a number", option);
+  }
   const auto start = umbra::from_rfc3339(start_);
   if (!start) return "--start: " + start.error().detail;
   told.calendar.start = *start;
