@@ -11,7 +11,7 @@ using std::chrono::minutes;
 
 class HostileTest : public Lab {
  protected:
-  HostileTest() { ca.lifetime_certificate = Days{365}; }
+  HostileTest() { ca.lifetime_crl = Days{14}; }  // or two years are three thousand CRLs
 
   void enrolled() {
     start();
