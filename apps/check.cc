@@ -50,6 +50,10 @@ CheckCommand::CheckCommand(CLI::App& app)
                    "the server is out of reach for so long, at the worst moment")
       ->check(CLI::Range(0.0, days_max))
       ->capture_default_str();
+  command_
+      ->add_option("--clock-minutes", clock_minutes_, "clocks run apart by up to so many minutes")
+      ->check(CLI::Range(0.0, days_max))
+      ->capture_default_str();
   command_->add_option("--clients", clients_, "how many devices (the trustpoints read)");
   command_->add_option("--server-url", server_urls_,
                        "NAME=URL: this certificate server answers there; may be repeated");
@@ -59,6 +63,7 @@ int CheckCommand::run() const {
   plan::Options options;
   options.grant_within = spans::seconds(grant_days_, spans::day);
   options.outage = spans::seconds(outage_hours_, spans::hour);
+  options.clock_error = spans::seconds(clock_minutes_, spans::minute);
   if (clients_ > 0) options.clients = clients_;
   if (!enrolled_.empty()) {
     options.enrolled = spans::days_between(enrolled_);

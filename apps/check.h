@@ -23,6 +23,7 @@ class CheckCommand {
   std::string enrolled_;
   double grant_days_ = 3;
   double outage_hours_ = 24;
+  double clock_minutes_ = 5;
   double enrol_day_ = 0;
   std::size_t clients_ = 0;
   bool json_ = false;

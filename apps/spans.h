@@ -11,6 +11,7 @@ namespace spans {
 
 inline constexpr double day = 86400;
 inline constexpr double hour = 3600;
+inline constexpr double minute = 60;
 /// Longer than any CA: the arithmetic of seconds stays far from its limits.
 inline constexpr double days_max = 40000;
 

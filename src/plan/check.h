@@ -15,10 +15,11 @@
 namespace umbra::plan {
 
 struct Options {
-  Seconds grant_within = Days{3};           ///< how long a person takes who grants by hand
-  Seconds outage = std::chrono::hours{24};  ///< once, at the worst moment
-  std::optional<std::size_t> clients;       ///< how many devices; nothing = the trustpoints read
-  std::optional<Interval> enrolled;         ///< first enrolments; nothing = on any day
+  Seconds grant_within = Days{3};                 ///< how long a person takes who grants by hand
+  Seconds outage = std::chrono::hours{24};        ///< once, at the worst moment
+  Seconds clock_error = std::chrono::minutes{5};  ///< how far clocks run apart
+  std::optional<std::size_t> clients;  ///< how many devices; nothing = the trustpoints read
+  std::optional<Interval> enrolled;    ///< first enrolments; nothing = on any day
   std::vector<ServerUrl> server_urls;
   Calendar calendar;
 };

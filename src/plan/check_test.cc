@@ -239,6 +239,23 @@ TEST(Check, ShortCrlsDoNotOutliveAnOutage) {
   EXPECT_THAT(rules(lenient, Grade::warning), IsEmpty());
 }
 
+TEST(Check, AMarginSmallerThanAClocksErrorIsNoMargin) {
+  const auto early = check({hub(" auto-rollover 73\n"), spoke("a")}, {});
+  const Finding& finding = find(early, "clocks-apart");
+  EXPECT_THAT(finding.text, HasSubstr("SHADOW falls 0 days after the server makes the next CA"));
+  ASSERT_THAT(finding.fixes, testing::SizeIs(1));
+  EXPECT_EQ(finding.fixes.front().text, " auto-rollover 73 0 5");
+  EXPECT_THAT(rules(check({hub(" auto-rollover 73 0 5\n"), spoke("a")}, {})),
+              Not(Contains("warning clocks-apart")));
+  Options exact;
+  exact.clock_error = Seconds{0};
+  EXPECT_THAT(rules(check({hub(" auto-rollover 73\n"), spoke("a")}, exact)),
+              Not(Contains("warning clocks-apart")));
+  const auto late =
+      check({hub(" lifetime certificate 0 5\n"), spoke("a", " auto-enroll 99\n")}, {});
+  EXPECT_THAT(rules(late), Contains("warning clocks-apart"));
+}
+
 TEST(Check, ASubordinateCaAsksNoEarlierThanTheOneAboveIsReady) {
   const auto lower = [](const std::string& overlap) {
     // The trustpoint of a subordinate names the CA above.

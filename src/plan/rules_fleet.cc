@@ -54,6 +54,7 @@ class FleetRules {
       renewals();
       late_starters();
     }
+    if (proof_.early.empty()) clocks_apart();
     if (q_.pends_again) waits_for_a_person();
     const bool only_the_latest = proof_.dark.empty() || proof_.dark.first() >= proof_.rollover_at;
     if (granted && proof_.early.empty() && only_the_latest && !proof_.renewal_dark) proved();
@@ -328,6 +329,28 @@ class FleetRules {
     Finding& finding =
         findings_.of_fleet(fleet_, grade, "late-starters", "auto-enroll", std::move(text));
     if (!in_overlap) fix_percent(finding, percent_that_holds(q_));
+  }
+
+  /// A device acts by its own clock, the server by its.
+  void clocks_apart() {
+    const Offset error = findings_.options().clock_error.count();
+    if (!proof_.last_issued.empty() && proof_.margin() < error) {
+      Finding& finding = findings_.of_fleet(
+          fleet_, Grade::warning, "clocks-apart", "auto-enroll",
+          fmt::format("SHADOW falls {} after the server makes the next CA, on {}. A device whose "
+                      "clock is ahead of the server's by {} asks before there is one.",
+                      span(proof_.margin()), day(proof_.rollover_at), span(error)));
+      finding.fixes.push_back(server_fix(
+          server_, "auto-rollover",
+          fmt::format(" auto-rollover {}", ios_days(overlap_needed(q_) + Seconds{error}))));
+    }
+    if (proof_.renews && proof_.renewal_left <= error) {
+      findings_.of_fleet(
+          fleet_, Grade::warning, "clocks-apart", "auto-enroll",
+          fmt::format("RENEW leaves {} of a certificate's life. A device whose clock is behind by "
+                      "{} renews one that has ended for everybody else.",
+                      span(proof_.renewal_left), span(error)));
+    }
   }
 
   void waits_for_a_person() {
