@@ -19,15 +19,13 @@ class Worker {
     {
       const std::lock_guard lock(mutex_);
       stopping_ = true;
+      wake_.notify_all();
     }
-    wake_.notify_all();
     thread_.join();
   }
   void post(std::function<void()> task) {
-    {
-      const std::lock_guard lock(mutex_);
-      tasks_.push_back(std::move(task));
-    }
+    const std::lock_guard lock(mutex_);
+    tasks_.push_back(std::move(task));
     wake_.notify_all();
   }
 
@@ -112,9 +110,14 @@ class RaTest : public ServerTest {
   }
   ~RaTest() override {
     wire.release();
+    end_ra();
+    root.reset();
+  }
+  /// When nobody is on the way to it any more: what the CA answers comes from the store's thread.
+  void end_ra() {
+    if (store) static_cast<void>(store->commit(store::Batch{}));
     worker.reset();
     server.reset();
-    root.reset();
   }
   /// From here on `server` is the RA, and `root` the CA above it.
   void below_a_root() {
@@ -170,7 +173,7 @@ class RaTest : public ServerTest {
     open_ra();
   }
   void open_ra() {
-    server.reset();
+    end_ra();
     worker = std::make_unique<Worker>();
     Environment environment{*store, clock, random, log, files, "pass"};
     environment.transport = &wire;
@@ -498,7 +501,7 @@ TEST_F(RaTest, IsNoCaForAnyCommand) {
 
 TEST_F(RaTest, KeepsItsModeOnceItHasCertificates) {
   below_a_root();
-  server.reset();
+  end_ra();
   ra_configuration.mode = config::ServerMode::root;
   ra_configuration.upstream.reset();
   auto opened =
