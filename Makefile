@@ -10,7 +10,7 @@ SHELL := /bin/bash
 JOBS  ?= $(shell nproc)
 # Seconds each fuzz target runs under `make fuzz`.
 FUZZ_SECONDS ?= 60
-THREADED := store ca server io
+THREADED := store ca server io rehearse
 CTEST := ctest -j$(JOBS) --output-on-failure --no-tests=error --progress
 empty :=
 space := $(empty) $(empty)
