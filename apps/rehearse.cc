@@ -146,6 +146,11 @@ std::string RehearseCommand::read(rehearse::Scenario& scenario, Told& told) cons
   if (!start) return "--start: " + start.error().detail;
   told.calendar.start = *start;
   scenario.until = std::llround(years_ * static_cast<double>(rehearse::year_seconds));
+  for (const rehearse::Authority& authority : scenario.authorities) {
+    if (scenario.until / authority.ca.lifetime_ca.count() < rehearse::generations_max) continue;
+    return fmt::format("--years: {} would have more than {} generations in that time",
+                       authority.name, plan::count(rehearse::generations_max));
+  }
   scenario.seed = seed_;
   if (clients_ > 0) scenario.devices = clients_;
   // A number alone is how long it takes.

@@ -123,5 +123,20 @@ TEST(CaDue, ACancelledRolloverIsNotMadeAgainByItself) {
   EXPECT_EQ(due(guide, facts, day(730)), CaAction::stop_expired);
 }
 
+TEST(CaReception, IsByTheAddresseeUntilItHasEnded) {
+  CaFacts facts{.active = {zero, zero + Days{730}}, .rollover = {}, .crl_next_update = {}};
+  const Time end = facts.active.not_after;
+  EXPECT_EQ(reception(facts, Addressee::active, false, end - Seconds{1}), Reception::by_addressee);
+  EXPECT_EQ(reception(facts, Addressee::retired, false, zero), Reception::refused);
+  EXPECT_EQ(reception(facts, Addressee::retired, true, zero), Reception::by_active)
+      << "it slept through the switch";
+  EXPECT_EQ(reception(facts, Addressee::nobody, true, zero), Reception::refused);
+  facts.rollover = Validity{end, end + Days{730}};
+  EXPECT_EQ(reception(facts, Addressee::rollover, false, zero), Reception::by_addressee);
+  EXPECT_EQ(reception(facts, Addressee::active, false, end), Reception::try_again)
+      << "between the end and the switch-over nobody is sent away for good";
+  EXPECT_EQ(reception(facts, Addressee::retired, true, end), Reception::try_again);
+}
+
 }  // namespace
 }  // namespace umbra::lifecycle

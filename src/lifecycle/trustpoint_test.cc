@@ -408,5 +408,26 @@ TEST(AnRasTrustpoint, OfATransparentOneAuthenticatesItsCaAndEnrolsNever) {
   EXPECT_EQ(deadlines(relay, facts, "RA").front(), (Deadline{day(657), Timer::shadow, "RA"}));
 }
 
+TEST(Trustpoint, ACertificateThatDoesNotFitIsNoAnswer) {
+  const auto of = [](RequestKind kind, const Validity& granted, Time now) {
+    return misfit(kind, granted, guide_ca, now);
+  };
+  EXPECT_FALSE(of(RequestKind::renew, {day(292), day(657)}, day(292)));
+  EXPECT_EQ(of(RequestKind::renew, {day(0), day(292)}, day(292)), Misfit::expired);
+  EXPECT_EQ(of(RequestKind::initial, {day(5), day(5)}, day(4)), Misfit::expired);
+  EXPECT_FALSE(of(RequestKind::initial, {day(3), day(300)}, day(2)));
+  EXPECT_EQ(of(RequestKind::initial, {day(3) + Seconds{1}, day(300)}, day(2)),
+            Misfit::not_valid_yet);
+  EXPECT_FALSE(of(RequestKind::shadow, {day(730), day(1095)}, day(700)));
+  EXPECT_EQ(of(RequestKind::shadow, {day(700), day(730)}, day(700)), Misfit::ends_with_active_ca);
+}
+
+TEST(Trustpoint, RestsAfterACertificateThatIsDueTheMomentItArrives) {
+  EXPECT_FALSE(rest_after_install(spoke, enrolled({day(0), day(365)}), day(0)));
+  const auto late = enrolled({day(730) - Seconds{1}, day(730)});
+  EXPECT_EQ(rest_after_install(spoke, late, day(730) - Seconds{1}),
+            day(730) - Seconds{1} + spoke.retry_period);
+}
+
 }  // namespace
 }  // namespace umbra::lifecycle

@@ -20,6 +20,8 @@ inline constexpr Offset day_seconds = 86400;
 inline constexpr Offset year_seconds = day_seconds * 1461 / 4;
 /// Times of a device are kept in 32 bits.
 inline constexpr int years_max = 100;
+/// And its CA's generation in 16; one that is cancelled and made again counts twice.
+inline constexpr Offset generations_max = 30000;
 
 struct Faults {
   std::vector<Interval> outages;  ///< no server answers in any second of them; in order, disjoint

@@ -126,6 +126,12 @@ class Rehearse(unittest.TestCase):
             status, text, complaint = self.rehearse(self.folder, "--clients", 9, option, value)
             self.assertEqual((status, text), (2, ""), (option, value))
             self.assertIn(option, complaint)
+        short = self.folder / "hub.cfg"
+        short.write_text(HUB.replace("ca-certificate 730", "ca-certificate 0 1")
+                         .replace(" auto-rollover 90\n", ""))
+        status, _, complaint = self.rehearse(self.folder, "--years", 50)
+        self.assertEqual(status, 2, complaint)
+        self.assertIn("--years: ROOTCA would have more than 30,000 generations", complaint)
         status, _, complaint = self.rehearse(self.folder / "spoke.cfg")
         self.assertEqual(status, 2)
         self.assertIn("no certificate server is among the files", complaint)
