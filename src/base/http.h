@@ -2,6 +2,7 @@
 
 #include <chrono>
 #include <functional>
+#include <memory>
 #include <string>
 
 #include "base/bytes.h"
@@ -21,6 +22,9 @@ struct HttpReply {
   unsigned status = 200;
   std::string content_type = "text/plain";
   Bytes body;
+  /// Instead of `body`: what is the same for everybody who asks, and copied for none of them.
+  std::shared_ptr<const Bytes> shared = {};
+  [[nodiscard]] const Bytes& content() const { return shared ? *shared : body; }
 };
 using HttpDone = std::function<void(HttpReply)>;
 

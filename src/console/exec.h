@@ -29,7 +29,7 @@ struct ServerControl {
   std::function<Result<void>()> rollover;
   std::function<Result<server::OverlapReport>(bool force)> rollover_cancel;
   std::function<Result<server::OverlapReport>()> overlap;
-  std::function<Result<void>(const x509::Serial&, x509::RevocationReason)> revoke;
+  std::function<Result<server::OnCrl>(const x509::Serial&, x509::RevocationReason)> revoke;
   std::function<Result<void>(const x509::Serial&)> unrevoke;
   std::function<Result<server::CrlView>()> crl;
   std::function<Result<std::string>(std::chrono::minutes)> generate_password;

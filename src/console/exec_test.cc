@@ -62,7 +62,7 @@ class ExecTest : public ::testing::Test {
     server.overlap = [] { return lab::overlap(); };
     server.revoke = [this](const x509::Serial& serial, x509::RevocationReason why) {
       done_.push_back("revoke " + serial.to_hex() + " " + std::to_string(static_cast<int>(why)));
-      return Result<void>();
+      return Result<server::OnCrl>(seen_on_);
     };
     server.unrevoke = [this](const x509::Serial& serial) {
       done_.push_back("unrevoke " + serial.to_hex());
@@ -132,6 +132,7 @@ class ExecTest : public ::testing::Test {
   bool by_hand_ = false;
   bool sub_ca_waits_ = false;
   bool one_fails_ = false;
+  server::OnCrl seen_on_ = server::OnCrl::now;
   std::vector<std::string> done_;
   Exec exec_;
 };
@@ -252,9 +253,17 @@ TEST_F(ExecTest, RevokesByDecimalOrHexSerialWithAReason) {
     EXPECT_THAT(bad(std::string("crypto pki server ROOTCA revoke ") + wrong),
                 HasSubstr("is no serial number"))
         << wrong;
+  seen_on_ = server::OnCrl::at_switch_over;
+  EXPECT_EQ(good("crypto pki server ROOTCA revoke 17"),
+            "% Certificate 0x11 is revoked; the rollover CA issued it, whose first CRL lists it, "
+            "made when that CA becomes active\n");
+  seen_on_ = server::OnCrl::never;
+  EXPECT_EQ(good("crypto pki server ROOTCA revoke 18"),
+            "% Certificate 0x12 is revoked; the CA that issued it has ended and signs no more "
+            "CRLs; it renews nothing here\n");
   bad("crypto pki server ROOTCA revoke");
   bad("crypto pki server NOBODY revoke 1");
-  EXPECT_EQ(done_.size(), 3U);
+  EXPECT_EQ(done_.size(), 5U);
 }
 
 TEST_F(ExecTest, ShowsTheCrl) {

@@ -46,6 +46,19 @@ x509::RevocationReason reason(const Match& match) {
   return none;
 }
 
+std::string_view seen_on(server::OnCrl crl) {
+  switch (crl) {
+    case server::OnCrl::now:
+      return "a new CRL has been made";
+    case server::OnCrl::at_switch_over:
+      return "the rollover CA issued it, whose first CRL lists it, made when that CA becomes "
+             "active";
+    case server::OnCrl::never:
+      return "the CA that issued it has ended and signs no more CRLs; it renews nothing here";
+  }
+  return "";
+}
+
 /// Base64 in lines of 64 columns, as IOS shows what it issued.
 std::string base64_lines(ByteView der) {
   const std::string text = to_base64(der);
@@ -252,10 +265,14 @@ ExecResult Exec::revocation(const ServerControl& server, const Match& match) con
   const auto serial = serial_number(match.text("SERIAL"));
   if (!serial) return failed(serial.error());
   const bool back = match.command->key.ends_with(" unrevoke");
-  const auto result = back ? server.unrevoke(*serial) : server.revoke(*serial, reason(match));
+  if (back) {
+    if (const auto result = server.unrevoke(*serial); !result) return failed(result.error());
+    return {true, fmt::format("% Certificate 0x{} is no longer revoked\n", serial->to_hex())};
+  }
+  const auto result = server.revoke(*serial, reason(match));
   if (!result) return failed(result.error());
-  return {true, fmt::format("% Certificate 0x{} is {}\n", serial->to_hex(),
-                            back ? "no longer revoked" : "revoked; a new CRL has been made")};
+  return {true,
+          fmt::format("% Certificate 0x{} is revoked; {}\n", serial->to_hex(), seen_on(*result))};
 }
 
 }  // namespace umbra::console

@@ -24,6 +24,7 @@ namespace beast = boost::beast;
 namespace http = boost::beast::http;
 using tcp = asio::ip::tcp;
 using Body = http::vector_body<std::uint8_t>;
+using ReplyBody = http::span_body<const std::uint8_t>;
 
 constexpr std::chrono::seconds linger{2};
 constexpr std::string_view go_on = "HTTP/1.1 100 Continue\r\n\r\n";
@@ -157,9 +158,10 @@ class Session : public std::enable_shared_from_this<Session> {
     response_.emplace(http::int_to_status(reply.status), version_);
     response_->set(http::field::content_type, reply.content_type);
     response_->keep_alive(keep_alive);
-    const std::size_t length = reply.body.size();
-    if (!head_) response_->body() = std::move(reply.body);
-    response_->content_length(length);
+    reply_ = std::move(reply);
+    const Bytes& content = reply_.content();
+    if (!head_) response_->body() = {content.data(), content.size()};
+    response_->content_length(content.size());
     serializer_.emplace(*response_);
     stream_.expires_after(std::chrono::seconds(house_->limits.reply_seconds));
     const auto written = [self = shared_from_this(), keep_alive](beast::error_code error,
@@ -199,8 +201,9 @@ class Session : public std::enable_shared_from_this<Session> {
   std::shared_ptr<House> house_;
   beast::flat_buffer buffer_;
   std::optional<http::request_parser<Body>> parser_;
-  std::optional<http::response<Body>> response_;
-  std::optional<http::response_serializer<Body>> serializer_;
+  HttpReply reply_;  ///< what `response_` points into
+  std::optional<http::response<ReplyBody>> response_;
+  std::optional<http::response_serializer<ReplyBody>> serializer_;
   bool keep_alive_ = false;
   bool head_ = false;
   unsigned version_ = 11;

@@ -32,6 +32,7 @@ class HttpTest : public testing::Test {
   void serve(HttpLimits limits = {}) {
     auto listening = HttpServer::listen(
         loop, workers, "127.0.0.1", 0, limits, [this](const HttpRequest& request, HttpDone done) {
+          if (request.target == "/shared") return done({200, "text/plain", {}, shared});
           if (request.target == "/later") {
             later = std::move(done);
             asked.set_value();
@@ -97,8 +98,23 @@ class HttpTest : public testing::Test {
   std::thread thread;
   CurlTransport client;
   HttpDone later;
+  const std::shared_ptr<const Bytes> shared = std::make_shared<Bytes>(1 << 18, std::uint8_t{0x5A});
   std::promise<void> asked;
 };
+
+TEST_F(HttpTest, WhatIsSharedIsSentWholeAndLetGoOf) {
+  serve();
+  for (int i = 0; i < 3; ++i) {
+    const auto reply = call({"GET", url("/shared"), "", {}});
+    ASSERT_TRUE(reply) << reply.error().detail;
+    EXPECT_EQ(reply->body, *shared);
+  }
+  auto socket = connect();
+  asio::write(socket, asio::buffer(std::string("HEAD /shared HTTP/1.0\r\n\r\n")));
+  const std::string head = rest(socket);
+  EXPECT_THAT(head, HasSubstr("Content-Length: 262144\r\n"));
+  EXPECT_TRUE(head.ends_with("\r\n\r\n"));
+}
 
 TEST_F(HttpTest, GetAndPostArriveAsTheyWereSent) {
   serve();

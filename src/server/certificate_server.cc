@@ -172,18 +172,18 @@ HttpReply CertificateServer::Impl::crl_file(std::string_view path, const Generat
     epoch = crl_epoch;
     if (kept_here && kept_crl_generation == generation) kept = kept_crl;
   }
-  if (kept) return {200, "application/pkix-crl", *kept};
+  if (kept) return {200, "application/pkix-crl", {}, std::move(kept)};
   auto row = environment.store.crl(configuration.name, generation);
   if (!row || !*row) return text_reply(404, "no such CRL");
+  kept = std::make_shared<const Bytes>(std::move((*row)->crl));
   if (kept_here) {
-    kept = std::make_shared<const Bytes>((*row)->crl);
     const std::lock_guard lock(state_mutex);
     if (epoch == crl_epoch) {  // else another one was committed meanwhile
       kept_crl = kept;
       kept_crl_generation = generation;
     }
   }
-  return {200, "application/pkix-crl", std::move((*row)->crl)};
+  return {200, "application/pkix-crl", {}, std::move(kept)};
 }
 
 void CertificateServer::Impl::pki_operation(ByteView message, bool by_get, HttpDone done) {
@@ -450,6 +450,10 @@ Result<void> CertificateServer::stop() {
   const std::lock_guard one_at_a_time(impl_->life_mutex);
   if (impl_->stopped.exchange(true)) return fail(Errc::conflict, "it is shut already");
   impl_->serving = false;
+  // Who was let in before has handed his batch over when the gate is free, and it is kept when one
+  // after it is; whoever comes to the gate later finds it shut.
+  { const std::unique_lock nobody_inside(impl_->gate); }
+  static_cast<void>(impl_->environment.store.commit(store::Batch{}));
   impl_->set_state("disabled", "disabled");
   impl_->log(Severity::informational, "CS_DISABLED", "Certificate server now disabled.");
   return {};

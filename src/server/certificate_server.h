@@ -91,7 +91,7 @@ class CertificateServer {
   [[nodiscard]] Result<HandRequest> request_pkcs10(ByteView der);
   /// `crypto pki server NAME revoke SERIAL [REASON]`: the CRL that says so is committed with it.
   /// Errors: not_found (no such certificate), conflict (revoked already, or a CA's own), storage.
-  [[nodiscard]] Result<void> revoke(const x509::Serial& serial, x509::RevocationReason reason);
+  [[nodiscard]] Result<OnCrl> revoke(const x509::Serial& serial, x509::RevocationReason reason);
   /// Takes a revocation back. Errors: not_found, conflict (not revoked), storage.
   [[nodiscard]] Result<void> unrevoke(const x509::Serial& serial);
   /// `info crl`: the active CA's. Errors: not_found before the first one.

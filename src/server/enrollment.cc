@@ -294,6 +294,11 @@ Result<lifecycle::Validity> CertificateServer::Impl::validity_from(const ca::Aut
 void CertificateServer::Impl::grant_now(const std::shared_ptr<const Conversation>& conversation,
                                         const ca::Authority& authority, store::RequestClass as,
                                         const std::optional<store::OneTimePassword>& spent) {
+  const std::shared_lock inside(gate);
+  if (!serving) {
+    if (spent) give_back(*spent);
+    return conversation->done(text_reply(503, "the certificate server is stopped"));
+  }
   const auto issue = [&]() -> Result<x509::Certificate> {
     UMBRA_TRY(const auto validity,
               validity_from(authority, *conversation->generations, as, conversation->now));
@@ -339,6 +344,8 @@ void CertificateServer::Impl::grant_now(const std::shared_ptr<const Conversation
 
 void CertificateServer::Impl::pend(const std::shared_ptr<const Conversation>& conversation,
                                    const policy::RequestFacts& facts, std::uint32_t generation) {
+  const std::shared_lock inside(gate);
+  if (!serving) return conversation->done(text_reply(503, "the certificate server is stopped"));
   if (const auto room = room_in_queue(conversation->request->der().size() +
                                       conversation->envelope.signer.der().size());
       !room) {

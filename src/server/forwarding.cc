@@ -150,6 +150,8 @@ bool CertificateServer::Impl::is_of_our_own(const std::string& transaction_id) c
 Result<store::EnrollmentRequest> CertificateServer::Impl::authorize(
     const Conversation& conversation, std::optional<store::EnrollmentRequest> old,
     const std::optional<store::OneTimePassword>& spent, bool renewal) {
+  const std::shared_lock inside(gate);
+  if (!serving) return fail(Errc::storage, "the certificate server is stopped");
   UMBRA_CHECK(room_in_queue(conversation.request->der().size() +
                             conversation.envelope.signer.der().size()));
   store::EnrollmentRequest entry;

@@ -1,6 +1,7 @@
 #include "ca/authority.h"
 #include "server/certificate_server.h"
 #include "server/lab_test.h"
+#include "store/forwarding_store.h"
 
 namespace umbra::server {
 namespace {
@@ -95,6 +96,54 @@ TEST_F(Granting, ByAnotherCaTakesItsValidCertificatesIfNobodyMustAskForRevocatio
   Device root("CN=Factory", factory.key);
   root.signer = factory.root;
   EXPECT_EQ(enroll(root).reply.status, PkiStatus::pending) << "the CA itself vouches for nobody";
+}
+
+/// Counts what a caller has waited for.
+class CountingStore final : public store::ForwardingStore {
+ public:
+  using ForwardingStore::ForwardingStore;
+  using Store::commit;
+  void commit(store::Batch batch, store::Committed done) override {
+    ++commits;
+    ForwardingStore::commit(std::move(batch), std::move(done));
+  }
+  std::atomic<int> commits = 0;
+};
+
+TEST_F(ServerTest, TheWholeQueueIsRejectedOrRemovedInOneCommit) {
+  configuration.grant = config::Grant::manual;
+  auto counting = std::make_unique<CountingStore>(*store::open_sqlite(directory + "/umbra.db"));
+  auto& commits = counting->commits;
+  store = std::move(counting);
+  server = *CertificateServer::open(configuration, true,
+                                    {*store, clock, random, log, files, "pass", trusted_ca});
+  ASSERT_TRUE(server->run_due());
+  for (const char* name : {"CN=a", "CN=b", "CN=c"}) enroll(Device(name));
+  commits = 0;
+  ASSERT_TRUE(server->reject(std::nullopt));
+  EXPECT_EQ(commits, 1);
+  const auto lines = *server->requests();
+  for (const auto& line : lines) EXPECT_EQ(line.state, "rejected");
+  commits = 0;
+  ASSERT_TRUE(server->reject(std::nullopt)) << "nothing is pending";
+  EXPECT_EQ(commits, 0);
+  ASSERT_TRUE(server->remove(std::nullopt));
+  EXPECT_EQ(commits, 1);
+  EXPECT_TRUE(server->requests()->empty());
+}
+
+TEST_F(ServerTest, TheWholeQueueIsGrantedInTheOrderOfArrival) {
+  configuration.grant = config::Grant::manual;
+  start();
+  const std::vector<Device> devices = {Device("CN=a"), Device("CN=b"), Device("CN=c")};
+  for (const Device& device : devices) enroll(device);
+  const auto report = server->grant(std::nullopt);
+  ASSERT_TRUE(report);
+  EXPECT_TRUE(report->failed.empty());
+  std::uint64_t serial = 2;
+  for (const Device& device : devices)
+    EXPECT_EQ(granted(poll(device)).serial(), x509::Serial(serial++));
+  EXPECT_EQ(*store->pending_count("ROOTCA"), 0U);
 }
 
 TEST_F(ServerTest, ARenewalThatWaitsIsNotGrantedOnceItsSignerIsRevoked) {

@@ -5,6 +5,7 @@
 #include <map>
 #include <mutex>
 #include <set>
+#include <shared_mutex>
 
 #include "ca/authority.h"
 #include "ca/ledger.h"
@@ -151,9 +152,15 @@ struct CertificateServer::Impl {
 
   // queue.cc: what waits for an administrator
   [[nodiscard]] Result<x509::Certificate> grant_entry(const store::EnrollmentRequest& entry);
+  /// The same, stored when `done` says so; called only if a certificate is returned.
+  [[nodiscard]] Result<x509::Certificate> grant_entry(const store::EnrollmentRequest& entry,
+                                                      store::Committed done);
   [[nodiscard]] Result<void> signer_still_good(const store::EnrollmentRequest& entry) const;
   /// Errors: conflict, for a request of so many octets with its signer.
   [[nodiscard]] Result<void> room_in_queue(std::size_t octets) const;
+  [[nodiscard]] Result<void> take_from_queue(store::Batch batch,
+                                             const std::vector<std::uint64_t>& ids,
+                                             std::string_view how);
   [[nodiscard]] Result<void> for_each_pending(
       std::optional<std::uint64_t> id,
       const std::function<Result<void>(const store::EnrollmentRequest&)>& act);
@@ -173,10 +180,11 @@ struct CertificateServer::Impl {
   struct Revocation {
     x509::Serial serial;
     std::optional<x509::RevocationReason> to;  ///< nothing = taken back
-    std::optional<Result<void>> result;        ///< guarded by crl_mutex
+    OnCrl seen = OnCrl::now;
+    std::optional<Result<OnCrl>> result;  ///< guarded by crl_mutex
   };
-  [[nodiscard]] Result<void> change_revocation(const x509::Serial& serial,
-                                               std::optional<x509::RevocationReason> to);
+  [[nodiscard]] Result<OnCrl> change_revocation(const x509::Serial& serial,
+                                                std::optional<x509::RevocationReason> to);
   void change_together(const std::vector<std::shared_ptr<Revocation>>& together);
   [[nodiscard]] Result<void> publish_crl(Time now);
   // With crl_mutex held.
@@ -341,6 +349,8 @@ struct CertificateServer::Impl {
   std::vector<CrlWanted> crl_above_wanted;
 
   std::atomic<bool> serving = false;
+  /// Held shared from seeing that the server serves to handing over what is stored of that.
+  std::shared_mutex gate;
   std::atomic<bool> stopped;  ///< `shutdown`, or `stop` since
   std::atomic<bool> upstream_moved = false;
   std::atomic<std::uint64_t> upstream_changes = 0;

@@ -135,7 +135,10 @@ class ServerTest : public testing::Test {
   HttpReply http(const HttpRequest& request) {
     std::promise<HttpReply> promise;
     auto reply = promise.get_future();
-    server->handle(request, [&](HttpReply r) { promise.set_value(std::move(r)); });
+    server->handle(request, [&](HttpReply r) {
+      if (r.shared) r.body = *r.shared;
+      promise.set_value(std::move(r));
+    });
     return reply.get();
   }
   HttpReply get(const std::string& query) {

@@ -1,4 +1,5 @@
 #include "server/lab_test.h"
+#include "store/forwarding_store.h"
 
 namespace umbra::server {
 namespace {
@@ -88,6 +89,50 @@ TEST_F(Overlap, ACancelWithClientsThatHoldTheNextCaNeedsForce) {
   shadow(a);
   go_to(day(730));
   EXPECT_TRUE(server->crl()->revoked.empty()) << "the cancelled CA's are not the new one's";
+}
+
+TEST_F(Overlap, ARevocationSaysWhichCrlItIsOn) {
+  start();
+  go_to(day(500));
+  const Device a = spoke("CN=a"), b = spoke("CN=b");
+  go_to(day(650));
+  const auto next = shadow(a);
+  EXPECT_EQ(*server->revoke(x509::Serial(2), x509::RevocationReason::none), OnCrl::now);
+  EXPECT_EQ(*server->revoke(next.serial(), x509::RevocationReason::none), OnCrl::at_switch_over);
+  EXPECT_EQ(server->crl()->revoked.size(), 1U);
+  go_to(day(730));
+  ASSERT_EQ(server->crl()->revoked.size(), 1U);
+  EXPECT_EQ(server->crl()->revoked[0].serial, next.serial());
+  EXPECT_EQ(*server->revoke(x509::Serial(3), x509::RevocationReason::none), OnCrl::never);
+  EXPECT_EQ(server->crl()->revoked.size(), 1U) << "b's was the first CA's";
+}
+
+/// Somebody stops the server while a request is being judged.
+class StoppingStore final : public store::ForwardingStore {
+ public:
+  using ForwardingStore::ForwardingStore;
+  Result<bool> answer_revoked(const std::string& name, ByteView digest) override {
+    if (stop) std::exchange(stop, nullptr)();
+    return ForwardingStore::answer_revoked(name, digest);
+  }
+  std::function<void()> stop;
+};
+
+TEST_F(Overlap, WhatIsUnderWayWhenItIsStoppedIsNotIssued) {
+  for (const bool granted_at_once : {true, false}) {
+    configuration.grant = granted_at_once ? config::Grant::automatic : config::Grant::manual;
+    server.reset();
+    store.reset();
+    auto stopping = std::make_unique<StoppingStore>(*store::open_sqlite(directory + "/umbra.db"));
+    stopping->stop = [this] { EXPECT_TRUE(server->stop()); };
+    store = std::move(stopping);
+    server = *CertificateServer::open(configuration, true,
+                                      {*store, clock, random, log, files, "pass", trusted_ca});
+    ASSERT_TRUE(server->run_due());
+    EXPECT_EQ(enroll(Device("CN=a")).http_status, 503U);
+    EXPECT_EQ(store->certificates("ROOTCA", x509::Serial(1), 10)->size(), 0U);
+    EXPECT_TRUE(store->requests("ROOTCA")->empty());
+  }
 }
 
 TEST_F(Overlap, StoppedItAnswersNothingAndStartedItCatchesUp) {

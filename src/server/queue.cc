@@ -1,5 +1,7 @@
 #include <fmt/format.h>
 
+#include <future>
+
 #include "server/impl.h"
 
 namespace umbra::server {
@@ -9,6 +11,15 @@ constexpr std::size_t pending_max = 10000;
 // Of one of them, with its signer: RSA-8192 and 4 KiB of names fit well. Anybody may fill the
 // queue, and it is read into memory as a whole.
 constexpr std::size_t pending_octets_max = 16384;
+// `grant all` has so many on their way to the disk at once, where they share commits.
+constexpr std::size_t grants_together = 256;
+
+/// A grant on its way to the disk.
+struct Granting {
+  std::uint64_t id = 0;
+  std::optional<x509::Certificate> by_hand;
+  std::future<Result<void>> stored;
+};
 
 }  // namespace
 
@@ -84,9 +95,19 @@ Result<void> CertificateServer::Impl::signer_still_good(
                           signer.serial().to_hex(), signer.serial().to_hex()));
 }
 
-/// The certificate is made now: it is valid from the grant, not from the request.
 Result<x509::Certificate> CertificateServer::Impl::grant_entry(
     const store::EnrollmentRequest& entry) {
+  std::promise<Result<void>> stored;
+  UMBRA_TRY(auto certificate, grant_entry(entry, [&stored](Result<void> committed) {
+              stored.set_value(std::move(committed));
+            }));
+  UMBRA_CHECK(stored.get_future().get());
+  return certificate;
+}
+
+/// The certificate is made now: it is valid from the grant, not from the request.
+Result<x509::Certificate> CertificateServer::Impl::grant_entry(
+    const store::EnrollmentRequest& entry, store::Committed done) {
   const auto all = generations();
   const ca::Authority* const authority = all->find(entry.generation);
   const bool current_one =
@@ -105,19 +126,24 @@ Result<x509::Certificate> CertificateServer::Impl::grant_entry(
   store::EnrollmentRequest granted = entry;
   granted.state = store::RequestState::granted;
   granted.granted_serial = certificate.serial();
-  UMBRA_CHECK(ledger->commit(
+  ledger->commit(
       {store::RequireGeneration{configuration.name, authority->generation},
        store::InsertCertificate{ca::row_of(configuration.name, authority->generation, certificate,
                                            entry.transaction_id, entry.request_digest, now,
                                            entry.request_class)},
        store::PutRequest{granted}},
-      [&serial](store::ServerRow& row) { ca::count_issued(row, serial); }));
-  {
-    const std::lock_guard lock(state_mutex);
-    pending.erase(entry.id);
-  }
-  debug(fmt::format("reqID={} granted, fingerprint={}", entry.id,
-                    to_hex(request.fingerprint(x509::Digest::md5))));
+      [&serial](store::ServerRow& row) { ca::count_issued(row, serial); },
+      [this, id = entry.id, fingerprint = to_hex(request.fingerprint(x509::Digest::md5)),
+       done = std::move(done)](Result<void> committed) {
+        if (committed) {
+          {
+            const std::lock_guard lock(state_mutex);
+            pending.erase(id);
+          }
+          debug(fmt::format("reqID={} granted, fingerprint={}", id, fingerprint));
+        }
+        done(std::move(committed));
+      });
   return certificate;
 }
 
@@ -182,62 +208,95 @@ Result<GrantReport> CertificateServer::grant(std::optional<std::uint64_t> id) {
   const std::lock_guard one_at_a_time(impl_->life_mutex);
   if (!impl_->serving) return fail(Errc::conflict, "the certificate server is not enabled");
   GrantReport report;
-  UMBRA_CHECK(
+  std::vector<Granting> on_the_way;
+  // One that cannot be granted holds up none of the others; a full disk does.
+  const auto failure = [&](std::uint64_t number, const Error& error) -> Result<void> {
+    std::string text = fmt::format("request {}: {}", number, error.detail);
+    if (id || error.code == Errc::storage) return fail(error.code, std::move(text));
+    report.failed.push_back(std::move(text));
+    return {};
+  };
+  const auto settle = [&]() -> Result<void> {
+    Result<void> first;
+    for (Granting& one : on_the_way) {
+      Result<void> outcome = one.stored.get();
+      if (!outcome)
+        outcome = failure(one.id, outcome.error());
+      else if (one.by_hand)
+        report.by_hand.push_back(*std::move(one.by_hand));
+      if (first) first = std::move(outcome);
+    }
+    on_the_way.clear();
+    return first;
+  };
+  const auto done =
       impl_->for_each_pending(id, [&](const store::EnrollmentRequest& entry) -> Result<void> {
         // A stranger's request to be a CA hides well among a hundred devices'.
         if (!id && entry.request_class != store::RequestClass::router) {
           report.left_pending.push_back(entry.id);
           return {};
         }
-        std::optional<x509::Certificate> certificate;
-        Result<void> granted;
         if (impl_->is_ra()) {
-          granted = impl_->authorize(entry);
-        } else if (auto issued = impl_->grant_entry(entry)) {
-          certificate = *std::move(issued);
-        } else {
-          granted = tl::unexpected(issued.error());
+          const auto granted = impl_->authorize(entry);
+          return granted ? Result<void>() : failure(entry.id, granted.error());
         }
-        if (!granted) {
-          const Error& error = granted.error();
-          std::string text = fmt::format("request {}: {}", entry.id, error.detail);
-          // One that cannot be granted holds up none of the others; a full disk does.
-          if (id || error.code == Errc::storage) return fail(error.code, std::move(text));
-          report.failed.push_back(std::move(text));
-          return {};
-        }
-        if (certificate && Impl::by_hand(entry)) report.by_hand.push_back(*std::move(certificate));
-        return {};
-      }));
+        const auto stored = std::make_shared<std::promise<Result<void>>>();
+        auto certificate = impl_->grant_entry(
+            entry, [stored](Result<void> committed) { stored->set_value(std::move(committed)); });
+        if (!certificate) return failure(entry.id, certificate.error());
+        Granting one{entry.id, std::nullopt, stored->get_future()};
+        if (Impl::by_hand(entry)) one.by_hand = *std::move(certificate);
+        on_the_way.push_back(std::move(one));
+        return on_the_way.size() < grants_together ? Result<void>() : settle();
+      });
+  // What was handed over before a failure is on its way all the same.
+  const auto settled = settle();
+  UMBRA_CHECK(done);
+  UMBRA_CHECK(settled);
   return report;
 }
 
+/// All of them, or none: one commit.
 Result<void> CertificateServer::reject(std::optional<std::uint64_t> id) {
   const std::lock_guard one_at_a_time(impl_->life_mutex);
-  return impl_->for_each_pending(id, [this](const store::EnrollmentRequest& entry) -> Result<void> {
-    store::EnrollmentRequest rejected = entry;
-    rejected.state = store::RequestState::rejected;
-    rejected.refusal_text = "the request was rejected by the administrator";
-    UMBRA_CHECK(impl_->environment.store.commit({store::PutRequest{rejected}}));
-    const std::lock_guard lock(impl_->state_mutex);
-    impl_->pending.erase(entry.id);
-    impl_->debug(fmt::format("reqID={} rejected", entry.id));
-    return {};
-  });
+  store::Batch batch;
+  std::vector<std::uint64_t> rejected;
+  UMBRA_CHECK(
+      impl_->for_each_pending(id, [&](const store::EnrollmentRequest& entry) -> Result<void> {
+        store::EnrollmentRequest changed = entry;
+        changed.state = store::RequestState::rejected;
+        changed.refusal_text = "the request was rejected by the administrator";
+        batch.emplace_back(store::PutRequest{std::move(changed)});
+        rejected.push_back(entry.id);
+        return {};
+      }));
+  return impl_->take_from_queue(std::move(batch), rejected, "rejected");
 }
 
 Result<void> CertificateServer::remove(std::optional<std::uint64_t> id) {
   const std::lock_guard one_at_a_time(impl_->life_mutex);
   UMBRA_TRY(const auto all, impl_->environment.store.requests(impl_->configuration.name));
-  bool found = false;
+  store::Batch batch;
+  std::vector<std::uint64_t> removed;
   for (const auto& entry : all) {
     if (id && entry.id != *id) continue;
-    found = true;
-    UMBRA_CHECK(impl_->environment.store.commit({store::DropRequest{entry.server, entry.id}}));
-    const std::lock_guard lock(impl_->state_mutex);
-    impl_->pending.erase(entry.id);
+    batch.emplace_back(store::DropRequest{entry.server, entry.id});
+    removed.push_back(entry.id);
   }
-  if (id && !found) return fail(Errc::not_found, fmt::format("no request {}", *id));
+  if (id && removed.empty()) return fail(Errc::not_found, fmt::format("no request {}", *id));
+  return impl_->take_from_queue(std::move(batch), removed, "removed");
+}
+
+Result<void> CertificateServer::Impl::take_from_queue(store::Batch batch,
+                                                      const std::vector<std::uint64_t>& ids,
+                                                      std::string_view how) {
+  if (batch.empty()) return {};
+  UMBRA_CHECK(environment.store.commit(std::move(batch)));
+  const std::lock_guard lock(state_mutex);
+  for (const std::uint64_t id : ids) {
+    pending.erase(id);
+    debug(fmt::format("reqID={} {}", id, how));
+  }
   return {};
 }
 

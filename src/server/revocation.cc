@@ -95,9 +95,10 @@ Result<store::IssuedCertificate> CertificateServer::Impl::revocable(
 }
 
 /// Who comes while a CRL is made waits for the next one, together with all others who do.
-Result<void> CertificateServer::Impl::change_revocation(const x509::Serial& serial,
-                                                        std::optional<x509::RevocationReason> to) {
-  const auto mine = std::make_shared<Revocation>(Revocation{serial, to, std::nullopt});
+Result<OnCrl> CertificateServer::Impl::change_revocation(const x509::Serial& serial,
+                                                         std::optional<x509::RevocationReason> to) {
+  const auto mine =
+      std::make_shared<Revocation>(Revocation{.serial = serial, .to = to, .result = std::nullopt});
   {
     const std::lock_guard lock(state_mutex);
     revocations.push_back(mine);
@@ -118,6 +119,7 @@ void CertificateServer::Impl::change_together(
   const Time now = to_time(environment.clock.now());
   CrlChanges on_crl;
   std::set<x509::Serial> named;
+  const auto all = generations();
   store::Batch batch;
   for (const auto& one : together) {
     const auto prepared = [&]() -> Result<void> {
@@ -133,14 +135,17 @@ void CertificateServer::Impl::change_together(
       } else {
         batch.emplace_back(store::RestoreCertificate{configuration.name, one->serial});
       }
-      // A shadow certificate is on the first CRL of its CA, which is made at the switch-over.
-      if (issued.generation != generations()->active->generation) return {};
+      if (issued.generation != all->active->generation) {
+        const bool next = all->rollover && issued.generation == all->rollover->generation;
+        one->seen = next ? OnCrl::at_switch_over : OnCrl::never;
+        return {};
+      }
       on_crl.emplace(
           one->serial,
           one->to ? std::optional<x509::RevokedEntry>({one->serial, now, *one->to}) : std::nullopt);
       return {};
     }();
-    if (!prepared) one->result = prepared;
+    if (!prepared) one->result = tl::unexpected(prepared.error());
   }
   Result<void> outcome;
   if (!on_crl.empty()) {
@@ -150,22 +155,26 @@ void CertificateServer::Impl::change_together(
   }
   for (const auto& one : together) {
     if (one->result) continue;
-    one->result = outcome;
-    if (!outcome) continue;
+    if (!outcome) {
+      one->result = tl::unexpected(outcome.error());
+      continue;
+    }
+    one->result = one->seen;
     log(Severity::notice, one->to ? "CS_REVOKED" : "CS_UNREVOKED",
         fmt::format("certificate 0x{} of {} is {}", one->serial.to_hex(), configuration.name,
                     one->to ? "revoked" : "no longer revoked"));
   }
 }
 
-Result<void> CertificateServer::revoke(const x509::Serial& serial, x509::RevocationReason reason) {
+Result<OnCrl> CertificateServer::revoke(const x509::Serial& serial, x509::RevocationReason reason) {
   UMBRA_CHECK(impl_->issues());
   return impl_->change_revocation(serial, reason);
 }
 
 Result<void> CertificateServer::unrevoke(const x509::Serial& serial) {
   UMBRA_CHECK(impl_->issues());
-  return impl_->change_revocation(serial, std::nullopt);
+  UMBRA_CHECK(impl_->change_revocation(serial, std::nullopt));
+  return {};
 }
 
 Result<CrlView> CertificateServer::crl() const {

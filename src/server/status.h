@@ -102,6 +102,13 @@ struct OverlapReport {
   std::vector<Holder> holders;                ///< soonest end first
 };
 
+/// Where others see that a certificate is revoked.
+enum class OnCrl {
+  now,             ///< on the CRL that has just been made
+  at_switch_over,  ///< of the rollover CA: on its first CRL
+  never,           ///< of a CA that has ended: it signs none any more
+};
+
 /// What `info crl` shows.
 struct CrlView {
   std::string issuer;

@@ -55,6 +55,7 @@ class World::Network final : public HttpTransport {
       return;
     }
     (*entry)->server->handle(request, [this, answered, index](HttpReply reply) {
+      if (reply.shared) reply.body = *std::exchange(reply.shared, nullptr);
       world_.post([this, answered, index, reply = std::move(reply)] {
         world_.calls_[index].status = reply.status;
         answered(reply);
