@@ -28,6 +28,9 @@ if(UMBRA_FUZZ)
   add_compile_options(-fsanitize=fuzzer-no-link)
 endif()
 
+# What the sanitizers' runs need: no program, no bench.
+add_custom_target(unit_tests)
+
 function(umbra_uses target)
   foreach(used ${ARGN})
     if(TARGET umbra_${used})  # a folder of headers alone has none
@@ -57,6 +60,7 @@ function(umbra_tests name)
   endforeach()
   target_compile_definitions(${name}_test PRIVATE UMBRA_SOURCE_DIR="${PROJECT_SOURCE_DIR}")
   target_include_directories(${name}_test PRIVATE ${PROJECT_SOURCE_DIR}/tests)
+  add_dependencies(unit_tests ${name}_test)
   gtest_discover_tests(${name}_test TEST_PREFIX "${name}." DISCOVERY_TIMEOUT 60 PROPERTIES TIMEOUT 300)
 endfunction()
 
