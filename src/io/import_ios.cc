@@ -22,6 +22,7 @@ namespace {
 namespace fs = std::filesystem;
 
 constexpr std::size_t file_octets_max = std::size_t{256} << 20U;
+constexpr std::uint64_t all_octets_max = std::uint64_t{4} << 30U;  // read into memory, all of it
 constexpr std::size_t secret_octets_max = 4096;
 constexpr std::array published = {".ser", ".crl", ".cnm", ".crt", ".cer",
                                   ".der", ".p12", ".pfx", ".pem"};
@@ -33,7 +34,9 @@ Result<std::vector<server::PublishedFile>> read_directory(const std::string& dir
     return fail(Errc::not_found, fmt::format("cannot read {}: {}", directory, error.message()));
   }
   std::vector<server::PublishedFile> files;
-  for (const auto& entry : entries) {
+  std::uint64_t octets = 0;
+  for (; entries != fs::directory_iterator(); entries.increment(error)) {
+    const auto& entry = *entries;
     const std::string name = entry.path().filename().string();
     std::string suffix = entry.path().extension().string();
     for (char& c : suffix) {
@@ -44,8 +47,20 @@ Result<std::vector<server::PublishedFile>> read_directory(const std::string& dir
     Bytes content;
     if (wanted) {
       UMBRA_TRY(content, read_file(entry.path().string(), file_octets_max));
+      octets += content.size();
+      if (octets > all_octets_max) {
+        return fail(Errc::unsupported,
+                    fmt::format("{}: what is in it is more than {} MiB together; is this the "
+                                "directory of one certificate server?",
+                                directory, all_octets_max >> 20));
+      }
     }
     files.push_back({name, std::move(content)});
+  }
+  // increment() ends the iteration where it fails.
+  if (error) {
+    return fail(Errc::storage,
+                fmt::format("cannot read all of {}: {}", directory, error.message()));
   }
   std::sort(files.begin(), files.end(),
             [](const auto& a, const auto& b) { return a.name < b.name; });
