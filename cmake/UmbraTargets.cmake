@@ -1,7 +1,8 @@
 # One folder = one namespace umbra::x = one static library umbra_x.
 #
 #   umbra_library(x SOURCES a.cc b.cc USES base x509 LIBRARIES OpenSSL::Crypto)
-#   umbra_tests(x SOURCES a_test.cc LIBRARIES ...)      unit tests, beside their sources
+#   umbra_tests(x SOURCES a_test.cc LIBRARIES ...)      unit tests, beside their sources; COMPUTES if
+#                                                       they work hard themselves
 #   umbra_program(umbrad SOURCES umbrad.cc USES io server)
 
 add_library(umbra_warnings INTERFACE)
@@ -50,8 +51,15 @@ function(umbra_library name)
   endif()
 endfunction()
 
+# To optimise what a sanitizer has put into a test takes longer than to run it.
+function(umbra_quickly_built target)
+  if(UMBRA_SANITIZE)
+    target_compile_options(${target} PRIVATE -O0)
+  endif()
+endfunction()
+
 function(umbra_tests name)
-  cmake_parse_arguments(ARG "" "" "SOURCES;USES;LIBRARIES" ${ARGN})
+  cmake_parse_arguments(ARG "COMPUTES" "" "SOURCES;USES;LIBRARIES" ${ARGN})
   add_executable(${name}_test ${ARG_SOURCES})
   set_target_properties(${name}_test PROPERTIES RUNTIME_OUTPUT_DIRECTORY ${PROJECT_BINARY_DIR}/tests)
   target_link_libraries(${name}_test PRIVATE umbra_warnings umbra_${name} ${ARG_LIBRARIES} GTest::gmock GTest::gtest_main)
@@ -60,6 +68,9 @@ function(umbra_tests name)
   endforeach()
   target_compile_definitions(${name}_test PRIVATE UMBRA_SOURCE_DIR="${PROJECT_SOURCE_DIR}")
   target_include_directories(${name}_test PRIVATE ${PROJECT_SOURCE_DIR}/tests)
+  if(NOT ARG_COMPUTES)
+    umbra_quickly_built(${name}_test)
+  endif()
   add_dependencies(unit_tests ${name}_test)
   gtest_discover_tests(${name}_test TEST_PREFIX "${name}." DISCOVERY_TIMEOUT 60 PROPERTIES TIMEOUT 300)
 endfunction()
