@@ -14,6 +14,8 @@ constexpr long connect_seconds = 10;
 constexpr long idle_seconds = 30;
 constexpr long total_seconds = 600;  // a CRL of a million entries over a slow line
 
+constexpr std::size_t answer_octets_max = std::size_t{1} << 20;
+
 enum class Protocol { ftp, sftp, tftp, http };
 
 struct Target {
@@ -68,7 +70,23 @@ int rewind(void* user, curl_off_t offset, int origin) {
   return CURL_SEEKFUNC_OK;
 }
 
-std::size_t ignore(char*, std::size_t size, std::size_t count, void*) { return size * count; }
+/// What a server says besides is not read, and not for ever.
+std::size_t ignore(char*, std::size_t size, std::size_t count, void* user) {
+  auto& heard = *static_cast<std::size_t*>(user);
+  heard += size * count;
+  return heard > answer_octets_max ? CURL_WRITEFUNC_ERROR : size * count;
+}
+
+/// libcurl says how long it took: a fault that lasts would be another one, and logged, at each try.
+std::string without_time_taken(std::string text) {
+  constexpr std::string_view after = " after ";
+  constexpr std::string_view unit = " ms";
+  const std::size_t from = text.find(after);
+  if (from == std::string::npos) return text;
+  const std::size_t end = text.find_first_not_of("0123456789", from + after.size());
+  if (end == std::string::npos || text.compare(end, unit.size(), unit) != 0) return text;
+  return text.erase(from, end + unit.size() - from);
+}
 
 using Steady = std::chrono::steady_clock;
 
@@ -131,6 +149,7 @@ class Upload::Session {
     set(CURLOPT_READFUNCTION, &give);
     set(CURLOPT_SEEKFUNCTION, &rewind);
     set(CURLOPT_WRITEFUNCTION, &ignore);
+    set(CURLOPT_WRITEDATA, &heard_);
     set(CURLOPT_ERRORBUFFER, text_);
     set(CURLOPT_NOPROGRESS, 0L);
     set(CURLOPT_XFERINFOFUNCTION, &stop_if);
@@ -205,6 +224,7 @@ class Upload::Session {
     }
     Source source{file.content, file.content};
     text_[0] = '\0';
+    heard_ = 0;
     host_ = CURLKHMATCH_OK;
     curl_easy_setopt(easy_, CURLOPT_URL, (target_.folder + written).c_str());
     curl_easy_setopt(easy_, CURLOPT_READDATA, &source);
@@ -230,7 +250,12 @@ class Upload::Session {
   }
 
   std::string why(CURLcode result) const {
-    std::string said = text_[0] != '\0' ? text_ : curl_easy_strerror(result);
+    if (result == CURLE_ABORTED_BY_CALLBACK) return "the process is stopping";
+    if (result == CURLE_WRITE_ERROR && heard_ > answer_octets_max)
+      return "what the server answers does not end";
+    if (result == CURLE_OPERATION_TIMEDOUT) return "the server did not answer in time";
+    const std::string said =
+        without_time_taken(text_[0] != '\0' ? text_ : curl_easy_strerror(result));
     const bool ssh = target_.protocol == Protocol::sftp;
     if (ssh && result == CURLE_PEER_FAILED_VERIFICATION) {
       if (host_ == CURLKHMATCH_MISMATCH) {
@@ -262,6 +287,7 @@ class Upload::Session {
   std::mutex mutex_;
   CURL* const easy_;
   char text_[CURL_ERROR_SIZE] = {};
+  std::size_t heard_ = 0;
   curl_khmatch host_ = CURLKHMATCH_OK;
   bool remove_first_ = false;
 };

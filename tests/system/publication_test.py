@@ -1,8 +1,11 @@
 """A certificate server's files on real file servers, which go away while certificates are issued."""
 
+import contextlib
+import http.server
 import os
 import re
 import shutil
+import threading
 import unittest
 
 from file_servers import PASSWORD, USER, Nginx, OpenSsh, Tftpd, Vsftpd
@@ -182,6 +185,35 @@ class PublicationTest(unittest.TestCase):
         wait_for("the refusal", lambda: "the server answered 302" in self.ca.log())
         self.assertGreaterEqual(self.waiting(), 3)
         self.assertEqual(server.names(), [])
+
+    def test_an_answer_that_does_not_end_is_no_arrival(self):
+        class Endless(http.server.BaseHTTPRequestHandler):
+            def log_message(self, *_):
+                pass
+
+            def do_PUT(self):
+                self.rfile.read(int(self.headers["Content-Length"]))
+                self.send_response(200)
+                self.end_headers()
+                with contextlib.suppress(OSError):  # it has had enough
+                    while True:
+                        self.wfile.write(b"x" * 65536)
+
+        server = self.enterContext(http.server.ThreadingHTTPServer(("127.0.0.1", 0), Endless))
+        server.daemon_threads = True
+        thread = threading.Thread(target=server.serve_forever, daemon=True)
+        thread.start()
+        self.addCleanup(thread.join)
+        self.addCleanup(server.shutdown)
+        self.serve(f"database url http://127.0.0.1:{server.server_port}/db", account=False)
+        wait_for("the fault", lambda: "what the server answers does not end" in self.screen())
+        self.assertGreaterEqual(self.waiting(), 3)
+
+    def test_a_fault_that_lasts_is_the_same_fault_each_time(self):
+        port = free_port()
+        self.serve(f"database url ftp://127.0.0.1:{port}/db", account=False)
+        # Without the milliseconds it took this time, which would have it logged again.
+        wait_for("the fault", lambda: f"port {port}: Couldn't connect to server" in self.screen())
 
     def test_a_wrong_password_is_said_and_not_shown(self):
         server = self.file_server(Vsftpd)
