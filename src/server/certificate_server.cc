@@ -232,8 +232,9 @@ void CertificateServer::Impl::pki_operation(ByteView message, bool by_get, HttpD
       Bytes content = to_bytes(conversation->request->der());
       // A first enrolment is its PKCS #10; clients make a new self-signed certificate for every
       // try. A renewal that keeps its key repeats the PKCS #10 of the last one, and differs in its
-      // signer alone.
-      if (conversation->signed_by_us) {
+      // signer alone. What an RA signs is its device's: the same by whichever of its certificates.
+      if (conversation->signed_by_us &&
+          conversation->request->subject() == conversation->envelope.signer.subject()) {
         const ByteView signer = conversation->envelope.signer.der();
         content.insert(content.end(), signer.begin(), signer.end());
       }

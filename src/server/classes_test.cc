@@ -128,6 +128,30 @@ TEST_F(ClassesTest, WhatAnRaSignsIsGrantedByRaAutoAndAnRaIsMadeByHandAlone) {
   EXPECT_EQ(refused(send(ra, MessageType::pkcs_req, csr(other).der(), ca())), "badRequest");
 }
 
+TEST_F(ClassesTest, WhatIsRevokedIsRememberedWhicheverOfItsCertificatesAnRaSignsWith) {
+  configuration.grant = config::Grant::manual;
+  configuration.grant_ra_auto = true;
+  start();
+  const Device named("CN=ra,OU=ioscs RA,O=Cisco", *x509::PrivateKey::generate_rsa(2048));
+  EXPECT_EQ(enroll(named).reply.status, PkiStatus::pending);
+  const Device ra = with_identity(named, granted_by_hand(named));
+  const Device client("CN=client");
+  const auto forward = [&](const Device& by) {
+    return send(by, MessageType::pkcs_req, csr(client).der(), ca(), false, "the client's");
+  };
+  const auto issued = granted(forward(ra));
+
+  Device renewing = ra;
+  renewing.name = *x509::Name::from_ios("cn=RA,OU=ioscs RA,O=Cisco");  // another transaction
+  EXPECT_EQ(enroll(renewing).reply.status, PkiStatus::pending);
+  const Device renewed = with_identity(ra, granted_by_hand(renewing));
+  ASSERT_NE(renewed.signer, ra.signer);
+  EXPECT_EQ(granted(forward(renewed)), issued) << "asked for again, the same";
+  ASSERT_TRUE(server->revoke(issued.serial(), x509::RevocationReason::key_compromise));
+  EXPECT_EQ(forward(ra).reply.status, PkiStatus::pending);
+  EXPECT_EQ(forward(renewed).reply.status, PkiStatus::pending);
+}
+
 TEST_F(ClassesTest, WhatWasCalledAnRaBeforeThereWereAnyIsADevice) {
   configuration.grant = config::Grant::automatic;
   start();
