@@ -137,6 +137,74 @@ TEST(Request, WhatCannotBeReadOrComesTwiceNeverHidesAWishForACa) {
   }
 }
 
+/// With the attributes as they are given, in the order they are given.
+Result<Request> request_with(const std::vector<Bytes>& attributes) {
+  Bytes all;
+  for (const Bytes& one : attributes) all.insert(all.end(), one.begin(), one.end());
+  const Bytes set = der::tlv(der::context(0), all);
+  const Bytes information = der::sequence(
+      {der::small_integer(0), Name::from_ios("CN=x")->der(), key().public_key().spki(), set});
+  return Request::from_der(
+      der::sequence({information, to_der(SignatureAlgorithm{KeyAlgorithm::rsa, Digest::sha256}),
+                     der::bit_string_of(*key().sign(Digest::sha256, information))}));
+}
+
+TEST(Request, HasOneListOfExtensionsForAllWhoReadIt) {
+  const Bytes wish = der::sequence({to_der(basic_constraints_ca())});
+  const Bytes modest = der::sequence({to_der(key_usage({0xA0, false}))});
+  const auto attribute = [](const char* oid, std::vector<Bytes> values) {
+    return der::sequence({der::object_identifier(oid), der::set_of(std::move(values))});
+  };
+  const char* const pkcs9 = "1.2.840.113549.1.9.14";
+  const char* const verisign = "2.16.840.1.113733.1.9.8";
+  EXPECT_TRUE(request_with({attribute(pkcs9, {wish})})->asks_for_ca());
+  const auto same = request_with({attribute(pkcs9, {modest}), attribute(verisign, {modest})});
+  ASSERT_TRUE(same) << "the same under two names";
+  EXPECT_EQ(same->extensions().size(), 1U);
+  for (const auto& [first, second] : {std::pair{wish, modest}, std::pair{modest, wish}}) {
+    const std::vector<std::vector<Bytes>> bad = {
+        {attribute(pkcs9, {first}), attribute(verisign, {second})},
+        {attribute(pkcs9, {first}), attribute(pkcs9, {second})},
+        {attribute(pkcs9, std::vector<Bytes>{first, second})}};
+    for (const auto& attributes : bad)
+      EXPECT_EQ(request_with(attributes).error().code, Errc::malformed);
+  }
+  const Bytes password = der::tlv(der::tag::printable_string, as_bytes("a"));
+  const Bytes other = der::tlv(der::tag::printable_string, as_bytes("b"));
+  EXPECT_TRUE(request_with({attribute("1.2.840.113549.1.9.7", {password})}));
+  EXPECT_FALSE(request_with({attribute("1.2.840.113549.1.9.7", {password, other})}));
+}
+
+TEST(Pkcs12, WhatNobodyHasSealedOrTakesHoursToOpenIsRefusedAtOnce) {
+  const Certificate ca = make_ca();
+  const Bytes good = *to_pkcs12(key(), ca, "CA", "secret");
+  EXPECT_TRUE(from_pkcs12(good, "secret"));
+  const auto changed = [&](const std::function<void(::PKCS12*)>& change) {
+    const std::uint8_t* at = good.data();
+    const ossl::Pkcs12 archive(d2i_PKCS12(nullptr, &at, static_cast<long>(good.size())));
+    change(archive.get());
+    std::uint8_t* raw = nullptr;
+    const int size = i2d_PKCS12(archive.get(), &raw);
+    Bytes out(raw, raw + size);
+    OPENSSL_free(raw);
+    return out;
+  };
+  for (const long rounds : {2147483647L, 100000000L, -1L}) {
+    const Bytes slow = changed([&](::PKCS12* archive) {
+      const ASN1_INTEGER* have = nullptr;
+      PKCS12_get0_mac(nullptr, nullptr, nullptr, &have, archive);
+      ASSERT_EQ(ASN1_INTEGER_set(const_cast<ASN1_INTEGER*>(have), rounds), 1);
+    });
+    EXPECT_EQ(from_pkcs12(slow, "secret").error().code, Errc::unsupported) << rounds;
+  }
+  const ossl::Pkcs12 bare(PKCS12_init(NID_pkcs7_data));
+  std::uint8_t* raw = nullptr;
+  const int size = i2d_PKCS12(bare.get(), &raw);
+  const Bytes unsealed(raw, raw + size);
+  OPENSSL_free(raw);
+  EXPECT_NE(from_pkcs12(unsealed, "secret").error().detail.find("no MAC"), std::string::npos);
+}
+
 TEST(Certificate, AnUnreadableBasicConstraintsMakesNoCa) {
   const Name name = *Name::from_ios("CN=x");
   const Certificate made =

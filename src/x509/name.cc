@@ -233,13 +233,33 @@ std::string escaped(std::string_view text) {
   return out;
 }
 
-std::string shown(const Attribute& attribute) {
-  std::string type = attribute.oid;
+std::string type_shown(const Attribute& attribute) {
   for (const TypeRow& row : type_rows) {
-    if (row.oid == attribute.oid) type = row.shown;
+    if (row.oid == attribute.oid) return std::string(row.shown);
   }
+  return attribute.oid;
+}
+
+std::string shown(const Attribute& attribute) {
   const auto text = der::parse_text({attribute.tag, attribute.content, {}});
-  return type + "=" + (text && is_utf8(*text) ? escaped(*text) : "#" + to_hex(attribute.content));
+  return type_shown(attribute) + "=" +
+         (text && is_utf8(*text) ? escaped(*text) : "#" + to_hex(attribute.content));
+}
+
+std::string protected_value(const std::string& text) {
+  std::string out;
+  for (std::size_t i = 0; i < text.size(); ++i) {
+    const char c = text[i];
+    const bool outer_blank = c == ' ' && (i == 0 || i + 1 == text.size());
+    const auto octet = static_cast<unsigned char>(c);
+    if (outer_blank || octet < 0x20 || octet == 0x7F) {
+      out += fmt::format("\\{:02X}", octet);
+    } else {
+      if (std::string_view(",+\"\\").find(c) != std::string_view::npos) out += '\\';
+      out += c;
+    }
+  }
+  return out;
 }
 
 /// RFC 5280 7.1: string types compared without case (ASCII) and with runs of blanks folded; others
@@ -367,6 +387,31 @@ std::string Name::joined(std::string_view separator) const {
   return out;
 }
 
+std::string Name::typed() const {
+  std::string out;
+  const auto rdns = parse_rdns(der_);
+  if (!rdns) return out;
+  for (auto rdn = rdns->rbegin(); rdn != rdns->rend(); ++rdn) {
+    for (auto attribute = rdn->begin(); attribute != rdn->end(); ++attribute) {
+      if (!out.empty()) out += attribute == rdn->begin() ? ',' : '+';
+      const auto text = der::parse_text({attribute->tag, attribute->content, {}});
+      out += type_shown(*attribute) + "=" + protected_value(text.value_or(""));
+    }
+  }
+  return out;
+}
+
+bool Name::has_nul() const {
+  const auto rdns = parse_rdns(der_);
+  if (!rdns) return false;
+  return std::any_of(rdns->begin(), rdns->end(), [](const Rdn& rdn) {
+    return std::any_of(rdn.begin(), rdn.end(), [](const Attribute& attribute) {
+      const auto text = der::parse_text({attribute.tag, attribute.content, {}});
+      return text && text->find('\0') != std::string::npos;
+    });
+  });
+}
+
 std::optional<std::string> Name::first(std::string_view oid) const {
   const auto rdns = parse_rdns(der_);
   if (!rdns) return std::nullopt;
@@ -407,6 +452,16 @@ bool operator==(const Name& a, const Name& b) {
     if (x != y) return false;
   }
   return true;
+}
+
+std::string printable(std::string_view text) {
+  if (is_utf8(text)) return escaped(text);
+  std::string out;
+  for (const char c : text) {
+    const auto octet = static_cast<unsigned char>(c);
+    out += octet >= 0x20 && octet < 0x7F ? std::string(1, c) : fmt::format("\\{:02X}", octet);
+  }
+  return out;
 }
 
 }  // namespace umbra::x509

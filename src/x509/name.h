@@ -42,6 +42,10 @@ class Name {
   /// peer's name can forge a screen line.
   [[nodiscard]] std::vector<std::string> screen_lines() const;
   [[nodiscard]] std::string joined(std::string_view separator = ",") const;
+  /// As `from_ios` reads it again: what separates or protects stands behind a backslash.
+  [[nodiscard]] std::string typed() const;
+  /// A NUL in a value, at which some readers stop: one name to them, another to the rest.
+  [[nodiscard]] bool has_nul() const;
   /// First value of a type, as UTF-8; for "Name:" lines and storage names. `type` is a dotted OID.
   [[nodiscard]] std::optional<std::string> first(std::string_view oid) const;
   /// Is there an attribute of this type with this value, by the comparison of RFC 5280 7.1?
@@ -57,5 +61,8 @@ inline constexpr std::string_view oid_organizational_unit = "2.5.4.11";
 inline constexpr std::string_view oid_serial_number = "2.5.4.5";
 inline constexpr std::string_view oid_unstructured_name = "1.2.840.113549.1.9.2";
 inline constexpr std::string_view oid_unstructured_address = "1.2.840.113549.1.9.8";
+
+/// Text of unknown origin for a screen: control characters, and what is not UTF-8, as \XX.
+[[nodiscard]] std::string printable(std::string_view text);
 
 }  // namespace umbra::x509

@@ -27,6 +27,32 @@ TEST(Name, ProtectedSeparatorsBelongToTheValue) {
   EXPECT_EQ(name.screen_lines(), (std::vector<std::string>{"ou=x,y+cn=A, B", "o=Umbra Networks"}));
 }
 
+TEST(Name, AsTypedItIsReadAgain) {
+  for (const char* text : {"CN=RootCA,O=\"Cisco Systems, Inc.\"", "CN=a\\+b+OU=c\\\"d\\\\41,O=e=f",
+                           "CN=\\20x\\20,O=\\0A", "CN=\\,41,2.5.4.9=Main Street,hostname=r1",
+                           "CN=M\xC3\xBCnchen,O=#41"}) {
+    const Name name = *Name::from_ios(text);
+    const auto again = Name::from_ios(name.typed());
+    ASSERT_TRUE(again) << name.typed() << ": " << again.error().detail;
+    EXPECT_TRUE(equal(again->der(), name.der())) << text << " became " << name.typed();
+  }
+  EXPECT_EQ(Name::from_ios("CN=RootCA,O=\"Cisco Systems, Inc.\"")->typed(),
+            "cn=RootCA,o=Cisco Systems\\, Inc.");
+}
+
+TEST(Name, ANulInItIsSeen) {
+  EXPECT_FALSE(Name::from_ios("CN=a\\0A,O=b")->has_nul());
+  // CN=a NUL b, as PrintableString, and as BMPString
+  EXPECT_TRUE(Name::from_der(*from_hex("300E310C300A06035504031303610062"))->has_nul());
+  EXPECT_TRUE(Name::from_der(*from_hex("300F310D300B06035504031E0400610000"))->has_nul());
+}
+
+TEST(Name, TextOfUnknownOriginIsPrintable) {
+  EXPECT_EQ(printable("cn=M\xC3\xBCnchen"), "cn=M\xC3\xBCnchen");
+  EXPECT_EQ(printable("cn=\x1b[31m\n\xC2\x9B"), "cn=\\1B[31m\\0A\\C2\\9B");
+  EXPECT_EQ(printable("cn=M\xFCnchen\x07"), "cn=M\\FCnchen\\07");
+}
+
 TEST(Name, SaysWhichPartIsWrong) {
   for (const char* text : {"RootCA", "CN=", "XX=1", "CN=a,", "C=Germany", "CN=\"a", "CN=a\\"}) {
     EXPECT_FALSE(Name::from_ios(text)) << text;

@@ -3,6 +3,8 @@
 #include <openssl/pem.h>
 #include <openssl/provider.h>
 
+#include <fmt/format.h>
+
 #include <algorithm>
 
 #include "x509/ossl.h"
@@ -49,6 +51,8 @@ Result<std::string> to_pem_archive(const PrivateKey& key, const Certificate& cer
 
 namespace {
 
+constexpr long rounds_max = 10'000'000;  // some seconds
+
 /// OpenSSL's legacy provider, while this lives; beside the one that is always there.
 class Legacy {
  public:
@@ -93,12 +97,20 @@ Result<Archive> from_pkcs12(ByteView content, std::string_view password) {
   const std::uint8_t* at = der.data();
   const ossl::Pkcs12 archive(d2i_PKCS12(nullptr, &at, static_cast<long>(der.size())));
   if (!archive) return ossl::failed(Errc::malformed, "it is no PKCS #12");
+  if (PKCS12_mac_present(archive.get()) != 1)
+    return fail(Errc::malformed,
+                "it has no MAC: whether it is whole, and whose it is, is not known");
+  const ASN1_INTEGER* rounds = nullptr;
+  PKCS12_get0_mac(nullptr, nullptr, nullptr, &rounds, archive.get());
+  // Before the MAC is right everybody may have made it: it is not to compute for hours.
+  if (rounds != nullptr &&
+      !(ASN1_INTEGER_get(rounds) >= 0 && ASN1_INTEGER_get(rounds) <= rounds_max))
+    return fail(Errc::unsupported, fmt::format("its MAC takes more than {} rounds", rounds_max));
   std::string pass(password);
   EVP_PKEY* key = nullptr;
   ::X509* certificate = nullptr;
   const bool opened = PKCS12_parse(archive.get(), pass.c_str(), &key, &certificate, nullptr) == 1;
-  const bool wrong = !opened && PKCS12_mac_present(archive.get()) == 1 &&
-                     PKCS12_verify_mac(archive.get(), pass.c_str(), -1) != 1;
+  const bool wrong = !opened && PKCS12_verify_mac(archive.get(), pass.c_str(), -1) != 1;
   wipe(pass);
   ossl::Pkey owned_key(key);
   const ossl::X509 owned_certificate(certificate);

@@ -50,6 +50,7 @@ Result<Request> Request::from_der(ByteView input) {
   UMBRA_TRY(PublicKey key, PublicKey::from_spki(spki.whole));
   std::optional<std::string> challenge;
   std::vector<Extension> extensions;
+  std::optional<ByteView> listed;
   // Attributes are a SET, but real clients send them in any order, and some leave the field out.
   UMBRA_TRY(const auto attributes, fields.take_if(der::context(0)));
   UMBRA_CHECK(fields.finish("a CertificationRequestInfo"));
@@ -69,12 +70,18 @@ Result<Request> Request::from_der(ByteView input) {
     der::Reader value(values.content);
     if (value.empty()) continue;
     if (oid == oid_challenge_password) {
-      if (challenge) return fail(Errc::malformed, "a request with two challenge passwords");
       UMBRA_TRY(const der::Element password, value.next());
+      if (challenge || !value.empty())
+        return fail(Errc::malformed, "a request with two challenge passwords");
       UMBRA_TRY(challenge, der::parse_text(password));
     } else if (oid == oid_extension_request || oid == oid_extension_request_microsoft ||
                oid == oid_extension_request_verisign) {
       UMBRA_TRY(const der::Element list, value.expect(der::tag::sequence, "requested extensions"));
+      // Some say the same under two of the OIDs. Two different lists are two requests: who judges
+      // might read the one, and who issues, further up, the other.
+      if (!value.empty() || (listed && !equal(*listed, list.whole)))
+        return fail(Errc::malformed, "a request with two lists of extensions");
+      listed = list.whole;
       UMBRA_TRY(extensions, parse_extensions(list.content));
     }
   }
