@@ -36,7 +36,7 @@ Ledger::Ledger(store::Store& store, store::ServerRow row, Random* random)
     : store_(store),
       random_(random),
       row_(std::move(row)),
-      next_(std::max(row_.last_serial, row_.serial_lease) + 1),
+      next_(std::min(std::max(row_.last_serial, row_.serial_lease), serial_max) + 1),
       leased_end_(next_ - 1) {}
 
 void Ledger::begin_after(std::uint64_t start) {

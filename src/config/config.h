@@ -56,6 +56,8 @@ struct Parsed {
 /// blanks, `end`, a
 ///         pasted prompt or `Building configuration...` are let pass.
 [[nodiscard]] Parsed parse(std::string_view text);
+/// May a certificate server or a trustpoint be called so?
+[[nodiscard]] bool is_block_name(std::string_view name);
 
 /// Type 7: reversible, hides from a glance only. Errors: malformed.
 [[nodiscard]] Result<std::string> decode_type7(std::string_view text);

@@ -335,8 +335,7 @@ class Parser {
       return;
     }
     const std::string& name = named->text;
-    if (name.size() > name_max || name.front() == '.' || name.front() == '-' ||
-        !std::all_of(name.begin(), name.end(), is_name_character)) {
+    if (!is_block_name(name)) {
       fault(line, named->offset, fmt::format("\"{}\" cannot be a name", name),
             fmt::format("expected: at most {} letters, figures, dots, hyphens and underscores, "
                         "not beginning with a dot or a hyphen",
@@ -470,6 +469,11 @@ class Parser {
 };
 
 }  // namespace
+
+bool is_block_name(std::string_view name) {
+  return !name.empty() && name.size() <= name_max && name.front() != '.' && name.front() != '-' &&
+         std::all_of(name.begin(), name.end(), is_name_character);
+}
 
 Parsed parse(std::string_view text) { return Parser().run(text); }
 

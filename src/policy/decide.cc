@@ -13,6 +13,8 @@ Decision refuse(FailInfo info, std::string text) { return Refusal{info, std::mov
 /// What no grant mode lets through. Nothing = no objection.
 std::optional<Refusal> objection(const RequestFacts& facts, const Rules& rules) {
   if (facts.subject_empty) return Refusal{FailInfo::bad_request, "the request has no subject name"};
+  if (facts.subject_has_nul)
+    return Refusal{FailInfo::bad_request, "the requested name has a NUL, at which some stop"};
   if (facts.subject_is_the_ca)
     return Refusal{FailInfo::bad_request, "the requested name is the CA's own"};
   if (facts.key_is_a_ca_key)
@@ -59,13 +61,20 @@ bool rollover_granted(const RequestFacts& facts, const Rules& rules) {
          facts.subject_matches_signer && facts.signer_class == facts.asked && !facts.new_alt_names;
 }
 
+Class class_named(const x509::Name& subject) {
+  const bool ra = subject.has(x509::oid_organizational_unit, "ioscs RA") ||
+                  subject.has(x509::oid_common_name, "ioscs RA");
+  return ra ? Class::ra : Class::router;
+}
+
 }  // namespace
 
 Class class_of(const x509::Request& request) {
-  if (request.asks_for_ca()) return Class::subordinate_ca;
-  const bool ra = request.subject().has(x509::oid_organizational_unit, "ioscs RA") ||
-                  request.subject().has(x509::oid_common_name, "ioscs RA");
-  return ra ? Class::ra : Class::router;
+  return request.asks_for_ca() ? Class::subordinate_ca : class_named(request.subject());
+}
+
+Class class_of(const x509::Certificate& certificate) {
+  return certificate.is_ca() ? Class::subordinate_ca : class_named(certificate.subject());
 }
 
 bool is_forwarded(const RequestFacts& facts) {

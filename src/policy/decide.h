@@ -50,6 +50,7 @@ struct RequestFacts {
   Signer signer = Signer::stranger;
   bool subject_matches_signer = false;  ///< equal names, RFC 5280 7.1
   bool subject_empty = false;
+  bool subject_has_nul = false;  ///< one name to some readers, another to the rest
   Class asked = Class::router;
   Class signer_class = Class::router;  ///< what the signer's certificate was granted as
   bool shadow = false;                 ///< enveloped for the next CA
@@ -77,6 +78,8 @@ using Decision = std::variant<Grant, Pend, scep::Refusal>;
 
 /// Source: IOS sorts by OU=ioscs RA or CN=ioscs RA, and by what the request's extensions ask for.
 [[nodiscard]] Class class_of(const x509::Request& request);
+/// What a certificate makes its holder, if nobody remembers what it was granted as.
+[[nodiscard]] Class class_of(const x509::Certificate& certificate);
 /// A renewal: signed by a certificate of ours for itself, whichever of the two message types says
 /// so (IOS knows only PKCSReq).
 [[nodiscard]] bool is_renewal(const RequestFacts& facts);

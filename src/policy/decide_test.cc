@@ -97,6 +97,9 @@ TEST(Policy, WhatIsWeakOrDangerousIsRefusedInEveryMode) {
     facts = first();
     facts.subject_empty = true;
     EXPECT_EQ(outcome(facts, rules), "badRequest");
+    facts = first();
+    facts.subject_has_nul = true;
+    EXPECT_EQ(outcome(facts, rules), "badRequest");
   }
   auto facts = first();
   facts.key_bits = 1024;

@@ -208,6 +208,7 @@ policy::RequestFacts CertificateServer::Impl::facts_of_request(const x509::Reque
                                                                const Generations& all) const {
   policy::RequestFacts facts;
   facts.subject_empty = request.subject().empty();
+  facts.subject_has_nul = request.subject().has_nul();
   facts.subject_is_the_ca = request.subject() == all.active->certificate.subject();
   facts.asked = policy::class_of(request);
   facts.key_algorithm = request.public_key().algorithm();
@@ -252,7 +253,8 @@ Result<policy::RequestFacts> CertificateServer::Impl::facts_without_trust(
   if (row->certificate.empty() ? !signed_by_one_of(*conversation.generations, signer)
                                : !equal(row->certificate, signer.der()))
     return facts;
-  facts.signer_class = class_of(row->granted_as);
+  facts.signer_class =
+      row->certificate.empty() ? policy::class_of(signer) : class_of(row->granted_as);
   if (row->revoked_at) {
     facts.signer = policy::Signer::revoked;
   } else if (conversation.now < signer.not_before()) {

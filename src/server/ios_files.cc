@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "config/config.h"
+
 namespace umbra::server {
 
 FileName split(const std::string& name) {
@@ -49,6 +51,34 @@ Result<x509::Certificate> certificate_in(const Bytes& content) {
   if (as_text(content).find("-----BEGIN CERTIFICATE-----") != std::string_view::npos)
     return x509::Certificate::from_pem(as_text(content));
   return x509::Certificate::from_der(content);
+}
+
+std::set<std::string> servers_in(const std::vector<PublishedFile>& files) {
+  std::set<std::string> names;
+  for (const auto& one : files) {
+    const FileName name = split(one.name);
+    if (name.suffix == "ser" || name.suffix == "crl") names.insert(name.stem);
+    if (is_archive(name)) names.insert(archive_of(name.stem).first);
+  }
+  std::erase_if(names, [](const std::string& name) { return !config::is_block_name(name); });
+  return names;
+}
+
+std::string why_ignored(const PublishedFile& file, bool of_several) {
+  const FileName name = split(file.name);
+  if (is_certificate(name)) {
+    const auto certificate = certificate_in(file.content);
+    return certificate ? "issued by another CA" : "no certificate: " + certificate.error().detail;
+  }
+  if (name.suffix == "cnm") {
+    return of_several ? "of which server it is cannot be told; import one by one, with --name"
+                      : "no name file that can be read";
+  }
+  if (name.suffix != "ser" && name.suffix != "crl" && !is_archive(name))
+    return "no file of a certificate server";
+  return config::is_block_name(is_archive(name) ? archive_of(name.stem).first : name.stem)
+             ? "another server's"
+             : "no certificate server can be called so";
 }
 
 }  // namespace umbra::server

@@ -1,10 +1,13 @@
 #pragma once
 
 #include <optional>
+#include <set>
 #include <string>
 #include <utility>
+#include <vector>
 
 #include "base/bytes.h"
+#include "server/publication.h"
 #include "x509/certificate.h"
 
 /// What the files of an IOS certificate server are called.
@@ -23,5 +26,10 @@ struct FileName {
 [[nodiscard]] std::pair<std::string, std::uint32_t> archive_of(const std::string& stem);
 /// DER or PEM. Errors: malformed.
 [[nodiscard]] Result<x509::Certificate> certificate_in(const Bytes& content);
+
+/// Servers that the files are called after, and that could be configured.
+[[nodiscard]] std::set<std::string> servers_in(const std::vector<PublishedFile>& files);
+/// Why no server took it. In: `of_several` = more than one is imported.
+[[nodiscard]] std::string why_ignored(const PublishedFile& file, bool of_several);
 
 }  // namespace umbra::server

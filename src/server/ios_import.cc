@@ -7,7 +7,11 @@
 #include <fmt/format.h>
 
 #include "ca/authority.h"
+#include "config/config.h"
+#include "policy/decide.h"
 #include "scep/message.h"
+#include "server/impl.h"
+#include "server/ios_configuration.h"
 #include "server/ios_files.h"
 #include "x509/crl.h"
 #include "x509/pkcs12.h"
@@ -17,6 +21,8 @@ namespace {
 
 // Numbers below the last one that no file tells of: more than these are not listed one by one.
 constexpr std::uint64_t unknown_serials_max = 1'000'000;
+// The most that `serial-number` takes as a start.
+constexpr std::uint64_t counted_max = (std::uint64_t{1} << 62U) - 1;
 // No end is known: kept on the CRL for ever.
 constexpr Time no_known_end{Seconds{253402300799}};  // 9999-12-31T23:59:59Z
 
@@ -222,15 +228,25 @@ class OneServer {
       used_.insert(one.name);
       ++read;
       if (rows_.contains(certificate->serial())) continue;
+      // What it was granted as stands nowhere, but what it makes its holder: a subordinate CA's
+      // rollover, and an RA's, go on here.
+      const policy::Class is = policy::class_of(*certificate);
       // What IOS's clients call their transactions: the requests of one key stand together.
       rows_.emplace(certificate->serial(),
                     ca::row_of(out_.name, issuer->number, *certificate,
                                scep::transaction_id(certificate->public_key()), {},
-                               certificate->not_before(), store::RequestClass::router));
+                               certificate->not_before(), class_in_store(is)));
+      if (is != policy::Class::router) {
+        above_devices_.push_back(
+            fmt::format("{}: certificate 0x{} makes {} {}", one.name,
+                        certificate->serial().to_hex(), certificate->subject().joined(),
+                        is == policy::Class::ra ? "a registration authority" : "a subordinate CA"));
+      }
       newest_ =
           newest_ && newest_->not_before() > certificate->not_before() ? newest_ : *certificate;
     }
     if (read != 0) out_.found.push_back(count(read, "certificate file"));
+    out_.found.insert(out_.found.end(), above_devices_.begin(), above_devices_.end());
     complete_ = read > generations_.size();
   }
 
@@ -246,7 +262,10 @@ class OneServer {
       ++read;
       if (rows_.contains(*serial)) continue;
       auto row = stub(*serial, active_->number);
-      row.subject = facts->subject;
+      row.subject = x509::printable(facts->subject);
+      // As of somebody who has asked: a client, which the screens of a rollover name.
+      if (row.subject != active_->archive.certificate.subject().joined())
+        row.transaction_id = "imported-" + serial->to_hex();
       if (facts->not_after) {
         row.not_after = *facts->not_after;
         // Only a shadow certificate outlives the active CA.
@@ -359,6 +378,13 @@ class OneServer {
     }
     UMBRA_TRY(const std::uint64_t number, told->to_uint64());
     last_ = std::max(last_, number);
+    if (last_ > counted_max) {
+      return fail(Errc::malformed,
+                  fmt::format("{}: serial numbers go up to 0x{:X} in these files, and none is left "
+                              "to issue; is a file damaged, or called after what is no serial "
+                              "number?",
+                              number > counted_max && found != nullptr ? name : out_.name, last_));
+    }
     out_.found.push_back(fmt::format("{}: last serial number 0x{:X}",
                                      found != nullptr ? name : "--last-serial", number));
     if (number < seen) {
@@ -374,7 +400,11 @@ class OneServer {
   /// and for its owner to renew.
   void add_unknown_serials() {
     std::uint64_t added = 0;
-    for (std::uint64_t number = 1; number <= last_ && added < unknown_serials_max; ++number) {
+    // A CA's own certificate is the first it makes (`serial-number` says where that is).
+    const FoundCa& oldest = generations_.front();
+    const auto first = oldest.archive.certificate.serial().to_uint64();
+    const std::uint64_t from = oldest.number == 1 && first ? *first : 1;
+    for (std::uint64_t number = from; number <= last_ && added < unknown_serials_max; ++number) {
       const x509::Serial serial(number);
       if (rows_.contains(serial)) continue;
       rows_.emplace(serial, stub(serial, active_->number));
@@ -408,46 +438,21 @@ class OneServer {
     return {};
   }
 
-  static std::string days(Seconds span) {
-    const auto whole = std::chrono::duration_cast<Days>(span);
-    const auto hours = std::chrono::duration_cast<std::chrono::hours>(span - whole);
-    const auto minutes = std::chrono::duration_cast<std::chrono::minutes>(span - whole - hours);
-    std::string text = std::to_string(whole.count());
-    if (hours.count() != 0 || minutes.count() != 0) text += fmt::format(" {}", hours.count());
-    if (minutes.count() != 0) text += fmt::format(" {}", minutes.count());
-    return text;
-  }
-
   void suggest_configuration() {
-    auto& lines = out_.configuration;
     const x509::Certificate& ca = active_->archive.certificate;
-    lines.push_back("ip http server");
-    lines.push_back("crypto pki server " + out_.name);
-    if (complete_) lines.push_back(" database level complete");
-    if (!complete_ && names_) lines.push_back(" database level names");
-    lines.push_back(fmt::format(" database archive {} password ARCHIVE-PASSPHRASE",
-                                active_->file.ends_with(".pem") ? "pem" : "pkcs12"));
-    lines.push_back(" issuer-name " + ca.subject().joined());
-    if (!is_rsa(ca)) lines.push_back(fmt::format(" keytype ec {}", ca.public_key().bits()));
-    if (crl_) {
-      const auto minutes =
-          std::chrono::duration_cast<std::chrono::minutes>(crl_->next_update - crl_->this_update);
-      if (minutes.count() > 0) {
-        lines.push_back(
-            fmt::format(" lifetime crl {}{}", minutes.count() / 60,
-                        minutes.count() % 60 == 0 ? "" : fmt::format(" {}", minutes.count() % 60)));
-      }
-    }
-    if (newest_ && newest_->not_after() < ca.not_after())
-      lines.push_back(" lifetime certificate " +
-                      days(newest_->not_after() - newest_->not_before()));
-    lines.push_back(" lifetime ca-certificate " + days(ca.not_after() - ca.not_before()));
-    if (newest_ && !newest_->crl_urls().empty())
-      lines.push_back(" cdp-url " + newest_->crl_urls().front());
-    if (by_chance_) lines.push_back(" serial-number random");
-    if (md5_) lines.push_back(" allow legacy md5");
-    if (rsa_1024_) lines.push_back(" allow legacy rsa-1024");
-    lines.push_back(" no shutdown");
+    out_.configuration = suggested_configuration(
+        {.name = out_.name,
+         .ca = ca,
+         .level = complete_ ? config::DatabaseLevel::complete
+                  : names_  ? config::DatabaseLevel::names
+                            : config::DatabaseLevel::minimum,
+         .archive = active_->file.ends_with(".pem") ? config::ArchiveFormat::pem
+                                                    : config::ArchiveFormat::pkcs12,
+         .crl_lifetime = crl_ ? crl_->next_update - crl_->this_update : Seconds{0},
+         .newest = newest_,
+         .serials_by_chance = by_chance_,
+         .allow_md5 = md5_,
+         .allow_rsa_1024 = rsa_1024_});
   }
 
   const bool alone_;
@@ -458,6 +463,7 @@ class OneServer {
   std::vector<FoundCa> generations_;
   FoundCa* active_ = nullptr;
   std::map<x509::Serial, store::IssuedCertificate> rows_;
+  std::vector<std::string> above_devices_;
   std::optional<x509::Certificate> newest_;
   std::optional<store::CrlRow> crl_;
   std::size_t revoked_unknown_ = 0;
@@ -468,17 +474,6 @@ class OneServer {
   bool by_chance_ = false;  ///< serials that nobody counted: an Umbra server's
   bool rsa_1024_ = false;
 };
-
-/// Servers that the files are called after.
-std::set<std::string> servers_in(const std::vector<PublishedFile>& files) {
-  std::set<std::string> names;
-  for (const auto& one : files) {
-    const FileName name = split(one.name);
-    if (name.suffix == "ser" || name.suffix == "crl") names.insert(name.stem);
-    if (is_archive(name)) names.insert(archive_of(name.stem).first);
-  }
-  return names;
-}
 
 }  // namespace
 
@@ -502,19 +497,8 @@ Result<Import> import_ios(const std::vector<PublishedFile>& files, const ImportO
   }
   for (const auto& one : files) {
     if (used.contains(one.name)) continue;
-    const FileName name = split(one.name);
-    std::string why = "no file of a certificate server";
-    if (is_certificate(name)) {
-      const auto certificate = certificate_in(one.content);
-      why = certificate ? "issued by another CA" : "no certificate: " + certificate.error().detail;
-    } else if (name.suffix == "cnm") {
-      why = names.size() > 1
-                ? "of which server it is cannot be told; import one by one, with --name"
-                : "no name file that can be read";
-    } else if (name.suffix == "ser" || name.suffix == "crl" || is_archive(name)) {
-      why = "another server's";
-    }
-    import.ignored.push_back(fmt::format("{}: {}", one.name, why));
+    import.ignored.push_back(
+        fmt::format("{}: {}", x509::printable(one.name), why_ignored(one, names.size() > 1)));
   }
   return import;
 }
