@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <array>
 #include <future>
+#include <utility>
 
 namespace umbra::ca {
 namespace {
@@ -12,6 +13,12 @@ namespace {
 constexpr std::uint64_t lease_size = 64;
 // The store's integers are signed.
 constexpr std::uint64_t serial_max = 0x7FFF'FFFF'FFFF'FFFF;
+
+Error closed() {
+  return {Errc::conflict,
+          "the certificate server was changed meanwhile, and has another to go on for it; say it "
+          "again"};
+}
 
 }  // namespace
 
@@ -73,6 +80,10 @@ void Ledger::lease() {
 }
 
 Result<x509::Serial> Ledger::draw_serial() {
+  {
+    const std::lock_guard lock(mutex_);
+    if (closed_) return tl::unexpected(closed());
+  }
   constexpr int tries = 4;
   for (int i = 0; i < tries; ++i) {
     std::array<std::uint8_t, 16> octets{};
@@ -91,6 +102,7 @@ Result<x509::Serial> Ledger::draw_serial() {
 Result<x509::Serial> Ledger::take_serial() {
   if (random_ != nullptr) return draw_serial();
   std::unique_lock lock(mutex_);
+  if (closed_) return tl::unexpected(closed());
   if (next_ > leased_end_) {
     if (!leasing_) lease();
     leased_.wait(lock, [this] { return next_ <= leased_end_ || !leasing_; });
@@ -119,7 +131,16 @@ store::ServerRow Ledger::row() const {
 void Ledger::commit(store::Batch batch, const std::function<void(store::ServerRow&)>& change,
                     store::Committed done) {
   // Changed and queued under one lock: the order of the queue is the order of the changes.
-  const std::lock_guard lock(mutex_);
+  std::unique_lock lock(mutex_);
+  if (closed_) {
+    lock.unlock();
+    return done(tl::unexpected(closed()));
+  }
+  commit_locked(std::move(batch), change, std::move(done));
+}
+
+void Ledger::commit_locked(store::Batch batch, const std::function<void(store::ServerRow&)>& change,
+                           store::Committed done) {
   change(row_);
   batch.emplace_back(store::PutServer{row_});
   const auto after = follower_.joining ? follower_.joining(batch) : std::function<void()>{};
@@ -141,13 +162,19 @@ Result<void> Ledger::commit(store::Batch batch,
 }
 
 Result<void> Ledger::close() {
+  std::promise<Result<void>> promise;
+  auto answer = promise.get_future();
   {
     std::unique_lock lock(mutex_);
     leased_.wait(lock, [this] { return !leasing_; });
+    if (std::exchange(closed_, true)) return {};
     if (row_.serial_lease == next_ - 1 || leased_end_ < next_) return {};
     leased_end_ = next_ - 1;
+    commit_locked(
+        {}, [this](store::ServerRow& row) { row.serial_lease = next_ - 1; },
+        [&promise](Result<void> result) { promise.set_value(std::move(result)); });
   }
-  return commit({}, [this](store::ServerRow& row) { row.serial_lease = next_ - 1; });
+  return answer.get();
 }
 
 }  // namespace umbra::ca

@@ -57,11 +57,14 @@ class Ledger {
               store::Committed done);
   [[nodiscard]] Result<void> commit(store::Batch batch,
                                     const std::function<void(store::ServerRow&)>& change);
-  /// Gives the unused rest of the lease back. Nothing may be taken afterwards.
+  /// Gives the unused rest of the lease back. Nothing can be taken or committed afterwards: another
+  /// ledger of this server may be opened, and whoever still holds this one is refused (conflict).
   [[nodiscard]] Result<void> close();
 
  private:
   Ledger(store::Store& store, store::ServerRow row, Random* random);
+  void commit_locked(store::Batch batch, const std::function<void(store::ServerRow&)>& change,
+                     store::Committed done);
   void lease();
   [[nodiscard]] Result<x509::Serial> draw_serial();
 
@@ -73,6 +76,7 @@ class Ledger {
   std::uint64_t next_;
   std::uint64_t leased_end_;
   bool leasing_ = false;
+  bool closed_ = false;
   std::optional<Error> lease_error_;
   Follower follower_;
 };

@@ -41,8 +41,9 @@ void drop_attempt(store::TrustpointRow& row) {
 }  // namespace
 
 Trustpoint::Agent::Agent(config::Trustpoint configuration, Environment environment, State state)
-    : configuration_(std::move(configuration)),
+    : name_(configuration.name),
       environment_(std::move(environment)),
+      configuration_(std::move(configuration)),
       device_{environment_.fqdn, environment_.board_serial},
       settings_(config::trustpoint_settings(configuration_)),
       state_(std::move(state)),
@@ -50,8 +51,35 @@ Trustpoint::Agent::Agent(config::Trustpoint configuration, Environment environme
 
 void Trustpoint::Agent::post(std::function<void(Agent&)> task) {
   environment_.post([weak = weak_from_this(), task = std::move(task)] {
-    if (const auto self = weak.lock()) task(*self);
+    if (const auto self = weak.lock(); self && !self->retired_) task(*self);
   });
+}
+
+void Trustpoint::Agent::reconfigure(const config::Trustpoint& configuration,
+                                    const std::string& fqdn) {
+  const bool elsewhere = configuration.enrollment_url != configuration_.enrollment_url;
+  {
+    const std::lock_guard lock(mutex_);
+    configuration_ = configuration;
+    device_.fqdn = fqdn;
+    settings_ = config::trustpoint_settings(configuration_);
+  }
+  // Files and command are looked at anew, as after a start.
+  published_.clear();
+  announce_at_.reset();
+  announce_failed_.clear();
+  announce_tries_ = 0;
+  if (elsewhere) {
+    exact_url_ = false;
+    holds_ = 0;
+    held_until_.reset();
+    offer_.reset();
+    forget_call();
+    started_ = false;  // what is under way is sent again, to the new address
+  }
+  publish_snapshot();
+  if (started_ && environment_.clock.authoritative()) announce();
+  run_due();
 }
 
 bool Trustpoint::Agent::clock_is_set() {

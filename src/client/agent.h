@@ -33,11 +33,14 @@ class Trustpoint::Agent : public std::enable_shared_from_this<Agent> {
   void fetch_ca(std::function<void(Result<x509::Certificate>)> done);
   void accept_ca(const x509::Certificate& certificate, std::function<void(Result<void>)> done);
   void enroll_by_hand();
+  void reconfigure(const config::Trustpoint& configuration, const std::string& fqdn);
+  void retire() { retired_ = true; }
 
   // From any thread.
   [[nodiscard]] std::vector<lifecycle::Deadline> deadlines() const;
   [[nodiscard]] Status status() const;
   [[nodiscard]] Result<void> may_enroll() const;
+  [[nodiscard]] const std::string& name() const { return name_; }
 
  private:
   using Event = lifecycle::TrustpointEvent;
@@ -110,12 +113,16 @@ class Trustpoint::Agent : public std::enable_shared_from_this<Agent> {
            std::string_view facility = "PKI") const;
   void debug(std::string_view text) const;
 
-  const config::Trustpoint configuration_;
+  const std::string name_;
   const Environment environment_;
-  const Device device_;
-  const lifecycle::TrustpointSettings settings_;
+
+  // Changed on the strand alone, under mutex_; read under mutex_ elsewhere.
+  config::Trustpoint configuration_;
+  Device device_;
+  lifecycle::TrustpointSettings settings_;
 
   // The strand's.
+  bool retired_ = false;
   State state_;
   std::optional<Offer> offer_;  ///< what GetCACert brought last
   std::optional<Time> held_until_;

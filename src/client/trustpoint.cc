@@ -1,8 +1,44 @@
 #include "client/trustpoint.h"
 
+#include <tuple>
+#include <utility>
+
 #include "client/agent.h"
 
 namespace umbra::client {
+namespace {
+
+Error ended() {
+  return {Errc::conflict, "the trustpoint was taken out of the configuration meanwhile"};
+}
+
+/// Calls `done` once: with what it is called with, or with `otherwise` when nobody is left who
+/// could call it.
+template <class... T>
+class Answer {
+ public:
+  Answer(std::function<void(T...)> done, T... otherwise)
+      : done_(std::move(done)), otherwise_(std::move(otherwise)...) {}
+  ~Answer() {
+    if (done_) std::apply(done_, std::move(otherwise_));
+  }
+  Answer(const Answer&) = delete;
+  Answer& operator=(const Answer&) = delete;
+  void operator()(T... value) {
+    if (const auto done = std::exchange(done_, nullptr)) done(std::move(value)...);
+  }
+
+ private:
+  std::function<void(T...)> done_;
+  std::tuple<T...> otherwise_;
+};
+
+template <class... T>
+std::shared_ptr<Answer<T...>> answered_anyway(std::function<void(T...)> done, T... otherwise) {
+  return std::make_shared<Answer<T...>>(std::move(done), std::move(otherwise)...);
+}
+
+}  // namespace
 
 Trustpoint::Trustpoint(std::shared_ptr<Agent> agent) : agent_(std::move(agent)) {}
 Trustpoint::~Trustpoint() = default;
@@ -26,14 +62,41 @@ std::vector<lifecycle::Deadline> Trustpoint::deadlines() const { return agent_->
 
 Status Trustpoint::status() const { return agent_->status(); }
 
+const std::string& Trustpoint::name() const { return agent_->name(); }
+
+void Trustpoint::reconfigure(config::Trustpoint configuration, std::string fqdn,
+                             std::function<void()> done) {
+  const auto answer = answered_anyway<>(std::move(done));
+  agent_->post(
+      [configuration = std::move(configuration), fqdn = std::move(fqdn), answer](Agent& agent) {
+        agent.reconfigure(configuration, fqdn);
+        (*answer)();
+      });
+}
+
+void Trustpoint::retire(std::function<void()> done) {
+  const auto answer = answered_anyway<>(std::move(done));
+  agent_->post([answer](Agent& agent) {
+    agent.retire();
+    (*answer)();
+  });
+}
+
 void Trustpoint::fetch_ca(std::function<void(Result<x509::Certificate>)> done) {
-  agent_->post([done = std::move(done)](Agent& agent) { agent.fetch_ca(done); });
+  const auto answer =
+      answered_anyway<Result<x509::Certificate>>(std::move(done), tl::unexpected(ended()));
+  agent_->post([answer](Agent& agent) {
+    agent.fetch_ca([answer](Result<x509::Certificate> ca) { (*answer)(std::move(ca)); });
+  });
 }
 
 void Trustpoint::accept_ca(const x509::Certificate& certificate,
                            std::function<void(Result<void>)> done) {
-  agent_->post(
-      [certificate, done = std::move(done)](Agent& agent) { agent.accept_ca(certificate, done); });
+  const auto answer = answered_anyway<Result<void>>(std::move(done), tl::unexpected(ended()));
+  agent_->post([certificate, answer](Agent& agent) {
+    agent.accept_ca(certificate,
+                    [answer](Result<void> accepted) { (*answer)(std::move(accepted)); });
+  });
 }
 
 Result<void> Trustpoint::enroll() {

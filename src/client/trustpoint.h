@@ -59,6 +59,15 @@ class Trustpoint {
   /// Soonest first; none while the clock is not authoritative.
   [[nodiscard]] std::vector<lifecycle::Deadline> deadlines() const;
   [[nodiscard]] Status status() const;
+  [[nodiscard]] const std::string& name() const;
+
+  /// Goes on under another configuration of the same name: what is under way stays under way, with
+  /// the same key and transaction; from another URL it is asked again at once. `done` is called
+  /// when that is so, or if the trustpoint ends before.
+  void reconfigure(config::Trustpoint configuration, std::string fqdn, std::function<void()> done);
+  /// Ends it: nothing is sent, stored or run any more, whoever still holds it. What is stored
+  /// stays.
+  void retire(std::function<void()> done);
 
   /// Step 1 of `crypto pki authenticate`: fetches the CA certificate and shows it. `done` gets it
   /// or the error (unreachable; malformed; crypto if it has not the configured fingerprint).

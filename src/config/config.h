@@ -26,6 +26,9 @@ struct Fault {
 };
 [[nodiscard]] std::string to_string(const Fault& fault, std::string_view file);
 
+/// The line with asterisks for what stands behind a word like `password`: fit for a log.
+[[nodiscard]] std::string hide_secrets(std::string_view line);
+
 /// A line that is accepted and kept, and not acted on by this version.
 struct NotEffective {
   std::size_t line = 0;

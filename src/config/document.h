@@ -43,9 +43,6 @@ enum class Secrets { type7, left_out };
 /// The command in whole words, numbers without leading zeros, hours and minutes of zero left out.
 [[nodiscard]] std::string render(const Match& match, bool on, Secrets secrets);
 
-/// The line with asterisks for what stands behind a word like `password`.
-[[nodiscard]] std::string hide_secrets(std::string_view line);
-
 /// `offset` in octets from the start of `source`.
 [[nodiscard]] Fault make_fault(std::size_t line, std::string_view source, std::size_t offset,
                                std::string what, std::string hint);

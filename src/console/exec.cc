@@ -146,14 +146,14 @@ std::optional<std::string> choose_lines(std::string_view output, std::string_vie
 }
 
 const ServerControl* Exec::server(std::string_view name) const {
-  for (const ServerControl& one : environment_.servers) {
+  for (const ServerControl& one : environment_->servers) {
     if (one.name == name) return &one;
   }
   return nullptr;
 }
 
 const TrustpointControl* Exec::trustpoint(std::string_view name) const {
-  for (const TrustpointControl& one : environment_.trustpoints) {
+  for (const TrustpointControl& one : environment_->trustpoints) {
     if (one.name == name) return &one;
   }
   return nullptr;
@@ -161,18 +161,19 @@ const TrustpointControl* Exec::trustpoint(std::string_view name) const {
 
 std::vector<server::Status> Exec::server_statuses() const {
   std::vector<server::Status> all;
-  for (const ServerControl& one : environment_.servers) all.push_back(one.status());
+  for (const ServerControl& one : environment_->servers) all.push_back(one.status());
   return all;
 }
 
 std::vector<client::Status> Exec::trustpoint_statuses() const {
   std::vector<client::Status> all;
-  for (const TrustpointControl& one : environment_.trustpoints) all.push_back(one.status());
+  for (const TrustpointControl& one : environment_->trustpoints) all.push_back(one.status());
   return all;
 }
 
 void Exec::execute(std::string_view line, const std::optional<std::string>& input,
                    const ExecDone& done) {
+  if (source_) environment_ = source_();
   while (line.ends_with('\n') || line.ends_with('\r')) line.remove_suffix(1);
   const bool text = std::all_of(line.begin(), line.end(), [](char c) {
     return static_cast<unsigned char>(c) >= 0x20 && static_cast<unsigned char>(c) < 0x7F;
@@ -228,8 +229,8 @@ void Exec::run(const Match& match, const std::optional<std::string>& input, cons
   if (key.starts_with("show ") || key.starts_with("crypto pki server NAME info ")) {
     ExecResult result = show(match);
     if (timestamps_ && result.ok) {
-      const Load load = environment_.load ? environment_.load() : Load{};
-      result.output = timestamp(load, environment_.clock, environment_.zone) + result.output;
+      const Load load = environment_->load ? environment_->load() : Load{};
+      result.output = timestamp(load, environment_->clock, environment_->zone) + result.output;
     }
     done(std::move(result));
   } else if (key == "no crypto pki server") {
@@ -240,9 +241,13 @@ void Exec::run(const Match& match, const std::optional<std::string>& input, cons
     authenticate(match, done);
   } else if (key == "crypto pki enroll") {
     done(enroll(match));
-  } else if (key == "write") {
-    save();
-    done({true, "Building configuration...\n[OK]\n"});
+  } else if (key == "write" || key == "copy running-config startup-config") {
+    save(done);
+  } else if (key.starts_with("debug") || key.starts_with("undebug") ||
+             key.starts_with("no debug")) {
+    done(debug(match));
+  } else if (key == "configure replace startup-config") {
+    replace_configuration(done);
   } else {
     timestamps_ = key == "terminal exec prompt timestamp";
     done({});
@@ -251,20 +256,20 @@ void Exec::run(const Match& match, const std::optional<std::string>& input, cons
 
 ExecResult Exec::show(const Match& match) const {
   const std::string_view key = match.command->key;
-  const TimeZone& zone = environment_.zone;
+  const TimeZone& zone = environment_->zone;
   const std::string name = match.text("NAME");
   if (key == "show clock") {
-    return {true, clock_screen(environment_.clock, zone, match.has("detail"))};
+    return {true, clock_screen(environment_->clock, zone, match.has("detail"))};
   }
   if (key == "show version") {
     return {true,
             fmt::format("Umbra, certificate server and client, version {}\nSystem name is {}\n",
-                        environment_.version, environment_.hostname)};
+                        environment_->version, environment_->hostname)};
   }
-  if (key == "show running-config") {
-    return {true, running_config_screen(environment_.running_config, server_statuses(),
-                                        trustpoint_statuses())};
-  }
+  if (key == "show logging") return {true, logging_screen(environment_->monitor->kept())};
+  if (key == "show debugging") return {true, debugging_screen(*environment_->monitor)};
+  if (key.ends_with("-config") || key == "show archive config differences")
+    return show_configuration(key);
   if (key == "show crypto pki server NAME requests" ||
       key == "crypto pki server NAME info requests") {
     const ServerControl* const found = server(name);
@@ -294,11 +299,11 @@ ExecResult Exec::show(const Match& match) const {
     return {true, server_screen({found->status()}, zone)};
   }
   if (key == "show crypto pki timers") {
-    return {true, timers_screen(server_statuses(), trustpoint_statuses(), environment_.clock,
+    return {true, timers_screen(server_statuses(), trustpoint_statuses(), environment_->clock,
                                 match.has("detail"))};
   }
   if (key == "show crypto pki status") return status(match);
-  if (key == "show crypto pki plan") return {true, environment_.plan};
+  if (key == "show crypto pki plan") return {true, environment_->plan};
   if (key == "show crypto pki trustpoints") {
     return {true, match.has("status")
                       ? trustpoints_status_screen(server_statuses(), trustpoint_statuses())
@@ -308,9 +313,7 @@ ExecResult Exec::show(const Match& match) const {
   CertificatesOptions options;
   options.trustpoint = name;
   options.verbose = match.has("verbose");
-  options.saved = [this](const x509::Certificate& c) {
-    return saved_.contains(c.fingerprint(x509::Digest::sha256));
-  };
+  options.saved = [this](const x509::Certificate& c) { return environment_->saved->contains(c); };
   return {true, certificates_screen(server_statuses(), trustpoint_statuses(), zone, options)};
 }
 
@@ -326,11 +329,12 @@ ExecResult Exec::status(const Match& match) const {
     if (servers.empty() && trustpoints.empty())
       return match.has("server") ? unknown_server(name) : unknown_trustpoint(name);
   }
-  return {true, status_screen(servers, trustpoints, environment_.clock)};
+  return {true, status_screen(servers, trustpoints, environment_->clock)};
 }
 
 std::optional<ExecResult> Exec::json(const Match& match) const {
-  if (match.command->key == "show crypto pki plan") return ExecResult{true, environment_.plan_json};
+  if (match.command->key == "show crypto pki plan")
+    return ExecResult{true, environment_->plan_json};
   if (match.command->key != "show crypto pki server NAME rollover") return std::nullopt;
   const std::string name = match.text("NAME");
   const ServerControl* const found = server(name);
@@ -389,23 +393,6 @@ ExecResult Exec::enroll(const Match& match) const {
                             "% The 'show crypto pki certificates {}' command will show the "
                             "fingerprint.\n",
                             name)};
-}
-
-void Exec::save() {
-  saved_.clear();
-  const auto keep = [&](const std::optional<x509::Certificate>& c) {
-    if (c) saved_.insert(c->fingerprint(x509::Digest::sha256));
-  };
-  for (const server::Status& s : server_statuses()) {
-    keep(s.ca);
-    keep(s.rollover);
-  }
-  for (const client::Status& t : trustpoint_statuses()) {
-    keep(t.ca);
-    keep(t.identity);
-    keep(t.rollover_ca);
-    keep(t.rollover_identity);
-  }
 }
 
 }  // namespace umbra::console

@@ -2,6 +2,8 @@
 
 #include <cstdint>
 #include <functional>
+#include <memory>
+#include <mutex>
 #include <optional>
 #include <set>
 #include <string>
@@ -12,6 +14,8 @@
 #include "base/time.h"
 #include "client/trustpoint.h"
 #include "config/grammar.h"
+#include "console/configurator.h"
+#include "console/monitor.h"
 #include "console/screens.h"
 #include "server/certificate_server.h"
 
@@ -37,27 +41,26 @@ struct ServerControl {
   std::function<Result<void>()> start;
   std::function<Result<void>()> stop;
 };
-/// In: a server that outlives the control.
-[[nodiscard]] inline ServerControl control(server::CertificateServer& s) {
+[[nodiscard]] inline ServerControl control(const std::shared_ptr<server::CertificateServer>& s) {
   ServerControl c;
-  c.name = s.name();
-  c.status = [&s] { return s.status(); };
-  c.requests = [&s] { return s.requests(); };
-  c.grant = [&s](std::optional<std::uint64_t> id) { return s.grant(id); };
-  c.reject = [&s](std::optional<std::uint64_t> id) { return s.reject(id); };
-  c.remove = [&s](std::optional<std::uint64_t> id) { return s.remove(id); };
-  c.rollover = [&s] { return s.rollover(); };
-  c.rollover_cancel = [&s](bool force) { return s.rollover_cancel(force); };
-  c.overlap = [&s] { return s.overlap(); };
-  c.revoke = [&s](const x509::Serial& serial, x509::RevocationReason reason) {
-    return s.revoke(serial, reason);
+  c.name = s->name();
+  c.status = [s] { return s->status(); };
+  c.requests = [s] { return s->requests(); };
+  c.grant = [s](std::optional<std::uint64_t> id) { return s->grant(id); };
+  c.reject = [s](std::optional<std::uint64_t> id) { return s->reject(id); };
+  c.remove = [s](std::optional<std::uint64_t> id) { return s->remove(id); };
+  c.rollover = [s] { return s->rollover(); };
+  c.rollover_cancel = [s](bool force) { return s->rollover_cancel(force); };
+  c.overlap = [s] { return s->overlap(); };
+  c.revoke = [s](const x509::Serial& serial, x509::RevocationReason reason) {
+    return s->revoke(serial, reason);
   };
-  c.unrevoke = [&s](const x509::Serial& serial) { return s.unrevoke(serial); };
-  c.crl = [&s] { return s.crl(); };
-  c.generate_password = [&s](std::chrono::minutes valid) { return s.generate_password(valid); };
-  c.request_pkcs10 = [&s](ByteView der) { return s.request_pkcs10(der); };
-  c.start = [&s] { return s.start(); };
-  c.stop = [&s] { return s.stop(); };
+  c.unrevoke = [s](const x509::Serial& serial) { return s->unrevoke(serial); };
+  c.crl = [s] { return s->crl(); };
+  c.generate_password = [s](std::chrono::minutes valid) { return s->generate_password(valid); };
+  c.request_pkcs10 = [s](ByteView der) { return s->request_pkcs10(der); };
+  c.start = [s] { return s->start(); };
+  c.stop = [s] { return s->stop(); };
   return c;
 }
 
@@ -79,6 +82,24 @@ struct TrustpointControl {
       [t] { return t->enroll(); }};
 }
 
+/// The certificates that there were when the configuration was saved last: they have a Storage line
+/// on the screens. Thread-safe.
+class SavedCertificates {
+ public:
+  void replace(std::set<Bytes> fingerprints) {
+    const std::lock_guard lock(mutex_);
+    all_ = std::move(fingerprints);
+  }
+  [[nodiscard]] bool contains(const x509::Certificate& certificate) const {
+    const std::lock_guard lock(mutex_);
+    return all_.contains(certificate.fingerprint(x509::Digest::sha256));
+  }
+
+ private:
+  mutable std::mutex mutex_;
+  std::set<Bytes> all_;  ///< SHA-256
+};
+
 struct ExecEnvironment {
   const Clock& clock;
   TimeZone zone;
@@ -94,6 +115,12 @@ struct ExecEnvironment {
   std::function<Result<void>(const std::string& name)> destroy_server = {};
   std::string plan = {};       ///< `show crypto pki plan`: what the configuration will come to
   std::string plan_json = {};  ///< the same for `| json`
+  /// How the configuration is changed and saved. May be null: it cannot be, then.
+  Configurator* configurator = nullptr;
+  /// Every session's.
+  std::shared_ptr<SavedCertificates> saved = std::make_shared<SavedCertificates>();
+  /// The newest lines of the log, and what is debugged.
+  std::shared_ptr<Monitor> monitor = Monitor::make();
 };
 
 /// What a command still has to be told before it does anything.
@@ -116,11 +143,17 @@ using ExecDone = std::function<void(ExecResult)>;
 /// and on the trustpoint's own thread.
 class Exec {
  public:
-  explicit Exec(ExecEnvironment environment) : environment_(std::move(environment)) {}
+  explicit Exec(ExecEnvironment environment)
+      : environment_(std::make_shared<const ExecEnvironment>(std::move(environment))) {}
+  /// `source`: what there is when a line is said, which a changed configuration changes.
+  explicit Exec(std::function<std::shared_ptr<const ExecEnvironment>()> source)
+      : source_(std::move(source)), environment_(source_()) {}
   void execute(std::string_view line, const ExecDone& done) { execute(line, std::nullopt, done); }
   /// `input`: what the command asked for when it was said before.
   void execute(std::string_view line, const std::optional<std::string>& input,
                const ExecDone& done);
+  /// Who says these lines, as the log names him: "console by alice".
+  void speak_for(std::string by) { by_ = std::move(by); }
 
  private:
   void run(const config::Match& match, const std::optional<std::string>& input,
@@ -143,15 +176,23 @@ class Exec {
                                       const config::Match& match) const;
   void authenticate(const config::Match& match, const ExecDone& done) const;
   [[nodiscard]] ExecResult enroll(const config::Match& match) const;
-  void save();
+  // debug_commands.cc
+  [[nodiscard]] ExecResult debug(const config::Match& match) const;
+  // configuration_commands.cc
+  [[nodiscard]] ExecResult show_configuration(std::string_view key) const;
+  void save(const ExecDone& done) const;
+  void replace_configuration(const ExecDone& done) const;
+  /// What SavedCertificates are to be once the configuration is saved.
+  [[nodiscard]] std::set<Bytes> held() const;
   [[nodiscard]] const ServerControl* server(std::string_view name) const;
   [[nodiscard]] const TrustpointControl* trustpoint(std::string_view name) const;
   [[nodiscard]] std::vector<server::Status> server_statuses() const;
   [[nodiscard]] std::vector<client::Status> trustpoint_statuses() const;
 
-  ExecEnvironment environment_;
+  std::function<std::shared_ptr<const ExecEnvironment>()> source_;
+  std::shared_ptr<const ExecEnvironment> environment_;
+  std::string by_ = "console";
   bool timestamps_ = false;
-  std::set<Bytes> saved_;  ///< SHA-256 of the certificates `write memory` saw
 };
 
 /// `| include TEXT` and its kin: the lines that are wanted. Nothing if `filter` is none of them.

@@ -14,6 +14,31 @@ constexpr Command table[] = {
     {Mode::exec, "show version", "show version", "Shows something|The version of this program", ""},
     {Mode::exec, "show running-config", "show running-config",
      "Shows something|The configuration that is in force, with the certificates held", ""},
+    {Mode::exec, "show logging", "show logging", "Shows something|The newest lines of the log", ""},
+    {Mode::exec, "show debugging", "show debugging", "Shows something|What is debugged", ""},
+    {Mode::exec, "debug crypto pki", "debug crypto pki {messages|transactions|server|scep|all}",
+     "Logs what happens in detail, for all sessions and until it is taken back|Encryption|"
+     "Certificates|What messages hold|Enrolment, renewal and what follows from them|Certificate "
+     "servers|SCEP requests and answers|All of these",
+     ""},
+    {Mode::exec, "no debug crypto pki",
+     "no debug crypto pki {messages|transactions|server|scep|all}",
+     "Takes back|Logging in detail|Encryption|Certificates|What messages hold|Enrolment, renewal "
+     "and what follows from them|Certificate servers|SCEP requests and answers|All of these",
+     ""},
+    {Mode::exec, "no debug all", "no debug all", "Takes back|Logging in detail|All of it", ""},
+    {Mode::exec, "undebug crypto pki", "undebug crypto pki {messages|transactions|server|scep|all}",
+     "Takes logging in detail back|Encryption|Certificates|What messages hold|Enrolment, renewal "
+     "and what follows from them|Certificate servers|SCEP requests and answers|All of these",
+     ""},
+    {Mode::exec, "undebug all", "undebug all", "Takes logging in detail back|All of it", ""},
+    {Mode::exec, "show startup-config", "show startup-config",
+     "Shows something|The configuration file, which the next start reads", ""},
+    {Mode::exec, "show archive config differences", "show archive config differences",
+     "Shows something|Kept configurations|The configuration|What `write memory` would change in "
+     "the "
+     "file: + for new lines, - for lines that go",
+     ""},
     {Mode::exec, "show crypto pki server", "show crypto pki server [NAME:word]",
      "Shows something|Encryption|Certificates|Certificate servers|This one", ""},
     {Mode::exec, "show crypto pki server NAME requests",
@@ -124,7 +149,13 @@ constexpr Command table[] = {
     {Mode::exec, "terminal no exec prompt timestamp", "terminal no exec prompt timestamp",
      "The terminal|Takes back|Exec commands|The prompt|Load and clock above each screen", ""},
     {Mode::exec, "write", "write [memory]",
-     "Marks the certificates held as saved: they get a Storage line|The only place there is", ""},
+     "Writes the configuration that is in force to its file, which is kept as FILE~; the "
+     "certificates held get a Storage line|The only place there is",
+     ""},
+    {Mode::exec, "copy running-config startup-config", "copy running-config startup-config",
+     "Copies something|The configuration that is in force|To its file, as `write memory`", ""},
+    {Mode::exec, "configure replace startup-config", "configure replace startup-config",
+     "Changes the configuration|To another one, as a whole|What the file says now, as SIGHUP", ""},
 };
 
 }  // namespace

@@ -224,30 +224,30 @@ void Exec::request_pkcs10(const ServerControl& server, const Match& match,
     done(der ? shown(server.request_pkcs10(*der), pem) : failed(der.error()));
     return;
   }
-  if (!environment_.fetch) {
+  if (!environment_->fetch) {
     done(failed("% Nothing can be fetched from here\n"));
     return;
   }
-  environment_.fetch(match.text("URL"),
-                     [done, pem, request = server.request_pkcs10](const Result<Bytes>& content) {
-                       if (!content) {
-                         done(failed(content.error()));
-                         return;
-                       }
-                       const auto der = pkcs10_of(*content);
-                       done(der ? shown(request(*der), pem) : failed(der.error()));
-                     });
+  environment_->fetch(match.text("URL"),
+                      [done, pem, request = server.request_pkcs10](const Result<Bytes>& content) {
+                        if (!content) {
+                          done(failed(content.error()));
+                          return;
+                        }
+                        const auto der = pkcs10_of(*content);
+                        done(der ? shown(request(*der), pem) : failed(der.error()));
+                      });
 }
 
 ExecResult Exec::destroy_server(const std::string& name,
                                 const std::optional<std::string>& input) const {
   if (server(name)) {
     return failed(fmt::format(
-        "% {} is configured: take `crypto pki server {}` out of the configuration file and restart "
-        "umbrad first. Its keys, certificates and CRLs are kept until this command is said again\n",
+        "% {} is configured: take `crypto pki server {}` out of the configuration first. Its keys, "
+        "certificates and CRLs are kept until this command is said again\n",
         name, name));
   }
-  if (!environment_.destroy_server) return unknown_server(name);
+  if (!environment_->destroy_server) return unknown_server(name);
   if (!input) {
     return {true,
             "% CA certificate, Keypair, CRL and database files will be deleted. Do you wish to "
@@ -255,7 +255,7 @@ ExecResult Exec::destroy_server(const std::string& name,
             Ask::line};
   }
   if (!says_yes(*input)) return {true, "% Nothing was deleted\n"};
-  if (const auto gone = environment_.destroy_server(name); !gone) return failed(gone.error());
+  if (const auto gone = environment_->destroy_server(name); !gone) return failed(gone.error());
   return {true, fmt::format("% What was kept of certificate server {} is deleted; its archives and "
                             "published files are where they were\n",
                             name)};

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <atomic>
 #include <string>
 
 #include "base/time.h"
@@ -11,13 +12,15 @@ namespace umbra::io {
 class SystemClock final : public Clock {
  public:
   explicit SystemClock(bool calendar_valid) : calendar_valid_(calendar_valid) {}
+  /// `clock calendar-valid` has come or gone.
+  void set_calendar_valid(bool valid) { calendar_valid_ = valid; }
   [[nodiscard]] Instant now() const override;
   [[nodiscard]] bool authoritative() const override;
   [[nodiscard]] std::string source() const override;
   [[nodiscard]] std::chrono::nanoseconds real_time_until(Instant at) const override;
 
  private:
-  bool calendar_valid_;
+  std::atomic<bool> calendar_valid_;
 };
 
 /// A time-lapse: `START@SPEED[@ANCHOR]`. Shows START until the real instant ANCHOR (seconds since

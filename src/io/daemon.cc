@@ -8,8 +8,10 @@
 #include <boost/asio/signal_set.hpp>
 #include <boost/asio/strand.hpp>
 #include <boost/asio/thread_pool.hpp>
+#include <chrono>
 #include <cstdio>
 #include <filesystem>
+#include <mutex>
 #include <thread>
 
 #include "client/trustpoint.h"
@@ -20,15 +22,17 @@
 #include "io/exec_socket.h"
 #include "io/file_places.h"
 #include "io/files.h"
+#include "io/findings.h"
 #include "io/http_client.h"
-#include "io/http_server.h"
+#include "io/http_door.h"
+#include "io/live_configuration.h"
 #include "io/log.h"
 #include "io/notify.h"
 #include "io/outlet.h"
 #include "io/publishing.h"
 #include "io/random.h"
+#include "io/site.h"
 #include "plan/check.h"
-#include "server/router.h"
 #include "store/store.h"
 
 namespace umbra::io {
@@ -37,8 +41,14 @@ namespace {
 namespace asio = boost::asio;
 
 constexpr std::size_t config_octets_max = 16U << 20;
-constexpr std::size_t files_of_our_own = 256;
 constexpr std::chrono::seconds seconds_for_last_files{5};
+
+/// As systemd counts it, to know a reload from the one before.
+std::int64_t monotonic_microseconds() {
+  return std::chrono::duration_cast<std::chrono::microseconds>(
+             std::chrono::steady_clock::now().time_since_epoch())
+      .count();
+}
 
 void complain(const std::string& text) { fmt::print(stderr, "umbrad: {}\n", text); }
 
@@ -49,59 +59,25 @@ Result<std::unique_ptr<Clock>> make_clock(const DaemonOptions& options, bool cal
   return std::unique_ptr<Clock>(std::make_unique<LapseClock>(lapse));
 }
 
-/// What the configuration asks for that is weak today: asked for by name, and said at each start.
-std::vector<std::string> weaknesses(const config::Configuration& configuration) {
-  std::vector<std::string> found;
-  const auto look = [&found](const char* kind, const auto& block) {
-    const std::string owner = fmt::format("{} {}", kind, block.name);
-    if (block.allow_des) found.push_back(owner + " allows single DES");
-    if (block.allow_md5) found.push_back(owner + " allows MD5");
-    if (block.allow_rsa_1024) found.push_back(owner + " allows RSA keys of 1024 bits");
-    if (block.hash == config::HashName::sha1) found.push_back(owner + " signs with SHA-1");
-  };
-  for (const auto& server : configuration.servers) look("certificate server", server);
-  for (const auto& trustpoint : configuration.trustpoints) {
-    look("trustpoint", trustpoint);
-    if (trustpoint.allow_flat_next_ca) {
-      found.push_back("trustpoint " + trustpoint.name +
-                      " takes a next CA certificate that no signature covers");
-    }
-    constexpr std::size_t md5_digits = 32;
-    if (trustpoint.fingerprint.size() == md5_digits) {
-      found.push_back("trustpoint " + trustpoint.name +
-                      " pins its CA by an MD5 fingerprint, which can be forged; 64 digits pin it "
-                      "by SHA-256");
-    }
-  }
-  return found;
-}
-
 /// Everything one daemon is made of, in the order it is built; taken down in the reverse.
 class Daemon {
  public:
-  Daemon(const DaemonOptions& options, config::Parsed parsed, std::unique_ptr<Clock> clock)
+  Daemon(const DaemonOptions& options, config::Parsed parsed, std::string file,
+         std::unique_ptr<Clock> clock)
       : options_(options),
-        parsed_(std::move(parsed)),
+        parsed_(std::make_shared<const config::Parsed>(std::move(parsed))),
+        file_(std::move(file)),
         clock_(std::move(clock)),
-        log_(*clock_, parsed_.configuration.zone, options.debug),
+        log_(*clock_, parsed_->configuration.zone, options.debug, monitor_),
         publishing_(*clock_),
         cores_(std::max(2U, std::thread::hardware_concurrency())),
         workers_(cores_),
         life_(cores_) {}
 
   Result<void> open() {
-    const config::Configuration& configuration = parsed_.configuration;
     UMBRA_CHECK(make_directory(options_.data_directory));
     UMBRA_TRY(lock_, DirectoryLock::take(options_.data_directory));
-    for (const auto& line : parsed_.not_effective) {
-      log_.event({Severity::warning, "NOT_EFFECTIVE",
-                  fmt::format("line {}: \"{}\" is kept, and not acted on by this version",
-                              line.line, line.text),
-                  "UMBRA"});
-    }
-    for (const auto& weakness : weaknesses(configuration))
-      log_.event({Severity::warning, "WEAK", weakness, "UMBRA"});
-    look_ahead();
+    auto plan = tell_findings(*parsed_, options_.config_path, log_);
     UMBRA_TRY(const Passphrase secret,
               passphrase(options_.data_directory, options_.passphrase_file, random_));
     if (secret.made) {
@@ -115,49 +91,32 @@ class Daemon {
     UMBRA_TRY(store_, store::open_sqlite(options_.data_directory + "/umbra.db"));
     name_what_is_kept();
     files_ = std::make_unique<FilePlaces>(options_.data_directory);
-
-    for (const auto& server : configuration.servers) {
-      UMBRA_TRY(
-          auto opened,
-          server::CertificateServer::open(
-              server, configuration.http_server,
-              {*store_, *clock_, random_, log_, *files_, secret.text,
-               [this](const std::string& name) { return trusted_ca(name); },
-               [this] { publishing_.wake(); },
-               [this](const std::string& name) { return enroll(name); }, &transport_,
-               [this](std::function<void()> task) { asio::post(workers_, std::move(task)); }}));
-      servers_.push_back(std::move(opened));
-    }
-    for (const auto& trustpoint : configuration.trustpoints) {
-      auto strand =
-          std::make_shared<asio::strand<asio::thread_pool::executor_type>>(life_.get_executor());
-      UMBRA_TRY(auto opened,
-                client::Trustpoint::open(trustpoint, {.store = *store_,
-                                                      .clock = *clock_,
-                                                      .random = random_,
-                                                      .log = log_,
-                                                      .transport = transport_,
-                                                      .outlet = outlet_,
-                                                      .post =
-                                                          [strand](std::function<void()> task) {
-                                                            asio::post(*strand, std::move(task));
-                                                          },
-                                                      .changed =
-                                                          [this, name = trustpoint.name] {
-                                                            upstream_changed(name);
-                                                            poke();
-                                                          },
-                                                      .key_passphrase = secret.text,
-                                                      .fqdn = configuration.fqdn(),
-                                                      .board_serial = serial}));
-      trustpoints_.push_back(std::move(opened));
-    }
-    return {};
+    door_ = std::make_unique<HttpDoor>(
+        loop_, workers_, log_,
+        [this](const HttpRequest& request, HttpDone done) { answer(request, std::move(done)); });
+    site_ = std::make_unique<Site>(
+        Surroundings{.store = *store_,
+                     .clock = *clock_,
+                     .random = random_,
+                     .log = log_,
+                     .files = *files_,
+                     .transport = transport_,
+                     .outlet = outlet_,
+                     .publishing = publishing_,
+                     .door = *door_,
+                     .workers = workers_,
+                     .life = life_,
+                     .key_passphrase = secret.text,
+                     .board_serial = serial,
+                     .moved = [this](const std::string&) { poke(); },
+                     .replaced = [this](const RosterPtr& roster) { follow(roster)->start(); }});
+    return site_->open(parsed_, std::move(plan));
   }
 
   /// What is due from before the start is done before the first request is answered.
   Result<void> start() {
-    for (auto& server : servers_) {
+    const RosterPtr all = site_->roster();
+    for (const auto& server : all->servers) {
       // What could not be done is logged, shown as the server's status, and tried again by the
       // driver.
       if (const auto done = server->run_due(); !done) {
@@ -165,29 +124,27 @@ class Daemon {
                     fmt::format("certificate server {}: {}", server->name(), done.error().detail)});
       }
     }
-    std::vector<server::CertificateServer*> all;
-    for (auto& server : servers_) all.push_back(server.get());
-    router_ = std::make_unique<server::Router>(all);
     watch_ = std::make_unique<ExpiryWatch>(
         *clock_, log_,
         [this] {
           std::vector<server::Status> statuses;
-          for (const auto& server : servers_) statuses.push_back(server->status());
+          for (const auto& server : site_->roster()->servers) statuses.push_back(server->status());
           return statuses;
         },
         [this] {
           std::vector<client::Status> statuses;
-          for (const auto& trustpoint : trustpoints_) statuses.push_back(trustpoint->status());
+          for (const auto& one : site_->roster()->trustpoints) statuses.push_back(one->status());
           return statuses;
         });
-    driver_ = std::make_shared<Driver>(loop_, life_, *clock_, all, trustpoints_, *watch_);
-    UMBRA_CHECK(listen());
+    live_ = std::make_unique<LiveConfiguration>(*site_, log_, life_, options_.config_path, file_);
+    const auto driver = follow(all);
+    UMBRA_CHECK(door_->open(all->configuration(), !all->servers.empty()));
     UMBRA_CHECK(open_console());
-    driver_->start();
-    publishing_.start(all);
+    driver->start();
+    for (const auto& server : all->servers) publishing_.start(server);
     log_.event({Severity::notice, "STARTED",
                 fmt::format("umbrad {} runs {} certificate server(s) and {} trustpoint(s)",
-                            options_.version, servers_.size(), trustpoints_.size()),
+                            options_.version, all->servers.size(), all->trustpoints.size()),
                 "UMBRA"});
     notify("READY=1");
     return {};
@@ -203,111 +160,91 @@ class Daemon {
   void stop() {
     notify("STOPPING=1");
     log_.event({Severity::notice, "STOPPING", "umbrad is stopping", "UMBRA"});
-    if (http_) http_->stop();
-    if (driver_) driver_->stop();
+    if (door_) door_->stop();
+    if (const auto driver = current_driver()) driver->stop();
     transport_.stop();
     workers_.join();
     life_.join();
     // What rested is published before the end; what cannot be sent stays in the outbox.
     if (files_) files_->finish_within(seconds_for_last_files);
     publishing_.stop();
-    for (auto& server : servers_) {
-      if (const auto closed = server->close(); !closed) {
-        log_.event({Severity::warning, "CS_CLOSE", closed.error().detail});
-      }
-    }
-    // Whatever was queued for the store is on the disk, and its callbacks have run, before their
-    // owners go.
-    if (store_) static_cast<void>(store_->commit(store::Batch{}));
+    if (site_) site_->close();
     console_.reset();
-    http_.reset();
+    exec_.reset();
+    environment_.reset();
+    door_.reset();
     driver_.reset();
-    trustpoints_.clear();
-    servers_.clear();
     store_.reset();
   }
 
  private:
-  /// `grant auto trustpoint`: asked while requests are answered, when all trustpoints are there.
-  [[nodiscard]] server::TrustedCa trusted_ca(const std::string& name) const {
-    for (const auto& trustpoint : trustpoints_) {
-      const client::Status status = trustpoint->status();
-      if (status.name != name) continue;
-      const auto& configured = parsed_.configuration.trustpoints;
-      const auto found = std::find_if(configured.begin(), configured.end(),
-                                      [&](const auto& one) { return one.name == name; });
-      const bool unchecked = found != configured.end() && !found->revocation_check.empty() &&
-                             found->revocation_check.front() == "none";
-      return {status.ca, unchecked};
+  /// Whoever is asked is there until he has answered.
+  void answer(const HttpRequest& request, HttpDone done) const {
+    const RosterPtr all = site_->roster();
+    // A queued request adds a deadline (ER EXPIRE), but one that lies far enough ahead for the
+    // driver's next look.
+    all->router.handle(request,
+                       [all, done = std::move(done)](HttpReply reply) { done(std::move(reply)); });
+  }
+
+  [[nodiscard]] std::shared_ptr<Driver> current_driver() const {
+    const std::lock_guard lock(mutex_);
+    return driver_;
+  }
+
+  void poke() const {
+    if (const auto driver = current_driver()) driver->poke();
+  }
+
+  /// Deadlines and screens are those of this roster from now on. Out: its driver, not started yet.
+  std::shared_ptr<Driver> follow(const RosterPtr& roster) {
+    const config::Configuration& configuration = roster->configuration();
+    log_.set_zone(configuration.zone);
+    if (auto* const system = dynamic_cast<SystemClock*>(clock_.get()))
+      system->set_calendar_valid(configuration.calendar_valid);
+    auto driver = std::make_shared<Driver>(loop_, life_, *clock_, roster->servers,
+                                           roster->trustpoints, *watch_);
+    auto environment = std::make_shared<const console::ExecEnvironment>(environment_of(*roster));
+    std::shared_ptr<Driver> before;
+    {
+      const std::lock_guard lock(mutex_);
+      before = std::exchange(driver_, driver);
+      environment_ = std::move(environment);
     }
-    return {};
+    if (before) before->stop();
+    return driver;
   }
 
-  /// A server that is no root has its certificate from the trustpoint of its name.
-  void upstream_changed(const std::string& name) {
-    for (auto& server : servers_) {
-      if (server->name() == name) server->upstream_changed();
-    }
-  }
-
-  Result<void> enroll(const std::string& name) {
-    for (auto& trustpoint : trustpoints_) {
-      if (trustpoint->status().name == name) return trustpoint->enroll();
-    }
-    return fail(Errc::not_found, "no trustpoint " + name);
-  }
-
-  void poke() {
-    if (driver_) driver_->poke();
-  }
-
-  Result<void> listen() {
-    const config::Configuration& configuration = parsed_.configuration;
-    if (!configuration.http_server || servers_.empty()) return {};
-    // Peers may take every connection there is, and never the store's and the key files' turn.
-    HttpLimits limits;
-    const std::size_t files = allow_open_files(limits.connections + files_of_our_own);
-    limits.connections =
-        std::min(limits.connections, std::max(files, 2 * files_of_our_own) - files_of_our_own);
-    // Nor one address the turn of all the others, where files are few.
-    limits.connections_per_address =
-        std::min(limits.connections_per_address, limits.connections / 4);
-    UMBRA_TRY(http_, HttpServer::listen(loop_, workers_, configuration.http_address,
-                                        configuration.http_port, limits,
-                                        [this](const HttpRequest& request, HttpDone done) {
-                                          // A queued request adds a deadline (ER EXPIRE), but one
-                                          // that lies far enough ahead for the driver's next look.
-                                          router_->handle(request, std::move(done));
-                                        }));
-    log_.event({Severity::notice, "LISTEN",
-                fmt::format("HTTP on {} port {}",
-                            configuration.http_address.empty() ? "all addresses"
-                                                               : configuration.http_address,
-                            http_->port()),
-                "UMBRA"});
-    return {};
-  }
-
-  Result<void> open_console() {
-    const config::Configuration& configuration = parsed_.configuration;
+  [[nodiscard]] console::ExecEnvironment environment_of(const Roster& roster) {
+    const config::Configuration& configuration = roster.configuration();
     console::ExecEnvironment environment{
         .clock = *clock_,
         .zone = configuration.zone,
         .version = options_.version,
         .hostname = configuration.hostname,
-        .running_config = parsed_.running_config,
+        .running_config = roster.parsed->running_config,
         .servers = {},
         .trustpoints = {},
         .load = {},
         .fetch = [this](const std::string& url, auto done) { fetch(url, std::move(done)); },
-        .destroy_server =
-            [this](const std::string& name) { return server::destroy(*store_, name); },
-        .plan = plan::to_text(plan_),
-        .plan_json = plan::to_json(plan_)};
-    for (auto& server : servers_) environment.servers.push_back(console::control(*server));
-    for (auto& trustpoint : trustpoints_)
+        .destroy_server = [this](const std::string& name) { return site_->destroy(name); },
+        .plan = plan::to_text(*roster.plan),
+        .plan_json = plan::to_json(*roster.plan),
+        .configurator = live_.get(),
+        .saved = saved_,
+        .monitor = monitor_};
+    for (const auto& server : roster.servers)
+      environment.servers.push_back(console::control(server));
+    for (const auto& trustpoint : roster.trustpoints)
       environment.trustpoints.push_back(console::control(trustpoint));
-    exec_ = std::make_unique<console::Exec>(std::move(environment));
+    return environment;
+  }
+
+  Result<void> open_console() {
+    exec_ = std::make_unique<console::Exec>([this] {
+      const std::lock_guard lock(mutex_);
+      return environment_;
+    });
     auto strand =
         std::make_shared<asio::strand<asio::thread_pool::executor_type>>(life_.get_executor());
     const std::string path = options_.socket_path.empty() ? options_.data_directory + "/umbra.sock"
@@ -355,25 +292,12 @@ class Daemon {
     });
   }
 
-  /// What the configuration will come to: who would go dark is said at each start, the rest is on
-  /// the screen `show crypto pki plan`.
-  void look_ahead() {
-    const std::vector<plan::Source> sources = {{options_.config_path, parsed_}};
-    plan_ = plan::check(sources, {});
-    for (const plan::Finding& finding : plan_.findings) {
-      if (finding.grade != plan::Grade::error) continue;
-      log_.event({Severity::warning, "PLAN",
-                  fmt::format("line {}: {}: {}", finding.at.line, finding.at.who, finding.text),
-                  "UMBRA"});
-    }
-  }
-
   /// A server that is configured no more keeps its keys and certificates, and that is said.
   void name_what_is_kept() {
     const auto kept = store_->servers();
     if (!kept) return;
     for (const std::string& name : *kept) {
-      const auto& configured = parsed_.configuration.servers;
+      const auto& configured = parsed_->configuration.servers;
       if (std::any_of(configured.begin(), configured.end(),
                       [&](const auto& server) { return server.name == name; }))
         continue;
@@ -389,18 +313,17 @@ class Daemon {
   void wait_for_reload(asio::signal_set& signals) {
     signals.async_wait([this, &signals](boost::system::error_code error, int) {
       if (error) return;
-      log_.event(
-          {Severity::warning, "RELOAD",
-           "SIGHUP: the configuration is read at the start; restart umbrad to apply a changed file",
-           "UMBRA"});
+      notify(fmt::format("RELOADING=1\nMONOTONIC_USEC={}", monotonic_microseconds()));
+      live_->reload("SIGHUP", [](const Result<std::string>&) { notify("READY=1"); });
       wait_for_reload(signals);
     });
   }
 
   const DaemonOptions& options_;
-  config::Parsed parsed_;
-  plan::Report plan_;
+  const std::shared_ptr<const config::Parsed> parsed_;  ///< of the start
+  const std::string file_;                              ///< where it is from
   std::unique_ptr<Clock> clock_;
+  const std::shared_ptr<console::Monitor> monitor_ = console::Monitor::make();
   StderrLog log_;
   OsRandom random_;
   std::unique_ptr<DirectoryLock> lock_;
@@ -416,12 +339,15 @@ class Daemon {
   asio::signal_set signals_{loop_, SIGTERM, SIGINT};
   CurlTransport transport_;
   FileOutlet outlet_{loop_};
-  std::vector<std::unique_ptr<server::CertificateServer>> servers_;
-  std::vector<std::shared_ptr<client::Trustpoint>> trustpoints_;
-  std::unique_ptr<server::Router> router_;
+  std::unique_ptr<HttpDoor> door_;
+  std::unique_ptr<Site> site_;
+  std::unique_ptr<LiveConfiguration> live_;
   std::unique_ptr<ExpiryWatch> watch_;
+  const std::shared_ptr<console::SavedCertificates> saved_ =
+      std::make_shared<console::SavedCertificates>();
+  mutable std::mutex mutex_;  ///< guards what follows: replaced when the configuration changes
   std::shared_ptr<Driver> driver_;
-  std::unique_ptr<HttpServer> http_;
+  std::shared_ptr<const console::ExecEnvironment> environment_;
   std::unique_ptr<console::Exec> exec_;
   std::unique_ptr<ExecSocket> console_;
 };
@@ -459,7 +385,7 @@ DaemonExit run_daemon(const DaemonOptions& options) {
     complain("--time-lapse: " + clock.error().detail);
     return DaemonExit::bad_configuration;
   }
-  Daemon daemon(options, std::move(parsed), *std::move(clock));
+  Daemon daemon(options, std::move(parsed), std::string(as_text(*text)), *std::move(clock));
   auto started = daemon.open();
   if (started) started = daemon.start();
   if (started) daemon.run();

@@ -96,10 +96,10 @@ struct Driver::Impl : std::enable_shared_from_this<Impl> {
 };
 
 Driver::Driver(asio::io_context& loop, asio::thread_pool& life, const Clock& clock,
-               std::vector<server::CertificateServer*> servers,
+               std::vector<std::shared_ptr<server::CertificateServer>> servers,
                std::vector<std::shared_ptr<client::Trustpoint>> trustpoints, ExpiryWatch& watch)
     : impl_(std::make_shared<Impl>(loop, life, clock)) {
-  for (auto* server : servers) {
+  for (const auto& server : servers) {
     auto actor = std::make_unique<Actor>();
     actor->deadlines = [server] { return server->deadlines(); };
     actor->run = [server] { return server->run_due().has_value(); };

@@ -20,7 +20,7 @@ namespace umbra::io {
 class Driver : public std::enable_shared_from_this<Driver> {
  public:
   Driver(boost::asio::io_context& loop, boost::asio::thread_pool& life, const Clock& clock,
-         std::vector<server::CertificateServer*> servers,
+         std::vector<std::shared_ptr<server::CertificateServer>> servers,
          std::vector<std::shared_ptr<client::Trustpoint>> trustpoints, ExpiryWatch& watch);
   ~Driver();
   void start();

@@ -94,6 +94,7 @@ void ExpiryWatch::say(const Watched& one, Time now) {
 }
 
 void ExpiryWatch::run() {
+  const std::lock_guard one_at_a_time(running_);
   const Time now = to_time(clock_.now());
   Time next = now + look_again;
   if (clock_.authoritative()) {

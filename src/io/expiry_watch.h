@@ -43,6 +43,7 @@ class ExpiryWatch {
   Log& log_;
   Servers servers_;
   Trustpoints trustpoints_;
+  std::mutex running_;  ///< held while it looks
   mutable std::mutex mutex_;
   Time next_{};
   /// When which certificate was spoken of last, by owner and SHA-256: run's own.

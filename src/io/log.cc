@@ -5,10 +5,12 @@
 
 namespace umbra::io {
 
-StderrLog::StderrLog(const Clock& clock, TimeZone zone, bool debug)
+StderrLog::StderrLog(const Clock& clock, TimeZone zone, bool debug,
+                     std::shared_ptr<console::Monitor> monitor)
     : clock_(clock),
       zone_(std::move(zone)),
       debug_(debug),
+      monitor_(std::move(monitor)),
       logger_(std::make_shared<spdlog::logger>("umbra",
                                                std::make_shared<spdlog::sinks::stderr_sink_mt>())) {
   logger_->set_pattern("%v");
@@ -26,14 +28,23 @@ void StderrLog::line(std::string_view text) {
     if (octet < 0x20 || octet == 0x7F || c1) c = '?';
     before = octet;
   }
-  logger_->info("{}{}: {}", clock_.authoritative() ? "" : "*", to_ios_log_time(clock_.now(), zone_),
-                safe);
+  const char* const mark = clock_.authoritative() ? "" : "*";
+  const std::lock_guard lock(mutex_);
+  std::string whole = mark + to_ios_log_time(clock_.now(), zone_) + ": " + safe;
+  logger_->info("{}", whole);
+  monitor_->add(std::move(whole));
+}
+
+void StderrLog::set_zone(TimeZone zone) {
+  const std::lock_guard lock(mutex_);
+  zone_ = std::move(zone);
 }
 
 void StderrLog::event(const LogEvent& event) { line(to_string(event)); }
 
 void StderrLog::debug(std::string_view category, std::string_view text) {
-  if (debug_) line(std::string(category) + ": " + std::string(text));
+  if (!debug_ && !monitor_->debugs(console::topic_of(category))) return;
+  line(std::string(category.substr(0, category.find('/'))) + ": " + std::string(text));
 }
 
 }  // namespace umbra::io

@@ -12,11 +12,12 @@ constexpr std::chrono::nanoseconds wait_min = std::chrono::milliseconds{100};
 
 }  // namespace
 
-void Publishing::start(const std::vector<server::CertificateServer*>& servers) {
-  for (server::CertificateServer* const server : servers) {
-    for (std::size_t place = 0; place < server->places(); ++place)
-      threads_.emplace_back([this, server, place] { run(*server, place); });
-  }
+void Publishing::start(const std::shared_ptr<server::CertificateServer>& server) {
+  const std::lock_guard lock(crews_mutex_);
+  Crew& crew = *crews_.emplace_back(std::make_unique<Crew>());
+  crew.server = server;
+  for (std::size_t place = 0; place < server->places(); ++place)
+    crew.threads.emplace_back([this, &crew, place] { run(crew, place); });
 }
 
 void Publishing::wake() {
@@ -25,29 +26,50 @@ void Publishing::wake() {
   changed_.notify_all();
 }
 
-void Publishing::run(server::CertificateServer& server, std::size_t place) {
+void Publishing::run(Crew& crew, std::size_t place) {
   for (std::uint64_t seen = 0;;) {
     {
       const std::lock_guard lock(mutex_);
-      if (stopping_) return;
+      if (crew.dismissed) return;
       seen = changes_;
     }
-    const auto next = server.publish(place);
+    const auto next = crew.server->publish(place);
     std::chrono::nanoseconds wait = wait_max;
     if (next) wait = std::clamp(clock_.real_time_until(*next), wait_min, wait_max);
     std::unique_lock lock(mutex_);
-    changed_.wait_for(lock, wait, [&] { return stopping_ || changes_ != seen; });
+    changed_.wait_for(lock, wait, [&] { return crew.dismissed || changes_ != seen; });
   }
 }
 
-void Publishing::stop() {
+void Publishing::dismiss(Crew& crew) {
   {
     const std::lock_guard lock(mutex_);
-    stopping_ = true;
+    crew.dismissed = true;
     changed_.notify_all();
   }
-  for (auto& thread : threads_) thread.join();
-  threads_.clear();
+  for (auto& thread : crew.threads) thread.join();
+}
+
+void Publishing::stop(const std::shared_ptr<server::CertificateServer>& server) {
+  std::unique_ptr<Crew> crew;
+  {
+    const std::lock_guard lock(crews_mutex_);
+    const auto found = std::find_if(crews_.begin(), crews_.end(),
+                                    [&](const auto& one) { return one->server == server; });
+    if (found == crews_.end()) return;
+    crew = std::move(*found);
+    crews_.erase(found);
+  }
+  dismiss(*crew);
+}
+
+void Publishing::stop() {
+  std::vector<std::unique_ptr<Crew>> all;
+  {
+    const std::lock_guard lock(crews_mutex_);
+    all.swap(crews_);
+  }
+  for (const auto& crew : all) dismiss(*crew);
 }
 
 }  // namespace umbra::io

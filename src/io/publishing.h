@@ -1,7 +1,9 @@
 #pragma once
 
+#include <atomic>
 #include <condition_variable>
 #include <cstdint>
+#include <memory>
 #include <mutex>
 #include <thread>
 #include <vector>
@@ -16,8 +18,9 @@ class Publishing {
  public:
   explicit Publishing(const Clock& clock) : clock_(clock) {}
   ~Publishing() { stop(); }
-  /// `servers` outlive this.
-  void start(const std::vector<server::CertificateServer*>& servers);
+  void start(const std::shared_ptr<server::CertificateServer>& server);
+  /// Of this server alone. Waits for what is being sent at the moment.
+  void stop(const std::shared_ptr<server::CertificateServer>& server);
   /// There may be something to send. Quick; from any thread, before the start and after the stop
   /// too.
   void wake();
@@ -25,14 +28,21 @@ class Publishing {
   void stop();
 
  private:
-  void run(server::CertificateServer& server, std::size_t place);
+  /// The threads of one server.
+  struct Crew {
+    std::shared_ptr<server::CertificateServer> server;
+    std::atomic<bool> dismissed = false;
+    std::vector<std::thread> threads;
+  };
+  void run(Crew& crew, std::size_t place);
+  void dismiss(Crew& crew);
 
   const Clock& clock_;
   std::mutex mutex_;
   std::condition_variable changed_;
   std::uint64_t changes_ = 1;
-  bool stopping_ = false;
-  std::vector<std::thread> threads_;
+  std::mutex crews_mutex_;
+  std::vector<std::unique_ptr<Crew>> crews_;
 };
 
 }  // namespace umbra::io

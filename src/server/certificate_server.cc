@@ -460,9 +460,29 @@ Result<void> CertificateServer::stop() {
   return {};
 }
 
+void CertificateServer::set_http(bool enabled) {
+  const std::lock_guard one_at_a_time(impl_->life_mutex);
+  if (impl_->http_enabled.exchange(enabled) == enabled || !impl_->serving) return;
+  if (enabled) {
+    impl_->set_state("enabled", "enabled");
+    impl_->log(Severity::informational, "CS_ENABLED", "Certificate server now enabled.");
+  } else {
+    impl_->set_state("disabled, HTTP Server is disabled", "check failed");
+    impl_->log(Severity::informational, "CS_DISABLED", "Certificate server now disabled.");
+  }
+}
+
 std::size_t CertificateServer::places() const { return impl_->publisher->places(); }
 std::optional<Time> CertificateServer::publish(std::size_t place) {
   return impl_->publisher->work(place);
+}
+
+Result<void> CertificateServer::retire() {
+  static_cast<void>(stop());  // an error: it is shut already
+  const std::lock_guard one_at_a_time(impl_->life_mutex);
+  const auto closed = impl_->ledger->close();
+  static_cast<void>(impl_->environment.store.commit(store::Batch{}));
+  return closed;
 }
 
 Result<void> CertificateServer::close() {

@@ -111,6 +111,8 @@ class CertificateServer {
   /// conflict (so already), what run_due gives.
   [[nodiscard]] Result<void> start();
   [[nodiscard]] Result<void> stop();
+  /// `ip http server` has been switched on or off.
+  void set_http(bool enabled);
   /// How many places files are published at. Each is worked off by itself: one that hangs holds up
   /// no other.
   [[nodiscard]] std::size_t places() const;
@@ -120,6 +122,11 @@ class CertificateServer {
   /// Gives back the unused part of the serial lease, and publishes what rested. Errors: storage
   /// (harmless: the serials are skipped).
   [[nodiscard]] Result<void> close();
+  /// Stops it for good: another one of this name may be opened from the store, and whoever still
+  /// holds this one gets nothing of it any more. Who was let in before has been answered, and what
+  /// he was promised is on the disk. What is not published yet the next one publishes. Errors: as
+  /// close.
+  [[nodiscard]] Result<void> retire();
 
  private:
   struct Impl;

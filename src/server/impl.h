@@ -306,7 +306,7 @@ struct CertificateServer::Impl {
   void debug(const std::string& text) const { environment.log.debug("CRYPTO_CS", text); }
 
   const config::Server configuration;
-  const bool http_enabled;
+  std::atomic<bool> http_enabled;
   const Environment environment;
   const lifecycle::CaSettings settings;
   std::unique_ptr<ca::Ledger> ledger;

@@ -1,0 +1,295 @@
+#include "io/live_configuration.h"
+
+#include <fmt/format.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <boost/asio/post.hpp>
+#include <filesystem>
+
+#include "io/files.h"
+
+namespace umbra::io {
+namespace {
+
+namespace asio = boost::asio;
+
+constexpr std::size_t config_octets_max = 16U << 20;
+constexpr std::size_t lines_one_by_one = 200;
+
+std::size_t count_lines(std::string_view text) {
+  return static_cast<std::size_t>(std::count(text.begin(), text.end(), '\n'));
+}
+
+/// The configuration with the first `count` lines of an edit behind it.
+std::string candidate_text(const std::string& running, const console::Edit& edit,
+                           std::size_t count) {
+  std::string text = running;
+  // Whatever section the running configuration ends with.
+  text += "end\n";
+  if (!edit.section.empty()) text += edit.section + "\n";
+  for (std::size_t i = 0; i < count; ++i) text += edit.lines[i] + "\n";
+  return text;
+}
+
+console::EditResult refused(std::vector<config::Fault> faults) {
+  console::EditResult result;
+  result.ok = false;
+  for (const config::Fault& fault : faults) {
+    result.output += fault.line == 0 && !fault.text.empty()
+                         ? fmt::format("% {}: {}\n", fault.text, fault.what)
+                         : fmt::format("% {}\n", fault.what);
+    if (!fault.hint.empty()) result.output += fmt::format("%  {}\n", fault.hint);
+  }
+  result.faults = std::move(faults);
+  return result;
+}
+
+console::EditResult refused(std::size_t line, const std::string& text, std::string what,
+                            std::string hint) {
+  return refused({{line, 1, text, std::move(what), std::move(hint)}});
+}
+
+/// As IOS names the lock on its status screen.
+console::EditResult locked(std::size_t line, const std::string& text, const std::string& server) {
+  return refused(line, text, "Server's configuration is locked  (enter \"shut\" to unlock it)",
+                 fmt::format("expected: \"shutdown\" in \"crypto pki server {}\" first, and \"no "
+                             "shutdown\" behind the change",
+                             server));
+}
+
+/// What IOS says when servers are shut, opened, or their places move.
+std::string remarks(const config::Difference& d, const config::Configuration& before,
+                    const config::Configuration& after) {
+  std::string out;
+  const auto first_start = [&](const std::string& name) {
+    const config::Server* const old = config::find_server(before, name);
+    return !old;
+  };
+  for (const std::string& name : d.servers_shut) {
+    if (!first_start(name))
+      out += "Certificate server 'shut' event has been queued for processing.\n";
+  }
+  for (std::size_t i = 0; i < d.servers_started.size(); ++i)
+    out += "Certificate server 'no shut' event has been queued for processing.\n";
+  for (const std::string& name : d.servers_changed) {
+    if (config::find_server(before, name)->database.url !=
+        config::find_server(after, name)->database.url) {
+      out +=
+          "% Server database url was changed. You need to move the\n"
+          "% existing database to the new location.\n";
+    }
+  }
+  for (const std::string& name : d.servers_removed) {
+    out += fmt::format(
+        "% Certificate server {} is stopped and not configured any more; its CA keys, certificates "
+        "and CRLs are kept (the exec command \"no crypto pki server {}\" deletes them)\n",
+        name, name);
+  }
+  for (const std::string& name : d.trustpoints_removed) {
+    out += fmt::format(
+        "% Trustpoint {} is not configured any more; its certificates and keys are kept, and are "
+        "there again when it is\n",
+        name);
+  }
+  return out;
+}
+
+/// One line of the log for each thing that a file changes.
+std::vector<std::string> summary(const config::Difference& d) {
+  std::vector<std::string> all;
+  const auto add = [&all](const char* kind, const std::vector<std::string>& names,
+                          const char* what) {
+    for (const auto& name : names) all.push_back(fmt::format("{} {} {}", kind, name, what));
+  };
+  add("certificate server", d.servers_added, "is new");
+  add("certificate server", d.servers_changed, "is changed");
+  add("certificate server", d.servers_shut, "is shut");
+  add("certificate server", d.servers_started, "is started");
+  add("certificate server", d.servers_removed, "is gone; what is kept of it is kept");
+  add("trustpoint", d.trustpoints_added, "is new");
+  add("trustpoint", d.trustpoints_changed, "is changed");
+  add("trustpoint", d.trustpoints_removed, "is gone; what is kept of it is kept");
+  if (d.listener) all.emplace_back("the HTTP server is changed");
+  if (d.fqdn) all.emplace_back("the name of the system is changed");
+  return all;
+}
+
+}  // namespace
+
+LiveConfiguration::LiveConfiguration(Site& site, Log& log, asio::thread_pool& life,
+                                     std::string path, std::string file)
+    : site_(site),
+      log_(log),
+      queue_(life.get_executor()),
+      path_(std::move(path)),
+      file_(std::move(file)) {}
+
+std::string LiveConfiguration::running() const { return site_.roster()->parsed->running_config; }
+
+void LiveConfiguration::edit(console::Edit edit, std::function<void(console::EditResult)> done) {
+  asio::post(queue_,
+             [this, edit = std::move(edit), done = std::move(done)] { done(carry_out(edit)); });
+}
+
+console::EditResult LiveConfiguration::carry_out(const console::Edit& edit) {
+  for (std::size_t i = 0; i < edit.lines.size(); ++i) {
+    if (edit.lines[i].find('\n') != std::string::npos)
+      return refused(i + 1, "", "a line has an end within it", "expected: one command in a line");
+  }
+  if (edit.section.find('\n') != std::string::npos)
+    return refused(0, "", "a section's name has an end within it", "expected: one line");
+
+  const RosterPtr before = site_.roster();
+  const std::string& running = before->parsed->running_config;
+  const config::Configuration& from = before->configuration();
+  config::Parsed candidate = config::parse(candidate_text(running, edit, edit.lines.size()));
+  if (!candidate.faults.empty()) {
+    const std::size_t ahead = count_lines(running) + 1 + (edit.section.empty() ? 0 : 1);
+    for (config::Fault& fault : candidate.faults)
+      fault.line = fault.line > ahead ? fault.line - ahead : 0;
+    return refused(std::move(candidate.faults));
+  }
+  if (const auto names = config::locked(from, candidate.configuration); !names.empty()) {
+    // Lines that shut it first unlock it for those behind them.
+    if (edit.lines.size() < 2 || edit.lines.size() > lines_one_by_one)
+      return locked(edit.lines.empty() ? 0 : 1,
+                    edit.lines.empty() ? "" : config::hide_secrets(edit.lines[0]), names.front());
+    config::Configuration at = from;
+    for (std::size_t i = 1; i <= edit.lines.size(); ++i) {
+      config::Configuration next = config::parse(candidate_text(running, edit, i)).configuration;
+      if (const auto still = config::locked(at, next); !still.empty())
+        return locked(i, config::hide_secrets(edit.lines[i - 1]), still.front());
+      at = std::move(next);
+    }
+  }
+  // Lines of what is in force are those that `show running-config` numbers.
+  config::Parsed normal = config::parse(candidate.running_config);
+  if (normal.faults.empty() && normal.configuration == candidate.configuration)
+    candidate = std::move(normal);
+  const auto next = std::make_shared<const config::Parsed>(std::move(candidate));
+  const auto changed = site_.change(next);
+  if (!changed) return refused(0, "", changed.error().detail, "");
+
+  const auto say = [&](const std::string& line) {
+    log(Severity::notice, "CFGLOG_LOGGEDCMD",
+        fmt::format("User:{}  logged command:{}", edit.by, config::hide_secrets(line)), "PARSER");
+  };
+  if (!edit.section.empty() && edit.lines.empty()) say(edit.section);
+  for (const std::string& line : edit.lines)
+    say(edit.section.empty() ? line : edit.section + ": " + line);
+  console::EditResult result;
+  result.output = remarks(*changed, from, next->configuration);
+  return result;
+}
+
+void LiveConfiguration::left(const std::string& by) {
+  log(Severity::notice, "CONFIG_I", "Configured from " + by, "SYS");
+}
+
+Result<std::string> LiveConfiguration::startup() const {
+  UMBRA_TRY(const Bytes content, read_file(path_, config_octets_max));
+  return std::string(as_text(content));
+}
+
+Result<std::string> LiveConfiguration::differences() const {
+  UMBRA_TRY(const std::string text, startup());
+  const config::Parsed parsed = config::parse(text);
+  if (!parsed.faults.empty()) {
+    return fail(Errc::malformed,
+                fmt::format("{} has {} fault(s), and umbrad would not start with it:\n{}", path_,
+                            parsed.faults.size(), config::to_string(parsed.faults.front(), path_)));
+  }
+  return config::contextual_differences(parsed.running_config, running());
+}
+
+void LiveConfiguration::reload(std::string by, std::function<void(Result<std::string>)> done) {
+  asio::post(queue_, [this, by = std::move(by), done = std::move(done)] { done(read_again(by)); });
+}
+
+Result<std::string> LiveConfiguration::read_again(const std::string& by) {
+  const auto unchanged = [this](Error error) -> Result<std::string> {
+    log(Severity::error, "RELOAD", fmt::format("{}; nothing was changed", error.detail));
+    return tl::unexpected(std::move(error));
+  };
+  auto text = startup();
+  if (!text) return unchanged(text.error());
+  auto parsed = std::make_shared<const config::Parsed>(config::parse(*text));
+  if (!parsed->faults.empty()) {
+    for (const config::Fault& fault : parsed->faults) {
+      log(Severity::error, "RELOAD",
+          fmt::format("{}:{}:{}: {} ({})", path_, fault.line, fault.column, fault.what,
+                      fault.hint));
+    }
+    return unchanged(
+        {Errc::malformed, fmt::format("{} fault(s) in {}", parsed->faults.size(), path_)});
+  }
+  const auto changed = site_.change(parsed);
+  if (!changed) return unchanged(changed.error());
+  file_ = *std::move(text);
+  std::string said;
+  for (const std::string& line : summary(*changed)) {
+    log(Severity::notice, "RELOAD", line);
+    said += line + "\n";
+  }
+  if (said.empty()) said = fmt::format("{} says what is in force\n", path_);
+  left(fmt::format("{} by {}", path_, by));
+  return said;
+}
+
+void LiveConfiguration::save(std::string by, std::function<void(Result<std::string>)> done) {
+  asio::post(queue_, [this, by = std::move(by), done = std::move(done)] { done(write(by)); });
+}
+
+Result<std::string> LiveConfiguration::write(const std::string& by) {
+  const std::string text = running() + "end\n";
+  // What cannot be read back must not be what the next start reads.
+  if (const config::Parsed parsed = config::parse(text);
+      !parsed.faults.empty() || !(parsed.configuration == site_.roster()->configuration())) {
+    return fail(Errc::conflict,
+                "the running configuration does not read back as what is in force; nothing was "
+                "written");
+  }
+  // A link stays a link: what it leads to is written.
+  std::error_code error;
+  const std::string path = std::filesystem::weakly_canonical(path_, error).string();
+  if (error) return fail(Errc::storage, fmt::format("cannot find {}: {}", path_, error.message()));
+  constexpr unsigned mode_bits = 07777;
+  FileAccess access;
+  std::string remark;
+  struct stat found {};
+  if (::stat(path.c_str(), &found) == 0) {
+    access.mode = found.st_mode & mode_bits;
+    if (found.st_uid != ::geteuid()) access.owner = found.st_uid;
+    if (found.st_gid != ::getegid()) access.group = found.st_gid;
+    UMBRA_TRY(const Bytes old, read_file(path, config_octets_max));
+    UMBRA_CHECK(write_file(path + "~", old, access));
+    const std::string_view was = as_text(old);
+    if (was != file_)
+      remark += fmt::format("% {} had been changed since it was read; what it said is in {}~\n",
+                            path, path);
+    std::size_t comments = 0;
+    for (std::string_view rest = was; !rest.empty();) {
+      const std::size_t end = std::min(rest.find('\n'), rest.size());
+      const std::string_view line = rest.substr(0, end);
+      rest.remove_prefix(std::min(end + 1, rest.size()));
+      const std::size_t first = line.find_first_not_of(" \t");
+      if (first != std::string_view::npos && line[first] == '!' &&
+          line.find_first_not_of(" \t\r", first + 1) != std::string_view::npos)
+        ++comments;
+    }
+    if (comments > 0) {
+      remark += fmt::format("% {} line(s) of comment are not in the new {}; they are in {}~\n",
+                            comments, path, path);
+    }
+  }
+  UMBRA_CHECK(write_file(path, as_bytes(text), access));
+  file_ = text;
+  log(Severity::notice, "SAVED",
+      fmt::format("the running configuration was written to {} from {}; what it was is in {}~",
+                  path, by, path));
+  return remark;
+}
+
+}  // namespace umbra::io

@@ -1,0 +1,46 @@
+#pragma once
+
+#include <boost/asio/strand.hpp>
+#include <boost/asio/thread_pool.hpp>
+#include <mutex>
+#include <string>
+
+#include "console/configurator.h"
+#include "io/site.h"
+
+namespace umbra::io {
+
+/// The configuration in force as text and model: how it is changed while it is in force, read anew
+/// from its file, and written to it.
+class LiveConfiguration final : public console::Configurator {
+ public:
+  /// In: `file` as it was read for the start.
+  LiveConfiguration(Site& site, Log& log, boost::asio::thread_pool& life, std::string path,
+                    std::string file);
+
+  void edit(console::Edit edit, std::function<void(console::EditResult)> done) override;
+  void left(const std::string& by) override;
+  [[nodiscard]] std::string running() const override;
+  [[nodiscard]] Result<std::string> startup() const override;
+  [[nodiscard]] Result<std::string> differences() const override;
+  void save(std::string by, std::function<void(Result<std::string>)> done) override;
+  void reload(std::string by, std::function<void(Result<std::string>)> done) override;
+
+ private:
+  [[nodiscard]] console::EditResult carry_out(const console::Edit& edit);
+  [[nodiscard]] Result<std::string> write(const std::string& by);
+  [[nodiscard]] Result<std::string> read_again(const std::string& by);
+  void log(Severity severity, std::string_view mnemonic, std::string text,
+           std::string_view facility = "UMBRA") const {
+    log_.event({severity, mnemonic, std::move(text), facility});
+  }
+
+  Site& site_;
+  Log& log_;
+  /// One change after another.
+  boost::asio::strand<boost::asio::thread_pool::executor_type> queue_;
+  const std::string path_;
+  std::string file_;  ///< as it was last read or written; the queue's
+};
+
+}  // namespace umbra::io
