@@ -53,7 +53,13 @@ Result<HandRequest> CertificateServer::request_pkcs10(ByteView der) {
   // Before such names were kept from the network, anybody could have queued something under it.
   if (known && (!Impl::by_hand(*known) || known->request_digest != entry.request_digest))
     known.reset();
-  if (known && known->state == store::RequestState::pending) return HandRequest{known->id, {}};
+  const bool grant = std::holds_alternative<policy::Grant>(decision);
+  if (known && known->state == store::RequestState::pending) {
+    // Stored, and then no room for its certificate: given again, it is not stuck.
+    if (!grant) return HandRequest{known->id, {}};
+    UMBRA_TRY(auto certificate, impl_->grant_entry(*known));
+    return HandRequest{known->id, std::move(certificate)};
+  }
   if (known && known->state == store::RequestState::granted) {
     UMBRA_TRY(auto certificate, impl_->certificate_of(*known));
     UMBRA_TRY(const auto row, impl_->environment.store.certificate(server, certificate.serial()));
@@ -73,7 +79,7 @@ Result<HandRequest> CertificateServer::request_pkcs10(ByteView der) {
     impl_->pending.emplace(entry.id, entry.received_at);
   }
   impl_->debug(fmt::format("reqID={} pending, by hand", entry.id));
-  if (!std::holds_alternative<policy::Grant>(decision)) return HandRequest{entry.id, {}};
+  if (!grant) return HandRequest{entry.id, {}};
   UMBRA_TRY(auto certificate, impl_->grant_entry(entry));
   return HandRequest{entry.id, std::move(certificate)};
 }

@@ -206,6 +206,21 @@ TEST_F(Overlap, ARequestByHandIsQueuedGrantedAndShown) {
   EXPECT_EQ(server->request_pkcs10(csr(weak).der()).error().code, Errc::conflict);
 }
 
+TEST_F(Overlap, ARequestByHandThatWaitsIsGrantedWhenItIsGivenAgainUnderGrantAuto) {
+  configuration.grant = config::Grant::manual;
+  start();
+  const auto request = csr(Device("CN=box"));
+  ASSERT_EQ(server->request_pkcs10(request.der())->id, 1U);
+  // As if it had been stored, and the disk had then been too full for its certificate.
+  configuration.grant = config::Grant::automatic;
+  start();
+  const auto again = *server->request_pkcs10(request.der());
+  EXPECT_EQ(again.id, 1U);
+  ASSERT_TRUE(again.certificate);
+  EXPECT_EQ(server->requests()->at(0).state, "granted");
+  EXPECT_EQ(*server->request_pkcs10(request.der())->certificate, *again.certificate);
+}
+
 TEST_F(Overlap, NobodyOnTheNetworkTakesThePlaceOfARequestByHand) {
   configuration.grant = config::Grant::manual;
   start();
