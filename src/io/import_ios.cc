@@ -21,7 +21,8 @@ namespace {
 
 namespace fs = std::filesystem;
 
-constexpr std::size_t file_octets_max = std::size_t{256} << 20U;
+constexpr std::size_t crl_octets_max = std::size_t{256} << 20U;
+constexpr std::size_t file_octets_max = std::size_t{1} << 20U;     // of all others
 constexpr std::uint64_t all_octets_max = std::uint64_t{4} << 30U;  // read into memory, all of it
 constexpr std::size_t secret_octets_max = 4096;
 constexpr std::array published = {".ser", ".crl", ".cnm", ".crt", ".cer",
@@ -46,7 +47,8 @@ Result<std::vector<server::PublishedFile>> read_directory(const std::string& dir
     if (!entry.is_regular_file(error)) continue;
     Bytes content;
     if (wanted) {
-      UMBRA_TRY(content, read_file(entry.path().string(), file_octets_max));
+      UMBRA_TRY(content, read_file(entry.path().string(),
+                                   suffix == ".crl" ? crl_octets_max : file_octets_max));
       octets += content.size();
       if (octets > all_octets_max) {
         return fail(Errc::unsupported,

@@ -224,6 +224,10 @@ keyUsage=critical,digitalSignature,keyCertSign,cRLSign
                 self.assertIn(word, said)
             self.assertFalse(data.exists())
 
+        with open(self.files / "7.crt", "wb") as huge:
+            huge.truncate(2 << 20)
+        refused("7.crt is larger than 1048576 octets")
+        (self.files / "7.crt").unlink()
         self.secret.write_text("wrong\n")
         refused("ROOTCA.p12: it does not open with this passphrase")
         self.secret.write_text(PASSPHRASE)
