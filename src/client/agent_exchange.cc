@@ -195,11 +195,14 @@ void Trustpoint::Agent::exchange(Message message) {
   debug(prepared->type == scep::MessageType::cert_poll     ? "Client sending GetCertInitial"
         : prepared->type == scep::MessageType::renewal_req ? "Client sending RenewalReq"
                                                            : "Client sending PKCSReq");
-  send_newest(std::move(prepared->call), [expected = std::move(prepared->expected)](
+  send_newest(std::move(prepared->call), [expected = std::move(prepared->expected),
+                                          session = counted_session(environment_.counters)](
                                              Agent& agent, Result<HttpReply> answer) {
     const auto reply = usable(std::move(answer));
     if (!reply) return agent.on_no_answer(reply.error());
     const auto opened = open_answer(agent.state_, reply->body, expected, agent.configuration_);
+    if (Counters* const counters = agent.environment_.counters)
+      ++(opened ? counters->validated : counters->refused);
     if (!opened) return agent.on_no_answer(opened.error());
     agent.on_cert_rep(*opened);
   });

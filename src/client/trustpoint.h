@@ -5,6 +5,7 @@
 #include <string>
 #include <vector>
 
+#include "base/counters.h"
 #include "base/http.h"
 #include "base/log.h"
 #include "base/random.h"
@@ -31,7 +32,8 @@ struct Environment {
   std::function<void()> changed;
   std::string key_passphrase;
   std::string fqdn;
-  std::string board_serial;  ///< what `serial-number` puts into the subject
+  std::string board_serial;      ///< what `serial-number` puts into the subject
+  Counters* counters = nullptr;  ///< of the process; may be null
 };
 
 /// One `crypto pki trustpoint` in its life: authenticate, enrol, RENEW, SHADOW, switch. Public

@@ -38,7 +38,9 @@ ExecResult Exec::show_configuration(std::string_view key) const {
 std::set<Bytes> Exec::held() const {
   std::set<Bytes> all;
   const auto keep = [&](const std::optional<x509::Certificate>& c) {
-    if (c) all.insert(c->fingerprint(x509::Digest::sha256));
+    if (!c) return;
+    all.insert(c->fingerprint(x509::Digest::sha256));
+    all.insert(x509::hash(x509::Digest::sha256, c->public_key().spki()));
   };
   for (const server::Status& s : server_statuses()) {
     keep(s.ca);

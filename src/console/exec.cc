@@ -7,6 +7,7 @@
 #include "console/exec_result.h"
 #include "console/exec_table.h"
 #include "console/health.h"
+#include "console/held_screens.h"
 
 namespace umbra::console {
 namespace {
@@ -262,10 +263,12 @@ ExecResult Exec::show(const Match& match) const {
     return {true, clock_screen(environment_->clock, zone, match.has("detail"))};
   }
   if (key == "show version") {
-    return {true,
-            fmt::format("Umbra, certificate server and client, version {}\nSystem name is {}\n",
-                        environment_->version, environment_->hostname)};
+    return version();
   }
+  if (key == "show crypto pki server NAME certificates") return issued(match);
+  if (key == "show crypto key mypubkey") return keys(match);
+  if (key == "show crypto pki crls") return crls();
+  if (key == "show crypto pki counters") return {true, counters_screen(*environment_->counters)};
   if (key == "show logging") return {true, logging_screen(environment_->monitor->kept())};
   if (key == "show debugging") return {true, debugging_screen(*environment_->monitor)};
   if (key.ends_with("-config") || key == "show archive config differences")

@@ -10,6 +10,7 @@
 #include <string_view>
 #include <vector>
 
+#include "base/counters.h"
 #include "base/result.h"
 #include "base/time.h"
 #include "client/trustpoint.h"
@@ -36,6 +37,10 @@ struct ServerControl {
   std::function<Result<server::OnCrl>(const x509::Serial&, x509::RevocationReason)> revoke;
   std::function<Result<void>(const x509::Serial&)> unrevoke;
   std::function<Result<server::CrlView>()> crl;
+  std::function<Result<void>(const std::function<bool(const server::CertificateLine&)>&)>
+      each_certificate = {};
+  std::function<Result<std::vector<x509::KeyLine>>()> keys = {};
+  std::function<std::optional<server::CrlAboveView>()> crl_above = {};
   std::function<Result<std::string>(std::chrono::minutes)> generate_password;
   std::function<Result<server::HandRequest>(ByteView)> request_pkcs10;
   std::function<Result<void>()> start;
@@ -57,6 +62,9 @@ struct ServerControl {
   };
   c.unrevoke = [s](const x509::Serial& serial) { return s->unrevoke(serial); };
   c.crl = [s] { return s->crl(); };
+  c.each_certificate = [s](const auto& take) { return s->each_certificate(take); };
+  c.keys = [s] { return s->keys(); };
+  c.crl_above = [s] { return s->crl_above(); };
   c.generate_password = [s](std::chrono::minutes valid) { return s->generate_password(valid); };
   c.request_pkcs10 = [s](ByteView der) { return s->request_pkcs10(der); };
   c.start = [s] { return s->start(); };
@@ -82,8 +90,8 @@ struct TrustpointControl {
       [t] { return t->enroll(); }};
 }
 
-/// The certificates that there were when the configuration was saved last: they have a Storage line
-/// on the screens. Thread-safe.
+/// The certificates and keys that there were when the configuration was saved last: they have a
+/// Storage line on the screens. Thread-safe.
 class SavedCertificates {
  public:
   void replace(std::set<Bytes> fingerprints) {
@@ -93,6 +101,10 @@ class SavedCertificates {
   [[nodiscard]] bool contains(const x509::Certificate& certificate) const {
     const std::lock_guard lock(mutex_);
     return all_.contains(certificate.fingerprint(x509::Digest::sha256));
+  }
+  [[nodiscard]] bool contains(const x509::PublicKey& key) const {
+    const std::lock_guard lock(mutex_);
+    return all_.contains(x509::hash(x509::Digest::sha256, key.spki()));
   }
 
  private:
@@ -121,6 +133,9 @@ struct ExecEnvironment {
   std::shared_ptr<SavedCertificates> saved = std::make_shared<SavedCertificates>();
   /// The newest lines of the log, and what is debugged.
   std::shared_ptr<Monitor> monitor = Monitor::make();
+  std::shared_ptr<const Counters> counters = std::make_shared<const Counters>();
+  std::optional<Time> started_at = {};
+  std::string config_file = {};  ///< the path of the configuration
 };
 
 /// What a command still has to be told before it does anything.
@@ -176,6 +191,11 @@ class Exec {
                                       const config::Match& match) const;
   void authenticate(const config::Match& match, const ExecDone& done) const;
   [[nodiscard]] ExecResult enroll(const config::Match& match) const;
+  // held_commands.cc
+  [[nodiscard]] ExecResult issued(const config::Match& match) const;
+  [[nodiscard]] ExecResult keys(const config::Match& match) const;
+  [[nodiscard]] ExecResult crls() const;
+  [[nodiscard]] ExecResult version() const;
   // debug_commands.cc
   [[nodiscard]] ExecResult debug(const config::Match& match) const;
   // configuration_commands.cc

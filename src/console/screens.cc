@@ -103,6 +103,12 @@ void add_timers(std::string& out, std::string_view heading,
   }
 }
 
+std::string_view why_authoritative(std::string_view source) {
+  if (source == "NTP") return "the kernel says that it is synchronised";
+  if (source == "hardware calendar") return "\"clock calendar-valid\" is configured";
+  return "it was given at the start";
+}
+
 }  // namespace
 
 std::string fingerprint(const x509::Certificate& certificate, x509::Digest digest) {
@@ -132,8 +138,13 @@ std::string clock_screen(const Clock& clock, const TimeZone& zone, bool detail) 
   std::string out = clock.authoritative() ? "" : "*";
   out += to_ios_clock(clock.now(), zone) + "\n";
   if (detail) {
-    out += clock.authoritative() ? fmt::format("Time source is {}\n", clock.source())
-                                 : "No time source\n";
+    out +=
+        clock.authoritative()
+            ? fmt::format("Time source is {0}\nThe time is authoritative: {1}\n", clock.source(),
+                          why_authoritative(clock.source()))
+            : "No time source\nThe time is not authoritative: the system's clock is not "
+              "synchronised, and there is no \"clock calendar-valid\"; PKI timers are not armed, "
+              "and nothing is issued\n";
   }
   return out;
 }

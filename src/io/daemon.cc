@@ -108,6 +108,7 @@ class Daemon {
                      .life = life_,
                      .key_passphrase = secret.text,
                      .board_serial = serial,
+                     .counters = counters_.get(),
                      .moved = [this](const std::string&) { poke(); },
                      .replaced = [this](const RosterPtr& roster) { follow(roster)->start(); }});
     return site_->open(parsed_, std::move(plan));
@@ -232,7 +233,10 @@ class Daemon {
         .plan_json = plan::to_json(*roster.plan),
         .configurator = live_.get(),
         .saved = saved_,
-        .monitor = monitor_};
+        .monitor = monitor_,
+        .counters = counters_,
+        .started_at = started_at_,
+        .config_file = options_.config_path};
     for (const auto& server : roster.servers)
       environment.servers.push_back(console::control(server));
     for (const auto& trustpoint : roster.trustpoints)
@@ -323,7 +327,9 @@ class Daemon {
   const std::shared_ptr<const config::Parsed> parsed_;  ///< of the start
   const std::string file_;                              ///< where it is from
   std::unique_ptr<Clock> clock_;
+  const Time started_at_ = to_time(clock_->now());
   const std::shared_ptr<console::Monitor> monitor_ = console::Monitor::make();
+  const std::shared_ptr<Counters> counters_ = std::make_shared<Counters>();
   StderrLog log_;
   OsRandom random_;
   std::unique_ptr<DirectoryLock> lock_;

@@ -102,7 +102,8 @@ Result<Site::ServerPtr> Site::open_server(const config::Server& server, bool htt
                    asio::post(in_.workers, [itself, task = std::move(task)] {
                      if (const auto there = itself->lock()) task();
                    });
-                 }}));
+                 },
+                 in_.counters}));
   // What it was given lives as long as it does.
   ServerPtr made(opened.release(), [transport](server::CertificateServer* p) { delete p; });
   *itself = made;
@@ -132,7 +133,8 @@ Result<Site::TrustpointPtr> Site::open_trustpoint(const config::Trustpoint& trus
            },
        .key_passphrase = in_.key_passphrase,
        .fqdn = fqdn,
-       .board_serial = in_.board_serial});
+       .board_serial = in_.board_serial,
+       .counters = in_.counters});
 }
 
 Result<void> Site::open(std::shared_ptr<const config::Parsed> parsed,

@@ -33,6 +33,7 @@ struct Surroundings {
   boost::asio::thread_pool& life;     ///< for deadlines, keys and changes of the configuration
   std::string key_passphrase;
   std::string board_serial;
+  Counters* counters = nullptr;
   /// The deadlines of this trustpoint may have changed. From any thread.
   std::function<void(const std::string& trustpoint)> moved;
   /// Another roster is in force: drivers and screens take it from now on.

@@ -134,6 +134,7 @@ policy::RequestFacts CertificateServer::Impl::facts_at_ra(const Conversation& co
                          });
     return at != crl->facts.revoked.end() && at->serial == signer.serial();
   };
+  if (crl) count(&Counters::crls_checked);
   if (crl && listed()) {
     facts.signer = policy::Signer::revoked;
   } else if (conversation.now < signer.not_before()) {
@@ -164,6 +165,7 @@ void CertificateServer::Impl::with_crl(const GenerationsPtr& all, CrlWanted then
       return then(have);
     }
     crl_above_wanted.push_back(std::move(then));
+    count(&Counters::pending);
     if (std::exchange(crl_above_under_way, true)) return;
   }
   const auto told = [this](const Result<std::shared_ptr<const CrlAbove>>& crl) {
@@ -174,6 +176,8 @@ void CertificateServer::Impl::with_crl(const GenerationsPtr& all, CrlWanted then
       all_of_them.swap(crl_above_wanted);
       crl_above = crl ? *crl : nullptr;
     }
+    if (!crl || !*crl) count(&Counters::crl_failures);
+    if (environment.counters != nullptr) environment.counters->pending -= all_of_them.size();
     for (const auto& one : all_of_them) one(crl);
   };
   auto question =
@@ -183,11 +187,14 @@ void CertificateServer::Impl::with_crl(const GenerationsPtr& all, CrlWanted then
                     ca, *all->active, *all->above);
   if (!question) return told(fail(Errc::unreachable, question.error().detail));
   question->reply_octets_max = crl_octets_max;
+  count(&Counters::crl_fetches);
   const auto shared = std::make_shared<const Question>(*std::move(question));
   const bool sent = ask(*shared, [this, shared, told, now](const Result<HttpReply>& answer) {
     told(crl_in(*shared, answer, now));
   });
-  if (!sent) told(fail(Errc::unreachable, "too many calls are under way"));
+  if (sent) return;
+  count(&Counters::crl_busy);
+  told(fail(Errc::unreachable, "too many calls are under way"));
 }
 
 Result<std::shared_ptr<const CrlAbove>> CertificateServer::Impl::crl_in(

@@ -187,7 +187,10 @@ HttpReply CertificateServer::Impl::crl_file(std::string_view path, const Generat
 }
 
 void CertificateServer::Impl::pki_operation(ByteView message, bool by_get, HttpDone done) {
+  if (const auto session = counted_session(environment.counters))
+    done = [session, done = std::move(done)](HttpReply reply) { done(std::move(reply)); };
   auto opened = scep::open_envelope(message, legacy());
+  count(opened && !opened->refused ? &Counters::validated : &Counters::refused);
   if (!opened) {
     debug("a message that cannot be answered: " + opened.error().detail);
     return done(
@@ -242,6 +245,8 @@ void CertificateServer::Impl::pki_operation(ByteView message, bool by_get, HttpD
       const std::string generation = std::to_string(conversation->generation);
       content.insert(content.end(), generation.begin(), generation.end());
       conversation->digest = x509::hash(x509::Digest::sha256, content);
+      if (is_ra() && conversation->signed_by_us && configuration.upstream->unchecked)
+        count(&Counters::bypassed);
       if (is_ra() && conversation->signed_by_us && !configuration.upstream->unchecked) {
         return with_crl(conversation->generations, [this, conversation](const auto& crl) {
           if (!crl) return conversation->done(text_reply(503, "the CA above cannot be reached"));

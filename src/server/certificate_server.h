@@ -6,6 +6,7 @@
 #include <string>
 #include <vector>
 
+#include "base/counters.h"
 #include "base/http.h"
 #include "base/log.h"
 #include "base/random.h"
@@ -15,6 +16,7 @@
 #include "server/publication.h"
 #include "server/status.h"
 #include "store/store.h"
+#include "x509/key_line.h"
 
 namespace umbra::server {
 
@@ -42,6 +44,7 @@ struct Environment {
   HttpTransport* transport = nullptr;
   /// Runs what an RA does with the answers of the CA above. From any thread.
   std::function<void(std::function<void()>)> post = {};
+  Counters* counters = nullptr;  ///< of the process; may be null
 };
 
 /// Destroys all that is kept of a certificate server: CA keys, certificates, CRLs, requests. For
@@ -94,6 +97,14 @@ class CertificateServer {
   [[nodiscard]] Result<OnCrl> revoke(const x509::Serial& serial, x509::RevocationReason reason);
   /// Takes a revocation back. Errors: not_found, conflict (not revoked), storage.
   [[nodiscard]] Result<void> unrevoke(const x509::Serial& serial);
+  /// Everything that was issued, in order of serial; `take` says whether to go on. Errors: storage.
+  [[nodiscard]] Result<void> each_certificate(
+      const std::function<bool(const CertificateLine&)>& take) const;
+  /// The active CA's key and the next one's: NAME and NAME#; what SCEP needs beside them is
+  /// NAME.exchange. Errors: storage.
+  [[nodiscard]] Result<std::vector<x509::KeyLine>> keys() const;
+  /// The CRL that a registration authority holds of the CA above, if any.
+  [[nodiscard]] std::optional<CrlAboveView> crl_above() const;
   /// `info crl`: the active CA's. Errors: not_found before the first one.
   [[nodiscard]] Result<CrlView> crl() const;
   /// `crypto pki server NAME password generate [MINUTES]`: a first enrolment that carries it as its

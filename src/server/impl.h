@@ -303,6 +303,9 @@ struct CertificateServer::Impl {
   void log(Severity severity, std::string_view mnemonic, std::string text) const {
     environment.log.event({severity, mnemonic, std::move(text)});
   }
+  void count(Counters::Count Counters::*which) const {
+    if (environment.counters != nullptr) ++(environment.counters->*which);
+  }
   void debug(const std::string& text) const { environment.log.debug("CRYPTO_CS", text); }
 
   const config::Server configuration;

@@ -109,6 +109,24 @@ enum class OnCrl {
   never,           ///< of a CA that has ended: it signs none any more
 };
 
+/// One line of `show crypto pki server NAME certificates`.
+struct CertificateLine {
+  x509::Serial serial;
+  Time not_before;
+  Time not_after;
+  std::string subject;
+  std::optional<Time> revoked_at;
+};
+
+/// The CRL of the CA above that a registration authority holds.
+struct CrlAboveView {
+  std::string issuer;
+  Time this_update;
+  std::optional<Time> next_update;
+  std::size_t octets = 0;
+  Time fetched_at;
+};
+
 /// What `info crl` shows.
 struct CrlView {
   std::string issuer;
