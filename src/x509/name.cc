@@ -388,17 +388,23 @@ std::string Name::joined(std::string_view separator) const {
 }
 
 std::string Name::typed() const {
-  std::string out;
   const auto rdns = parse_rdns(der_);
-  if (!rdns) return out;
-  for (auto rdn = rdns->rbegin(); rdn != rdns->rend(); ++rdn) {
-    for (auto attribute = rdn->begin(); attribute != rdn->end(); ++attribute) {
-      if (!out.empty()) out += attribute == rdn->begin() ? ',' : '+';
-      const auto text = der::parse_text({attribute->tag, attribute->content, {}});
-      out += type_shown(*attribute) + "=" + protected_value(text.value_or(""));
+  if (!rdns) return {};
+  const auto spelt = [&](bool as_oids) {
+    std::string out;
+    for (auto rdn = rdns->rbegin(); rdn != rdns->rend(); ++rdn) {
+      for (auto attribute = rdn->begin(); attribute != rdn->end(); ++attribute) {
+        if (!out.empty()) out += attribute == rdn->begin() ? ',' : '+';
+        const auto text = der::parse_text({attribute->tag, attribute->content, {}});
+        out += (as_oids ? attribute->oid : type_shown(*attribute)) + "=" +
+               protected_value(text.value_or(""));
+      }
     }
-  }
-  return out;
+    return out;
+  };
+  // A country of three letters, say, which is asked of nobody who types the OID.
+  std::string by_names = spelt(false);
+  return from_ios(by_names) ? by_names : spelt(true);
 }
 
 bool Name::has_nul() const {

@@ -30,7 +30,7 @@ TEST(Name, ProtectedSeparatorsBelongToTheValue) {
 TEST(Name, AsTypedItIsReadAgain) {
   for (const char* text : {"CN=RootCA,O=\"Cisco Systems, Inc.\"", "CN=a\\+b+OU=c\\\"d\\\\41,O=e=f",
                            "CN=\\20x\\20,O=\\0A", "CN=\\,41,2.5.4.9=Main Street,hostname=r1",
-                           "CN=M\xC3\xBCnchen,O=#41"}) {
+                           "CN=M\xC3\xBCnchen,O=#41", "CN=a,2.5.4.6=DEU"}) {
     const Name name = *Name::from_ios(text);
     const auto again = Name::from_ios(name.typed());
     ASSERT_TRUE(again) << name.typed() << ": " << again.error().detail;
