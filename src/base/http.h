@@ -36,6 +36,8 @@ struct HttpCall {
   Bytes body;
   std::chrono::seconds patience{60};  ///< for all of it
   std::size_t reply_octets_max = std::size_t{1} << 20;
+  std::string source = {};  ///< an interface or an address of this host to come from; or empty
+  std::string vrf = {};     ///< the VRF device to go out by; or empty
 };
 /// Errors: unreachable (name, TCP, time-out, reply too large). A reply of any HTTP status is a
 /// value.

@@ -47,6 +47,7 @@ Trustpoint::Agent::Agent(config::Trustpoint configuration, Environment environme
       device_{environment_.fqdn, environment_.board_serial},
       settings_(config::trustpoint_settings(configuration_)),
       state_(std::move(state)),
+      server_(state_.row.enrollment_url),
       snapshot_{state_, {}, false, {}} {}
 
 void Trustpoint::Agent::post(std::function<void(Agent&)> task) {
@@ -282,13 +283,13 @@ void Trustpoint::Agent::act(Action action, const Arrival& arrival) {
 Result<void> Trustpoint::Agent::commit(store::TrustpointRow row) {
   const auto added = [&](const Bytes& before, const Bytes& after, const char* suffix) {
     if (!after.empty() && before.empty()) {
-      const auto fqdn = fqdn_of(configuration_, device_);
-      const auto& label = configuration_.key_label.empty() ? fqdn : configuration_.key_label;
       log(Severity::notice, "KEY_ADDITION",
-          "A key named " + label + suffix + " has been generated or imported by crypto-engine",
+          "A key named " + label_of(configuration_, device_) + suffix +
+              " has been generated or imported by crypto-engine",
           "CRYPTO_ENGINE");
     }
   };
+  row.enrollment_url = configuration_.more_urls.empty() ? std::string() : server_in_use();
   UMBRA_TRY(auto next, State::read(row, environment_.key_passphrase, &state_));
   UMBRA_CHECK(environment_.store.commit(store::Batch{store::PutTrustpoint{std::move(row)}}));
   std::swap(state_, next);
@@ -402,10 +403,10 @@ Status Trustpoint::Agent::status() const {
   status.pending = state.request;
   status.fqdn = fqdn_of(configuration_, device_);
   status.keys_generated = state.key.has_value();
-  status.key_label = configuration_.key_label.empty() ? status.fqdn : configuration_.key_label;
+  status.key_label = label_of(configuration_, device_);
   status.last_enrollment_status = state.row.last_status;
-  if (!configuration_.enrollment_url.empty()) {
-    status.enrollment_url = scep::request_url(configuration_.enrollment_url);
+  if (const auto urls = urls_of(configuration_); !urls.empty()) {
+    status.enrollment_url = scep::request_url(urls[place_of(state.row.enrollment_url, urls)]);
     const std::string_view program = "/pkiclient.exe";
     if (status.enrollment_url.ends_with(program))
       status.enrollment_url.resize(status.enrollment_url.size() - program.size());

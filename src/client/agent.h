@@ -4,7 +4,9 @@
 #include <memory>
 #include <mutex>
 #include <optional>
+#include <set>
 #include <string>
+#include <vector>
 
 #include "client/enrollment.h"
 #include "client/state.h"
@@ -92,13 +94,29 @@ class Trustpoint::Agent : public std::enable_shared_from_this<Agent> {
   // agent_exchange.cc: what is said to the CA.
 
   using Answered = std::function<void(Agent&, Result<HttpReply>)>;
-  /// `answered` runs on the strand. A path that is not there is tried once more as the URL was
-  /// given, for servers that are not IOS's.
+  /// One URL that a call may be made to.
+  struct Way {
+    std::string server;  ///< the `enrollment url`
+    bool exact = false;  ///< used as given, for servers that are not IOS's
+  };
+  /// The `enrollment url` in use; empty without any.
+  [[nodiscard]] std::string server_in_use() const;
+  /// What is to be tried in this order: the server in use, then the others, each with both its
+  /// paths. A request that is pending is known to its own server alone.
+  [[nodiscard]] std::vector<Way> ways() const;
+  /// `answered` runs on the strand. `call.url` is the query alone. A path that is not there is
+  /// tried once more as the URL was given; a server that does not answer, or not with 200, is
+  /// followed by the next.
   void send(HttpCall call, Answered answered);
   /// The same for the one exchange of the request under way: an answer that a newer call, or a new
   /// state, has overtaken is dropped.
   void send_newest(HttpCall call, Answered answered);
-  [[nodiscard]] std::string url() const;
+  void go(const HttpCall& call, std::vector<Way> ways, std::optional<std::uint64_t> number,
+          std::optional<Result<HttpReply>> best, const Answered& answered);
+  /// There is somebody, under this path; with `well`, he is asked first from now on.
+  void answered_by(const Way& way, bool well);
+  /// What this server says is of no use: the next one is asked the next time.
+  void turn_to_next();
   [[nodiscard]] HttpCall get(scep::Operation operation) const;
   void fetch_capabilities(std::function<void(Result<void>)> done);
   void fetch_and_accept_pinned();
@@ -130,7 +148,8 @@ class Trustpoint::Agent : public std::enable_shared_from_this<Agent> {
   std::uint64_t newest_call_ = 0;
   bool asking_ca_ = false;
   bool asking_capabilities_ = false;
-  bool exact_url_ = false;  ///< this CA wants the URL as given
+  std::string server_;  ///< the one of several URLs that is in use; if any other, the first
+  std::set<std::string> exact_;  ///< the URLs that are wanted as given
   bool started_ = false;
   bool clock_complained_ = false;
   std::string published_;  ///< the certificates in the files, since the start

@@ -13,11 +13,18 @@ constexpr std::size_t body_max = std::size_t{256} * 1024;
 // Keywords are a few hundred octets (RFC 8894 3.5.2).
 constexpr std::size_t capabilities_max = 4096;
 
+constexpr unsigned http_ok = 200;
+
+bool has_path(const std::string& url) {
+  const auto host = url.find("://");
+  return host != std::string::npos && url.find('/', host + 3) != std::string::npos;
+}
+
 bool path_is_missing(const HttpReply& reply) { return reply.status == 404 || reply.status == 405; }
 
 Result<HttpReply> usable(Result<HttpReply> reply) {
   if (!reply) return reply;
-  if (reply->status != 200)
+  if (reply->status != http_ok)
     return fail(Errc::unreachable, fmt::format("HTTP status {}", reply->status));
   if (reply->body.empty()) return fail(Errc::unreachable, "empty answer");
   if (reply->body.size() > body_max) return fail(Errc::unreachable, "answer too long");
@@ -32,58 +39,105 @@ std::string media_type(const HttpReply& reply) {
 
 }  // namespace
 
-std::string Trustpoint::Agent::url() const {
-  return scep::request_url(configuration_.enrollment_url, exact_url_);
-}
-
 HttpCall Trustpoint::Agent::get(scep::Operation operation) const {
   HttpCall call;
   // The trustpoint's name is the CA identifier, as IOS sends it.
-  call.url = scep::operation_url(url(), operation, configuration_.name);
+  const auto& identifier = configuration_.ca_identifier;
+  call.url =
+      scep::operation_url("", operation, identifier.empty() ? configuration_.name : identifier);
   return call;
+}
+
+std::string Trustpoint::Agent::server_in_use() const {
+  const auto urls = urls_of(configuration_);
+  return urls.empty() ? std::string() : urls[place_of(server_, urls)];
+}
+
+std::vector<Trustpoint::Agent::Way> Trustpoint::Agent::ways() const {
+  const bool stays = static_cast<Phase>(state_.row.phase) == Phase::polling;
+  const auto urls = urls_of(configuration_);
+  std::vector<Way> all;
+  for (std::size_t i = 0; i < (stays ? 1 : urls.size()); ++i) {
+    const std::string& url = urls[(place_of(server_, urls) + i) % urls.size()];
+    const bool exact = exact_.contains(url);
+    all.push_back({url, exact});
+    if (has_path(url) && scep::request_url(url, exact) != scep::request_url(url, !exact))
+      all.push_back({url, !exact});
+  }
+  return all;
 }
 
 void Trustpoint::Agent::send(HttpCall call, Answered answered) {
   if (configuration_.enrollment_url.empty())
     return answered(*this, fail(Errc::conflict, "no enrollment url is configured"));
-  const std::string tried = url();
-  const std::string other = scep::request_url(configuration_.enrollment_url, !exact_url_);
-  std::optional<HttpCall> again;
-  const auto host = configuration_.enrollment_url.find("://");
-  const bool has_path = host != std::string::npos &&
-                        configuration_.enrollment_url.find('/', host + 3) != std::string::npos;
-  if (has_path && other != tried) {
-    again = call;
-    again->url.replace(0, tried.size(), other);
-  }
-  const auto deliver = [weak = weak_from_this()](auto task) {
-    if (const auto self = weak.lock()) self->post(std::move(task));
-  };
-  environment_.transport.send(std::move(call), [deliver, again = std::move(again),
-                                                answered](const Result<HttpReply>& reply) {
-    deliver([deliver, again, answered, reply](Agent& agent) {
-      if (!reply)
-        agent.log(Severity::error, "SOCKETSEND", "Failed to send out message to CA server.");
-      if (!reply || !path_is_missing(*reply) || !again) return answered(agent, reply);
-      agent.environment_.transport.send(
-          *again, [deliver, answered, first = reply](const Result<HttpReply>& second) {
-            deliver([answered, first, second](Agent& later) {
-              const bool found = second && !path_is_missing(*second);
-              if (found) later.exact_url_ = !later.exact_url_;
-              answered(later, found ? second : first);
-            });
-          });
-    });
-  });
+  go(call, ways(), std::nullopt, std::nullopt, answered);
 }
 
 void Trustpoint::Agent::send_newest(HttpCall call, Answered answered) {
   const auto number = ++newest_call_;
-  send(std::move(call),
-       [number, answered = std::move(answered)](Agent& agent, Result<HttpReply> reply) {
-         if (number != agent.newest_call_) return;
-         answered(agent, std::move(reply));
-       });
+  if (configuration_.enrollment_url.empty())
+    return answered(*this, fail(Errc::conflict, "no enrollment url is configured"));
+  go(call, ways(), number, std::nullopt, answered);
+}
+
+void Trustpoint::Agent::go(const HttpCall& call, std::vector<Way> ways,
+                           std::optional<std::uint64_t> number,
+                           std::optional<Result<HttpReply>> best, const Answered& answered) {
+  const Way way = ways.front();
+  ways.erase(ways.begin());
+  HttpCall made = call;
+  made.url = scep::request_url(way.server, way.exact);
+  // A URL may bring a query of its own.
+  made.url += call.url;
+  if (const auto own = made.url.find('?'); own < made.url.size() - call.url.size())
+    made.url[made.url.size() - call.url.size()] = '&';
+  made.source = configuration_.from.source;
+  made.vrf = configuration_.from.vrf;
+  environment_.transport.send(
+      std::move(made), [weak = weak_from_this(), call, ways = std::move(ways), number, way,
+                        best = std::move(best), answered](const Result<HttpReply>& reply) {
+        const auto self = weak.lock();
+        if (!self) return;
+        self->post([call, ways, number, way, best, answered, reply](Agent& agent) {
+          if (number && *number != agent.newest_call_) return;
+          if (!reply)
+            agent.log(Severity::error, "SOCKETSEND", "Failed to send out message to CA server.");
+          auto rest = ways;
+          const bool other_path = !rest.empty() && rest.front().server == way.server;
+          const bool missing = reply && path_is_missing(*reply);
+          if (reply && !missing) agent.answered_by(way, reply->status == http_ok);
+          if (reply && reply->status == http_ok) return answered(agent, reply);
+          if (other_path && !missing) rest.erase(rest.begin());
+          // What a server says counts more than that there is no such path, and that more than
+          // silence.
+          const auto worth = [](const Result<HttpReply>& r) {
+            return !r ? 0 : path_is_missing(*r) ? 1 : 2;
+          };
+          const auto& next = best && worth(*best) >= worth(reply) ? *best : reply;
+          if (!rest.empty()) return agent.go(call, std::move(rest), number, next, answered);
+          answered(agent, next);
+        });
+      });
+}
+
+void Trustpoint::Agent::answered_by(const Way& way, bool well) {
+  if (way.exact) {
+    exact_.insert(way.server);
+  } else {
+    exact_.erase(way.server);
+  }
+  if (!well || way.server == server_in_use()) return;
+  server_ = way.server;
+  log(Severity::notice, "ENROLLMENT_URL",
+      fmt::format("Trustpoint {}: {} answers, and is asked from now on", configuration_.name,
+                  server_),
+      "UMBRA");
+}
+
+void Trustpoint::Agent::turn_to_next() {
+  if (static_cast<Phase>(state_.row.phase) == Phase::polling) return;
+  const auto urls = urls_of(configuration_);
+  if (urls.size() > 1) server_ = urls[(place_of(server_, urls) + 1) % urls.size()];
 }
 
 void Trustpoint::Agent::fetch_ca(std::function<void(Result<x509::Certificate>)> done) {
@@ -96,6 +150,10 @@ void Trustpoint::Agent::fetch_ca(std::function<void(Result<x509::Certificate>)> 
          if (!received) return done(tl::unexpected(received.error()));
          auto offer = choose_ca(*received);
          if (!offer) return done(tl::unexpected(offer.error()));
+         if (agent.configuration_.mode_ra && offer->ras.empty()) {
+           return done(fail(Errc::conflict,
+                            "\"enrollment mode ra\" is configured, and the CA names no RA"));
+         }
          const auto& pinned = agent.configuration_.fingerprint;
          if (!pinned.empty() && !has_fingerprint(offer->ca, pinned)) {
            agent.log(Severity::error, "FINGERPRINT",
@@ -148,7 +206,7 @@ void Trustpoint::Agent::fetch_capabilities(std::function<void(Result<void>)> don
          auto row = agent.state_.row;
          row.capabilities_known = true;
          row.capabilities.clear();
-         if (reply->status == 200)
+         if (reply->status == http_ok)
            row.capabilities = as_text(reply->body).substr(0, capabilities_max);
          const auto stored = agent.commit(std::move(row));
          if (!stored) agent.hold(stored.error());
@@ -190,7 +248,7 @@ void Trustpoint::Agent::fetch_next_ca() {
 }
 
 void Trustpoint::Agent::exchange(Message message) {
-  auto prepared = make_exchange(state_, message, configuration_, url(), environment_.random);
+  auto prepared = make_exchange(state_, message, configuration_, environment_.random);
   if (!prepared) return on_no_answer(prepared.error());
   debug(prepared->type == scep::MessageType::cert_poll     ? "Client sending GetCertInitial"
         : prepared->type == scep::MessageType::renewal_req ? "Client sending RenewalReq"
@@ -257,6 +315,7 @@ void Trustpoint::Agent::no_answer(const Error& error) const {
 
 void Trustpoint::Agent::on_no_answer(const Error& error) {
   no_answer(error);
+  turn_to_next();
   const auto phase = static_cast<Phase>(state_.row.phase);
   if (state_.row.tries == 0 && (phase == Phase::requesting || phase == Phase::fetching_next_ca))
     log(Severity::informational, "AUTOCERTFAIL",

@@ -122,6 +122,23 @@ std::string fqdn_of(const config::Trustpoint& configuration, const Device& devic
   return configuration.fqdn.value_or(device.fqdn);
 }
 
+std::vector<std::string> urls_of(const config::Trustpoint& configuration) {
+  std::vector<std::string> all = configuration.more_urls;
+  if (!configuration.enrollment_url.empty()) all.insert(all.begin(), configuration.enrollment_url);
+  return all;
+}
+
+std::size_t place_of(const std::string& url, const std::vector<std::string>& urls) {
+  const auto found = std::find(urls.begin(), urls.end(), url);
+  return found == urls.end() ? 0 : static_cast<std::size_t>(found - urls.begin());
+}
+
+std::string label_of(const config::Trustpoint& configuration, const Device& device) {
+  if (!configuration.key_label.empty()) return configuration.key_label;
+  const std::string fqdn = fqdn_of(configuration, device);
+  return fqdn.empty() ? device.fqdn : fqdn;
+}
+
 x509::Digest digest_of(config::HashName name) {
   switch (name) {
     case config::HashName::md5:
@@ -153,8 +170,9 @@ Result<void> prepare_request(store::TrustpointRow& row, const State& state, Requ
     wanted.extensions = {x509::basic_constraints_ca(), x509::key_usage({usage_ca, true})};
   } else {
     wanted.extensions = {x509::key_usage({usage_digital_signature_key_encipherment, false})};
-    if (!configuration.eku_request.empty())
-      wanted.extensions.push_back(x509::extended_key_usage(configuration.eku_request));
+    const auto& purposes =
+        configuration.eku_request.empty() ? configuration.usage : configuration.eku_request;
+    if (!purposes.empty()) wanted.extensions.push_back(x509::extended_key_usage(purposes));
     if (!configuration.alt_names.empty())
       wanted.extensions.push_back(x509::subject_alt_names(configuration.alt_names));
   }
@@ -171,8 +189,7 @@ Result<void> prepare_request(store::TrustpointRow& row, const State& state, Requ
 }
 
 Result<Exchange> make_exchange(const State& state, Message message,
-                               const config::Trustpoint& configuration, std::string_view url,
-                               Random& random) {
+                               const config::Trustpoint& configuration, Random& random) {
   const auto* signer_key = state.signer_key();
   if (!state.request || !state.request_signer || !signer_key || !state.issuer())
     return fail(Errc::not_found, "no request is under way");
@@ -203,11 +220,11 @@ Result<Exchange> make_exchange(const State& state, Message message,
   }
   if (state.capabilities.post_pki_operation || state.capabilities.scep_standard) {
     out.call = {.method = "POST",
-                .url = scep::operation_url(url, scep::Operation::pki_operation),
+                .url = scep::operation_url("", scep::Operation::pki_operation),
                 .content_type = std::string(scep::type_pki_message),
                 .body = std::move(sealed)};
   } else {
-    out.call.url = scep::pki_operation_get_url(url, sealed);
+    out.call.url = scep::pki_operation_get_url("", sealed);
   }
   return out;
 }

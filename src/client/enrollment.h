@@ -26,6 +26,12 @@ struct Device {
 /// `fqdn` of the trustpoint, or the device's; empty with `fqdn none`.
 [[nodiscard]] std::string fqdn_of(const config::Trustpoint& configuration, const Device& device);
 [[nodiscard]] x509::Digest digest_of(config::HashName name);
+/// The `enrollment url`s, in their order.
+[[nodiscard]] std::vector<std::string> urls_of(const config::Trustpoint& configuration);
+/// Where `url` stands among them; one that does not counts as the first.
+[[nodiscard]] std::size_t place_of(const std::string& url, const std::vector<std::string>& urls);
+/// The key pair's name, for people: it has one even where `fqdn none` leaves it out of the subject.
+[[nodiscard]] std::string label_of(const config::Trustpoint& configuration, const Device& device);
 
 /// Puts a new transaction of `kind` into the row: the key (a new one where there is none, or LABEL#
 /// with `regenerate`), the PKCS #10, its signer and the transaction id. A renewal is signed by the
@@ -44,11 +50,11 @@ struct Exchange {
   scep::ReplyExpectation expected;
 };
 enum class Message { request, poll };
-/// The request under way, or a poll for it. `url` is the request URL. By POST where the CA takes
-/// it, by GET else. Errors: crypto, not_found (nothing under way).
+/// The request under way, or a poll for it; the call's URL is the query alone. By POST where the CA
+/// takes it, by GET else. Errors: crypto, not_found (nothing under way).
 [[nodiscard]] Result<Exchange> make_exchange(const State& state, Message message,
                                              const config::Trustpoint& configuration,
-                                             std::string_view url, Random& random);
+                                             Random& random);
 /// Opens a CertRep with the key of the request's signer. Errors: crypto, malformed, not_found.
 [[nodiscard]] Result<scep::CertRep> open_answer(const State& state, ByteView body,
                                                 const scep::ReplyExpectation& expected,

@@ -9,6 +9,7 @@
 #include <future>
 #include <map>
 #include <mutex>
+#include <set>
 
 #include "client/trustpoint.h"
 #include "scep/ca_messages.h"
@@ -259,8 +260,10 @@ class Lab : public testing::Test, public HttpTransport {
   void send(HttpCall call, HttpAnswered answered) override {
     if (dead() && !reply_lost) return;  // the process died before the first octet
     record(call);
-    if (cut) return answered(fail(Errc::unreachable, "connection refused"));
-    const auto path = call.url.find('/', call.url.find("://") + 3);
+    const auto host = call.url.find("://") + 3;
+    const auto path = call.url.find('/', host);
+    if (cut || down.contains(call.url.substr(host, path - host)))
+      return answered(fail(Errc::unreachable, "connection refused"));
     std::promise<HttpReply> promise;
     auto future = promise.get_future();
     server->handle({call.method, call.url.substr(path), call.body},
@@ -325,6 +328,7 @@ class Lab : public testing::Test, public HttpTransport {
   std::deque<std::function<void()>> tasks;
   std::vector<Sent> sent;
   bool cut = false;
+  std::set<std::string> down;  ///< hosts, with their ports
   bool hold_answers = false;
   std::vector<std::function<void()>> held;
   std::function<HttpReply(const Sent&, HttpReply)> tamper;

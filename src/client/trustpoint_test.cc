@@ -88,6 +88,113 @@ TEST_F(TrustpointTest, AsksForOtherNamesAndKeyPurposes) {
   EXPECT_EQ(find(purposes), purposes.value) << "the CA decides";
 }
 
+TEST_F(TrustpointTest, AsksForTheKeyPurposesOfItsUsageWhereNoOthersAreNamed) {
+  spoke.usage = {x509::KeyPurpose::server_auth};
+  ca.grant = config::Grant::manual;
+  start();
+  authenticate();
+  const auto asked = x509::extended_key_usage(spoke.usage);
+  const auto& all = status().pending->extensions();
+  EXPECT_TRUE(std::any_of(all.begin(), all.end(), [&](const auto& one) {
+    return one.oid == asked.oid && one.value == asked.value;
+  }));
+}
+
+TEST_F(TrustpointTest, TriesItsServersInTurnAndStaysWithTheOneThatAnswers) {
+  spoke.enrollment_url = "http://a";
+  spoke.more_urls = {"http://b", "http://c"};
+  down = {"a", "b"};
+  start();
+  authenticate();
+  EXPECT_EQ(status().enrollment_url, "http://c/cgi-bin");
+  EXPECT_THAT(operations(),
+              ElementsAre("GetCACert", "GetCACert", "GetCACert", "GetCACaps", "PKIOperation"));
+  EXPECT_EQ(log.count("%UMBRA-5-ENROLLMENT_URL: Trustpoint Root-CA: http://c answers"), 1U);
+  // The first one is back: nobody is left who answers for its sake, not even by a restart.
+  down = {"b"};
+  start_spoke();
+  const std::size_t before = sent.size();
+  run_until(day(292));
+  EXPECT_THAT(operations(before), ElementsAre("PKIOperation"));
+  EXPECT_TRUE(sent.back().target.starts_with("http://c/")) << sent.back().target;
+}
+
+TEST_F(TrustpointTest, WhenNoServerAnswersAllOfThemAreTriedAtEachRetry) {
+  spoke.more_urls = {"http://b"};
+  start();
+  authenticate();
+  cut = true;
+  run_until(day(292));
+  std::size_t before = sent.size();
+  EXPECT_EQ(armed().substr(0, 13), "CONNECT RETRY");
+  run_until(day(292) + minutes{1});
+  EXPECT_EQ(sent.size(), before + 2);
+  EXPECT_NE(sent[before].target.substr(0, 9), sent[before + 1].target.substr(0, 9));
+  cut = false;
+  run_until(day(292) + minutes{2});
+  EXPECT_EQ(status().identity->not_before(), day(292) + minutes{2});
+}
+
+TEST_F(TrustpointTest, AServerThatTalksNonsenseIsFollowedByTheNextOne) {
+  spoke.enrollment_url = "http://a";
+  spoke.more_urls = {"http://b"};
+  start();
+  authenticate();
+  tamper = [](const Sent& one, HttpReply reply) {
+    if (one.target.starts_with("http://a/")) reply.body = to_bytes(as_bytes("<html>hello</html>"));
+    return reply;
+  };
+  run_until(day(292) + minutes{1});
+  EXPECT_EQ(status().identity->not_before(), day(292) + minutes{1});
+  EXPECT_EQ(status().enrollment_url, "http://b/cgi-bin");
+}
+
+TEST_F(TrustpointTest, APendingRequestStaysWithItsServerThroughARestart) {
+  ca.grant = config::Grant::manual;
+  spoke.enrollment_url = "http://a";
+  spoke.more_urls = {"http://b"};
+  down = {"a"};
+  start();
+  authenticate();
+  EXPECT_EQ(status().last_enrollment_status, "Pending");
+  down = {"b"};
+  start_spoke();
+  const std::size_t before = sent.size();
+  run_until(zero + minutes{20});
+  ASSERT_GT(sent.size(), before);
+  for (std::size_t i = before; i < sent.size(); ++i)
+    EXPECT_TRUE(sent[i].target.starts_with("http://b/")) << sent[i].target;
+  down.clear();
+  grant_pending();
+  run_until(zero + minutes{40});
+  EXPECT_TRUE(status().identity);
+}
+
+TEST_F(TrustpointTest, AsksForTheCaThatTheServerKnowsByAnotherName) {
+  spoke.enrollment_url = "http://a/scep?site=1";
+  spoke.ca_identifier = "CA 2";
+  start();
+  authenticate();
+  EXPECT_EQ(sent[0].target, "http://a/scep?site=1&operation=GetCACert&message=CA%202");
+}
+
+TEST_F(TrustpointTest, ACaWithoutAnRaIsRefusedWhereAnRaIsConfigured) {
+  spoke.mode_ra = true;
+  start();
+  std::string why;
+  trustpoint->fetch_ca([&](const Result<x509::Certificate>& got) { why = got.error().detail; });
+  settle();
+  EXPECT_EQ(why, "\"enrollment mode ra\" is configured, and the CA names no RA");
+}
+
+TEST_F(TrustpointTest, AKeyHasANameEvenWhereTheSubjectHasNone) {
+  spoke.key_label.clear();
+  spoke.fqdn_none = true;
+  enrolled();
+  EXPECT_EQ(log.count("%CRYPTO_ENGINE-5-KEY_ADDITION: A key named spoke.lab has been"), 1U);
+  EXPECT_EQ(status().key_label, "spoke.lab");
+}
+
 TEST_F(TrustpointTest, TheFirstRequestIsSignedByItsOwnKey) {
   enrolled();
   const auto& first = *sent[2].envelope;

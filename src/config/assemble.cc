@@ -290,6 +290,7 @@ class Assembler {
     server.issuer_name = made.subject_name;
     server.upstream = Upstream{
         .url = made.enrollment_url,
+        .from = made.from,
         .allow_des = made.allow_des,
         .allow_md5 = made.allow_md5,
         .hash = made.hash,

@@ -224,7 +224,9 @@ constexpr Command table[] = {
 
     // -- crypto pki trustpoint ----------------------------------------------------------------
     {Mode::trustpoint, "enrollment mode", "enrollment mode ra",
-     "How certificates are asked for|The peer's kind|A registration authority", "[found out]"},
+     "How certificates are asked for|The peer's kind|A registration authority: a CA without one is "
+     "refused",
+     "[found out]", &set::enrollment_mode},
     {Mode::trustpoint, "enrollment retry count", "enrollment retry count COUNT:0-1000",
      "How certificates are asked for|When there is no answer, or not yet|How often|0 = without end",
      "enrollment retry count 999", &set::retry_count},
@@ -232,10 +234,13 @@ constexpr Command table[] = {
      "How certificates are asked for|When there is no answer, or not yet|How long until the first "
      "time; doubled each time|Minutes",
      "enrollment retry period 1", &set::retry_period},
-    {Mode::trustpoint, "enrollment url", "enrollment url URL:url [pem]",
-     "How certificates are asked for|The SCEP server|http://HOST[:PORT][/PATH]; without a path, "
-     "/cgi-bin|PEM boundaries",
-     "[none]", &set::enrollment_url},
+    {Mode::trustpoint, "enrollment url",
+     "enrollment url URL:url [pem] [identifier IDENTIFIER:word]",
+     "How certificates are asked for|The SCEP server; given more than once, servers of one CA that "
+     "are tried in turn|http://HOST[:PORT][/PATH][?QUERY]; without a path, /cgi-bin|PEM "
+     "boundaries|Umbra's: which CA, where a server has several|What GetCACert says; the "
+     "trustpoint's name if left out",
+     "[none]", &set::enrollment_url, Command::many},
     {Mode::trustpoint, "enrollment terminal", "enrollment terminal [pem]",
      "How certificates are asked for|By hand|With PEM boundaries", "[off]"},
     {Mode::trustpoint, "enrollment selfsigned", "enrollment selfsigned",
@@ -279,8 +284,10 @@ constexpr Command table[] = {
      "The digest of requests and messages|Needs `allow legacy md5`|For old servers|SHA-256|SHA-384|"
      "SHA-512",
      "hash sha256", &set::hash},
-    {Mode::trustpoint, "usage", "usage PURPOSE:line",
-     "What the certificate is for|ike, ssl-client, ssl-server", "[general]"},
+    {Mode::trustpoint, "usage", "usage {ike|ssl-client|ssl-server}...",
+     "What the certificate is for: without `eku request`, asked for as extended key "
+     "usage|IKE, which wants no restriction: nothing is asked for|TLS clients|TLS servers",
+     "[general]", &set::usage},
     {Mode::trustpoint, "eku request",
      "eku request {server-auth|client-auth|code-signing|email-protection|ipsec-end-system|"
      "ipsec-tunnel|ipsec-user|ocsp-signing|time-stamping}...",
@@ -288,8 +295,11 @@ constexpr Command table[] = {
      "systems|IPsec tunnels|IPsec users|OCSP responders|Time stamps",
      "[none]", &set::eku},
     {Mode::trustpoint, "source interface", "source interface NAME:line",
-     "Where connections come from|An interface|Its name", "[routing decides]"},
-    {Mode::trustpoint, "vrf", "vrf NAME:word", "The routing table to use|Its name", "[global]"},
+     "Where connections come from|An interface|Its name on this host, or one of this host's "
+     "addresses",
+     "[routing decides]", &set::source_interface},
+    {Mode::trustpoint, "vrf", "vrf NAME:word", "The routing table to use|The VRF device's name",
+     "[global]", &set::vrf},
     {Mode::trustpoint, "storage", "storage DEVICE:word",
      "Where certificates are kept|nvram: ... ; the daemon keeps them in its database", "[nvram:]"},
     {Mode::trustpoint, "primary", "primary", "The trustpoint to prefer", "[off]"},

@@ -295,15 +295,37 @@ TEST(Config, KeepsWhatIsNotYetEffectiveAndNamesIt) {
   const std::string text =
       "!\nclock summer-time CEST recurring\n!\ncrypto pki server A\n"
       " database url crl publish ftp://10.0.0.1 username u password "
-      "7 01100F175804575D72\n redundancy\n!\ncrypto pki trustpoint B\n usage ike\n"
-      " source interface Loopback 0\n vrf BLUE\n match certificate MAP 10\n!\nntp server "
+      "7 01100F175804575D72\n redundancy\n!\ncrypto pki trustpoint B\n match certificate MAP "
+      "10\n!\nntp server "
       "10.0.0.1\nntp server 10.0.0.2 prefer\n!\n";
   const Parsed parsed = good(text);
   EXPECT_EQ(parsed.running_config, text);
-  EXPECT_THAT(not_effective(parsed),
-              ElementsAre("clock summer-time CEST recurring", "redundancy", "usage ike",
-                          "source interface Loopback 0", "vrf BLUE", "match certificate MAP 10",
-                          "ntp server 10.0.0.1", "ntp server 10.0.0.2 prefer"));
+  EXPECT_THAT(not_effective(parsed), ElementsAre("clock summer-time CEST recurring", "redundancy",
+                                                 "match certificate MAP 10", "ntp server 10.0.0.1",
+                                                 "ntp server 10.0.0.2 prefer"));
+}
+
+TEST(Config, KnowsWhereACaIsAndHowToGetThere) {
+  const std::string text =
+      "!\ncrypto pki trustpoint B\n enrollment mode ra\n enrollment url http://10.0.0.1 pem\n"
+      " enrollment url http://ca/scep?ca=x identifier CA2\n usage ssl-server ssl-client\n"
+      " source interface Loopback 0\n vrf BLUE\n!\n";
+  const Parsed parsed = good(text);
+  EXPECT_EQ(parsed.running_config, text);
+  EXPECT_THAT(not_effective(parsed), IsEmpty());
+  const Trustpoint& t = parsed.configuration.trustpoints.at(0);
+  EXPECT_EQ(t.enrollment_url, "http://10.0.0.1");
+  EXPECT_THAT(t.more_urls, ElementsAre("http://ca/scep?ca=x"));
+  EXPECT_EQ(t.ca_identifier, "CA2");
+  EXPECT_TRUE(t.mode_ra);
+  EXPECT_EQ(t.from, (From{"Loopback0", "BLUE"}));
+  EXPECT_THAT(t.usage, ElementsAre(x509::KeyPurpose::server_auth, x509::KeyPurpose::client_auth));
+  const auto again = good(
+      "crypto pki trustpoint B\n enrollment url http://a\n enrollment url http://b\n"
+      " enrollment url http://a\n no enrollment url http://b\n usage ike ssl-client\n");
+  EXPECT_THAT(again.configuration.trustpoints.at(0).more_urls, IsEmpty());
+  EXPECT_THAT(again.configuration.trustpoints.at(0).usage, IsEmpty());
+  EXPECT_EQ(parse("crypto pki trustpoint B\n vrf SIXTEEN-LETTERS-\n").faults.size(), 1U);
 }
 
 TEST(Config, AnEcCaSignsWithTheDigestOfItsCurve) {

@@ -34,9 +34,18 @@ struct FilePlace {
 /// `mode`: a certificate server that is no root lives by the trustpoint of its own name.
 enum class ServerMode { root, subordinate, ra, ra_transparent };
 
+/// Where connections come from.
+struct From {
+  std::string source;  ///< `source interface`: an interface or an address of this host; or empty
+  std::string vrf;     ///< the VRF device; or empty
+
+  friend bool operator==(const From&, const From&) = default;
+};
+
 /// How a registration authority reaches the CA above it: what its trustpoint says of that.
 struct Upstream {
   std::string url;
+  From from{};
   bool allow_des = false;
   bool allow_md5 = false;
   HashName hash = HashName::sha256;
@@ -116,6 +125,10 @@ struct Trustpoint {
   std::optional<Seconds> overlap;  ///< of a subordinate CA: the server's auto-rollover
   bool relays = false;             ///< of a transparent RA: has a CA, and no certificate of its own
   std::string enrollment_url;
+  std::vector<std::string> more_urls;  ///< of the same CA: tried in turn where one gives no answer
+  std::string ca_identifier;           ///< what GetCACert asks for; empty = the trustpoint's name
+  bool mode_ra = false;                ///< `enrollment mode ra`: a CA without an RA is refused
+  From from;
   int retry_count = 999;  ///< 0 = no limit
   Seconds retry_period = std::chrono::minutes{1};
   std::string subject_name;               ///< as typed; empty = FQDN only
@@ -126,6 +139,7 @@ struct Trustpoint {
   std::optional<std::string> password;        ///< challenge; in the clear; never printed or logged
   std::vector<x509::AltName> alt_names;       ///< `subject-alt-name`
   std::vector<x509::KeyPurpose> eku_request;  ///< `eku request`
+  std::vector<x509::KeyPurpose> usage;        ///< `usage`: asked for where `eku request` is silent
   std::vector<std::string> revocation_check = {"crl"};
   std::string key_label;  ///< rsakeypair; empty = FQDN
   int modulus = 2048;

@@ -111,6 +111,10 @@ void allow_sha1(Setting&);
 void shutdown(Setting&);
 
 void enrollment_url(Setting&);
+void enrollment_mode(Setting&);
+void source_interface(Setting&);
+void vrf(Setting&);
+void usage(Setting&);
 void retry_count(Setting&);
 void retry_period(Setting&);
 void serial_number(Setting&);

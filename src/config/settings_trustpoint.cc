@@ -8,6 +8,8 @@
 namespace umbra::config::set {
 namespace {
 
+constexpr std::size_t interface_name_max = 15;
+
 bool is_host_character(char c) {
   return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || c == '.' ||
          c == '-' || c == '_';
@@ -96,7 +98,44 @@ void enrollment_url(Setting& s) {
     s.fault("URL", *why, "expected: http://HOST, http://HOST:PORT or http://HOST:PORT/PATH");
     return;
   }
-  s.trustpoint().enrollment_url = url;
+  auto& made = s.trustpoint();
+  if (made.enrollment_url.empty()) {
+    made.enrollment_url = url;
+  } else if (std::find(made.more_urls.begin(), made.more_urls.end(), url) == made.more_urls.end()) {
+    made.more_urls.push_back(url);
+  }
+  if (s.match().find("IDENTIFIER")) made.ca_identifier = s.text("IDENTIFIER");
+}
+
+void enrollment_mode(Setting& s) { s.trustpoint().mode_ra = true; }
+
+void source_interface(Setting& s) {
+  std::string name = s.text("NAME");
+  std::erase(name, ' ');  // `Loopback 0` is Loopback0
+  s.trustpoint().from.source = name;
+}
+
+void vrf(Setting& s) {
+  const std::string name = s.text("NAME");
+  if (name.size() > interface_name_max) {
+    s.fault("NAME", fmt::format("an interface's name of {} letters", name.size()),
+            "expected: the name of a VRF device of this host, of at most 15 letters");
+    return;
+  }
+  s.trustpoint().from.vrf = name;
+}
+
+void usage(Setting& s) {
+  auto& purposes = s.trustpoint().usage;
+  purposes.clear();
+  bool any = false;  // IKE wants a certificate without restrictions (RFC 4945 5.1.3.12)
+  for (std::size_t i = 1; i < s.match().captures.size(); ++i) {
+    const std::string& word = s.match().captures[i].text;
+    any = any || word == "ike";
+    purposes.push_back(word == "ssl-client" ? x509::KeyPurpose::client_auth
+                                            : x509::KeyPurpose::server_auth);
+  }
+  if (any) purposes.clear();
 }
 
 void retry_count(Setting& s) { s.trustpoint().retry_count = s.number("COUNT"); }

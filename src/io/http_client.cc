@@ -1,8 +1,12 @@
 #include "io/http_client.h"
 
+#include <arpa/inet.h>
 #include <curl/curl.h>
 #include <fmt/format.h>
+#include <sys/socket.h>
 
+#include <cerrno>
+#include <cstring>
 #include <mutex>
 #include <thread>
 #include <unordered_map>
@@ -19,7 +23,18 @@ struct Exchange {
   Bytes body;
   bool too_large = false;
   curl_slist* headers = nullptr;
+  std::string refused;  ///< why the socket could not be bound to the VRF
 };
+
+int bind_to_vrf(void* user, curl_socket_t socket, curlsocktype) {
+  auto& exchange = *static_cast<Exchange*>(user);
+  const std::string& device = exchange.call.vrf;
+  if (::setsockopt(socket, SOL_SOCKET, SO_BINDTODEVICE, device.c_str(),
+                   static_cast<socklen_t>(device.size())) == 0)
+    return CURL_SOCKOPT_OK;
+  exchange.refused = fmt::format("VRF {}: {}", device, std::strerror(errno));
+  return CURL_SOCKOPT_ERROR;
+}
 
 std::size_t take(char* data, std::size_t, std::size_t size, void* user) {
   auto& exchange = *static_cast<Exchange*>(user);
@@ -102,6 +117,18 @@ class CurlTransport::Loop {
     curl_easy_setopt(easy, CURLOPT_USERAGENT, "umbra");
     curl_easy_setopt(easy, CURLOPT_WRITEFUNCTION, &take);
     curl_easy_setopt(easy, CURLOPT_WRITEDATA, &e);
+    // An interface by its name alone would be any host of that name as well.
+    const std::string& source = e.call.source;
+    if (!source.empty()) {
+      std::uint8_t address[sizeof(in6_addr)];
+      const bool is_address = ::inet_pton(AF_INET, source.c_str(), address) == 1 ||
+                              ::inet_pton(AF_INET6, source.c_str(), address) == 1;
+      curl_easy_setopt(easy, CURLOPT_INTERFACE, ((is_address ? "host!" : "if!") + source).c_str());
+    }
+    if (!e.call.vrf.empty()) {
+      curl_easy_setopt(easy, CURLOPT_SOCKOPTFUNCTION, &bind_to_vrf);
+      curl_easy_setopt(easy, CURLOPT_SOCKOPTDATA, &e);
+    }
     if (e.call.method == "POST") {
       curl_easy_setopt(easy, CURLOPT_POST, 1L);
       curl_easy_setopt(easy, CURLOPT_POSTFIELDS, reinterpret_cast<const char*>(e.call.body.data()));
@@ -130,12 +157,16 @@ class CurlTransport::Loop {
     curl_easy_cleanup(easy);
     curl_slist_free_all(exchange->headers);
     if (result == CURLE_OK) return exchange->answered(std::move(reply));
-    exchange->answered(
-        fail(Errc::unreachable,
-             fmt::format("{}: {}", exchange->call.url.substr(0, exchange->call.url.find('?')),
-                         exchange->too_large ? fmt::format("the reply is larger than {} MiB",
-                                                           exchange->call.reply_octets_max >> 20)
-                                             : curl_easy_strerror(result))));
+    std::string why = curl_easy_strerror(result);
+    if (exchange->too_large)
+      why = fmt::format("the reply is larger than {} MiB", exchange->call.reply_octets_max >> 20);
+    if (!exchange->refused.empty()) why = exchange->refused;
+    if (result == CURLE_INTERFACE_FAILED)
+      why = fmt::format("source interface {}: this host has no such interface or address",
+                        exchange->call.source);
+    exchange->answered(fail(
+        Errc::unreachable,
+        fmt::format("{}: {}", exchange->call.url.substr(0, exchange->call.url.find('?')), why)));
   }
 
   CURLM* multi_;

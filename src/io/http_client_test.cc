@@ -9,9 +9,11 @@
 #include <atomic>
 #include <chrono>
 #include <csignal>
+#include <cstring>
 #include <functional>
 #include <future>
 #include <thread>
+#include <tuple>
 
 namespace umbra::io {
 namespace {
@@ -62,12 +64,15 @@ bool say(int client, std::string_view text) {
   return true;
 }
 
-Result<HttpReply> ask(int port, std::chrono::seconds patience = 30s) {
+Result<HttpReply> ask(int port, std::chrono::seconds patience = 30s, const std::string& source = "",
+                      const std::string& vrf = "") {
   CurlTransport transport;
   std::promise<Result<HttpReply>> promise;
   HttpCall call;
   call.url = "http://127.0.0.1:" + std::to_string(port) + "/scep?operation=GetCACert";
   call.patience = patience;
+  call.source = source;
+  call.vrf = vrf;
   transport.send(call, [&](Result<HttpReply> reply) { promise.set_value(std::move(reply)); });
   auto future = promise.get_future();
   EXPECT_EQ(future.wait_for(60s), std::future_status::ready);
@@ -143,6 +148,41 @@ TEST(HttpClient, AnotherPlaceIsNotGoneTo) {
   ASSERT_TRUE(reply);
   EXPECT_EQ(reply->status, 302U);
   EXPECT_TRUE(reply->body.empty());
+}
+
+/// Tells where its client came from.
+void tell_peer(int client) {
+  sockaddr_in peer{};
+  socklen_t size = sizeof peer;
+  ASSERT_EQ(::getpeername(client, reinterpret_cast<sockaddr*>(&peer), &size), 0);
+  char text[INET_ADDRSTRLEN];
+  ASSERT_TRUE(::inet_ntop(AF_INET, &peer.sin_addr, text, sizeof text));
+  say(client, "HTTP/1.1 200 OK\r\nContent-Length: " + std::to_string(std::strlen(text)) +
+                  "\r\n\r\n" + text);
+}
+
+TEST(HttpClient, ComesFromTheAddressOrInterfaceItIsToComeFrom) {
+  for (const auto& [source, vrf, seen] : {std::tuple{"127.0.0.9", "", "127.0.0.9"},
+                                          {"lo", "", "127.0.0.1"},
+                                          {"127.0.0.8", "lo", "127.0.0.8"}}) {
+    RudeServer server(tell_peer);
+    const auto reply = ask(server.port, 30s, source, vrf);
+    ASSERT_TRUE(reply) << reply.error().detail;
+    EXPECT_EQ(as_text(reply->body), seen);
+  }
+}
+
+TEST(HttpClient, SaysWhichInterfaceIsNotThere) {
+  for (const auto& [source, vrf, why] :
+       {std::tuple{"Loopback0", "",
+                   "source interface Loopback0: this host has no such interface or address"},
+        {"192.0.2.77", "",
+         "source interface 192.0.2.77: this host has no such interface or address"},
+        {"", "BLUE", "VRF BLUE: No such device"}}) {
+    const auto reply = ask(1, 30s, source, vrf);
+    ASSERT_FALSE(reply);
+    EXPECT_THAT(reply.error().detail, HasSubstr(why));
+  }
 }
 
 }  // namespace

@@ -252,7 +252,8 @@ Result<Bytes> parse_get_message(std::string_view message) {
 
 std::string request_url(std::string_view enrollment_url, bool exact) {
   std::string url(enrollment_url);
-  if (exact) return url;
+  // With a query, it is what it is.
+  if (exact || url.find('?') != std::string::npos) return url;
   while (url.ends_with('/')) url.pop_back();
   const std::size_t host = url.find("://");
   const std::size_t path = host == std::string::npos ? host : url.find('/', host + 3);
@@ -263,7 +264,7 @@ std::string request_url(std::string_view enrollment_url, bool exact) {
 
 std::string operation_url(std::string_view url, Operation operation, std::string_view message) {
   std::string out(url);
-  out += "?operation=";
+  out += out.find('?') == std::string::npos ? "?operation=" : "&operation=";
   out += operation_word(operation);
   if (!message.empty()) out += "&message=" + percent_encoded(message);
   return out;

@@ -22,9 +22,12 @@ bool path_is_missing(const Result<HttpReply>& reply) {
 
 }  // namespace
 
-Uplink::Uplink(std::string enrollment_url, HttpTransport& transport,
+Uplink::Uplink(std::string enrollment_url, config::From from, HttpTransport& transport,
                std::function<void(std::function<void()>)> post)
-    : enrollment_url_(std::move(enrollment_url)), transport_(transport), post_(std::move(post)) {}
+    : enrollment_url_(std::move(enrollment_url)),
+      from_(std::move(from)),
+      transport_(transport),
+      post_(std::move(post)) {}
 
 bool Uplink::send(const std::function<HttpCall(const std::string& url)>& make, Answered answered) {
   if (under_way_.fetch_add(1) >= calls_max) {
@@ -35,9 +38,12 @@ bool Uplink::send(const std::function<HttpCall(const std::string& url)>& make, A
   const std::string url = scep::request_url(enrollment_url_, exact);
   const std::string other = scep::request_url(enrollment_url_, !exact);
   HttpCall call = make(url);
-  call.patience = patience;
   HttpCall again = url == other || !has_path(enrollment_url_) ? HttpCall{} : make(other);
-  again.patience = patience;
+  for (HttpCall* one : {&call, &again}) {
+    one->patience = patience;
+    one->source = from_.source;
+    one->vrf = from_.vrf;
+  }
   const auto deliver = [this, answered = std::move(answered)](const Result<HttpReply>& reply) {
     --under_way_;
     post_([answered, reply] { answered(reply); });

@@ -5,6 +5,7 @@
 #include <string>
 
 #include "base/http.h"
+#include "config/model.h"
 
 namespace umbra::server {
 
@@ -13,7 +14,7 @@ class Uplink {
  public:
   using Answered = std::function<void(Result<HttpReply>)>;
   /// `post` runs what is done with an answer.
-  Uplink(std::string enrollment_url, HttpTransport& transport,
+  Uplink(std::string enrollment_url, config::From from, HttpTransport& transport,
          std::function<void(std::function<void()>)> post);
 
   /// Sends what `make` makes of the CA's URL; once more to the URL in its other form if there is no
@@ -24,6 +25,7 @@ class Uplink {
 
  private:
   const std::string enrollment_url_;
+  const config::From from_;
   HttpTransport& transport_;
   const std::function<void(std::function<void()>)> post_;
   std::atomic<bool> exact_ = false;  ///< this CA wants the URL as given

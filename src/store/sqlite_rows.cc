@@ -284,11 +284,12 @@ struct Writer {
                   kind = row.request_kind, since = row.since ? seconds(*row.since) : 0,
                   tries = row.tries, failing = row.failing ? 1 : 0;
     sql << "INSERT OR REPLACE INTO trustpoint VALUES "
-           "(:a,:b,:c,:d,:e,:f,:g,:h,:i,:j,:k,:l,:m,:n,:o,:p,:q,:r,:s,:t,:u,:v)",
+           "(:a,:b,:c,:d,:e,:f,:g,:h,:i,:j,:k,:l,:m,:n,:o,:p,:q,:r,:s,:t,:u,:v,:w)",
         use(row.name), use(ca), use(ra), use(row.capabilities), use(known), use(identity), use(key),
         use(rollover_ca), use(rollover_identity), use(shadow_key), use(phase), use(kind),
         use(row.transaction_id), use(request), use(signer), use(since), use(tries), use(failing),
-        use(row.last_status), use(rollover_ra), use(row.announced), use(previous);
+        use(row.last_status), use(rollover_ra), use(row.announced), use(previous),
+        use(row.enrollment_url);
   }
 };
 
@@ -480,11 +481,12 @@ std::optional<TrustpointRow> RowReader::trustpoint(const std::string& name) {
           " rollover_ca_certificate, rollover_identity, sealed_shadow_key, phase, request_kind, "
           "transaction_id, request,"
           " request_signer, since, tries, failing, last_status, rollover_ra_certificates, "
-          "announced, previous_ca_certificate FROM trustpoint WHERE name=:a",
+          "announced, previous_ca_certificate, enrollment_url FROM trustpoint WHERE name=:a",
       use(name), into(ca), into(ra), into(row.capabilities), into(known), into(identity), into(key),
       into(rollover_ca), into(rollover_identity), into(shadow_key), into(phase), into(kind),
       into(row.transaction_id), into(request), into(signer), into(since), into(tries),
-      into(failing), into(row.last_status), into(rollover_ra), into(row.announced), into(previous);
+      into(failing), into(row.last_status), into(rollover_ra), into(row.announced), into(previous),
+      into(row.enrollment_url);
   if (!sql_.got_data()) return std::nullopt;
   row.name = name;
   row.ca_certificate = bytes(ca);

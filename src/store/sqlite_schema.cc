@@ -123,13 +123,17 @@ constexpr const char* previous_ca[] = {
     "ALTER TABLE trustpoint ADD COLUMN previous_ca_certificate TEXT NOT NULL DEFAULT ''",
 };
 
+constexpr const char* enrollment_urls[] = {
+    "ALTER TABLE trustpoint ADD COLUMN enrollment_url TEXT NOT NULL DEFAULT ''",
+};
+
 /// What turns a database of schema N into one of N + 1; the first makes one from nothing. Append
 /// only: databases of every version ever released are out there.
 constexpr std::span<const char* const> upgrades[] = {
     first_schema,          password_and_overlap, class_of_certificates,
     publication,           serial_numbers,       crl_parts,
     exchange_certificates, revoked_content,      registration_authorities,
-    announcements,         previous_ca,
+    announcements,         previous_ca,          enrollment_urls,
 };
 constexpr int schema_version = static_cast<int>(std::size(upgrades));
 

@@ -154,6 +154,7 @@ struct TrustpointRow {
   std::string last_status;        ///< "Granted", "Pending", "Rejected", for the screens
   Bytes previous_ca_certificate;  ///< after a switch, until the next change
   std::string announced;          ///< the certificates that `on change exec` was last told of
+  std::string enrollment_url;     ///< of several, the one in use; empty = the first
 };
 
 /// A certificate's file that has not arrived yet where it is published. Its content is made when it

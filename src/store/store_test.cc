@@ -76,6 +76,7 @@ TEST_F(StoreTest, EveryKindOfRowComesBackAsItWas) {
   trustpoint.tries = 3;
   trustpoint.failing = true;
   trustpoint.announced = "A B - -";
+  trustpoint.enrollment_url = "http://10.0.0.2";
   trustpoint.previous_ca_certificate = Bytes{7, 6};
   ASSERT_TRUE(store->commit({PutServer{{.server = "CA",
                                         .last_serial = 5,
