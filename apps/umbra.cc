@@ -28,18 +28,20 @@ constexpr int usage = 2;
 constexpr int no_daemon = 3;
 constexpr std::size_t input_max = 48 * 1024;
 
-/// What the command wants to know: one line, or lines up to an empty one or `quit`. The end of the
-/// input ends both.
+constexpr int questions_max = 3;
+
+/// What the command wants to know: one line; lines (`text`) up to an empty one or `quit`; or lines
+/// up to `quit` alone. The end of the input ends all of them.
 std::string asked_for(std::string_view kind) {
   std::string input;
   for (std::string line; input.size() < input_max && std::getline(std::cin, line);) {
     if (line.ends_with('\r')) line.pop_back();
-    const bool over = line.empty() || line == "quit";
+    const bool over = line == "quit" || (kind == "text" && line.empty());
     // An empty line in front of all others is none that ends them.
     if (kind == "text" && over && input.empty() && line.empty()) continue;
-    if (kind == "text" && over) break;
+    if (kind != "line" && over) break;
     input += line + "\n";
-    if (kind != "text") break;
+    if (kind == "line") break;
   }
   return input;
 }
@@ -101,14 +103,14 @@ int main(int argc, char** argv) try {
     return 0;
   }
   umbra::io::ExecRequest request{fmt::format("{}", fmt::join(words, " ")), {}};
-  for (;;) {
+  for (int asked = 0;; ++asked) {
     const auto reply = umbra::io::exec(socket, request);
     if (!reply) {
       fmt::print(stderr, "umbra: {}\n", reply.error().detail);
       return no_daemon;
     }
     fmt::print("{}", reply->output);
-    if (reply->ask.empty() || request.input) return reply->ok ? 0 : 1;
+    if (reply->ask.empty() || asked == questions_max) return reply->ok ? 0 : 1;
     std::fflush(stdout);
     request.input = asked_for(reply->ask);
   }

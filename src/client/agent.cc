@@ -32,12 +32,6 @@ Bytes joined(const std::vector<x509::Certificate>& certificates) {
   return all;
 }
 
-/// The key of an attempt that is over goes, unless a stored rollover identity lives on it.
-void drop_attempt(store::TrustpointRow& row) {
-  clear_request(row);
-  if (row.rollover_identity.empty()) row.sealed_shadow_key.clear();
-}
-
 }  // namespace
 
 Trustpoint::Agent::Agent(config::Trustpoint configuration, Environment environment, State state)
@@ -58,20 +52,21 @@ void Trustpoint::Agent::post(std::function<void(Agent&)> task) {
 
 void Trustpoint::Agent::reconfigure(const config::Trustpoint& configuration,
                                     const std::string& fqdn) {
-  const bool elsewhere = configuration.enrollment_url != configuration_.enrollment_url;
+  const std::string before = server_in_use();
   {
     const std::lock_guard lock(mutex_);
     configuration_ = configuration;
     device_.fqdn = fqdn;
     settings_ = config::trustpoint_settings(configuration_);
   }
+  const bool elsewhere = server_in_use() != before;
   // Files and command are looked at anew, as after a start.
   published_.clear();
   announce_at_.reset();
   announce_failed_.clear();
   announce_tries_ = 0;
   if (elsewhere) {
-    exact_url_ = false;
+    exact_.clear();
     holds_ = 0;
     held_until_.reset();
     offer_.reset();
@@ -188,8 +183,7 @@ Result<void> Trustpoint::Agent::prepare(store::TrustpointRow& row, Action action
       state_.shadow_key && state_.request_key() && state_.request_key() == &*state_.shadow_key;
   switch (action) {
     case Action::begin_request:
-      return prepare_request(row, state_, kind, configuration_, device_,
-                             environment_.key_passphrase, now());
+      return ask_for(row, kind);
     case Action::install_identity:
       row.identity = to_bytes(arrival.certificate->der());
       row.previous_ca_certificate.clear();
@@ -225,7 +219,7 @@ void Trustpoint::Agent::act(Action action, const Arrival& arrival) {
   const std::string& name = configuration_.name;
   switch (action) {
     case Action::fetch_ca:
-      return fetch_and_accept_pinned();
+      return configuration_.selfsigned ? sign_for_itself() : fetch_and_accept_pinned();
     case Action::fetch_next_ca:
       return fetch_next_ca();
     case Action::begin_request:
@@ -291,7 +285,16 @@ Result<void> Trustpoint::Agent::commit(store::TrustpointRow row) {
   };
   row.enrollment_url = configuration_.more_urls.empty() ? std::string() : server_in_use();
   UMBRA_TRY(auto next, State::read(row, environment_.key_passphrase, &state_));
-  UMBRA_CHECK(environment_.store.commit(store::Batch{store::PutTrustpoint{std::move(row)}}));
+  store::Batch batch;
+  if (state_.row.sealed_key.empty() && !row.sealed_key.empty()) {
+    // A key of `crypto key generate` is this trustpoint's now.
+    UMBRA_TRY(const auto waiting_keys, environment_.store.key_pairs());
+    for (const auto& one : waiting_keys) {
+      if (one.sealed_key == row.sealed_key) batch.push_back(store::DropKeyPair{one.label});
+    }
+  }
+  batch.push_back(store::PutTrustpoint{std::move(row)});
+  UMBRA_CHECK(environment_.store.commit(std::move(batch)));
   std::swap(state_, next);
   holds_ = 0;
   held_until_.reset();
@@ -344,6 +347,7 @@ Result<void> Trustpoint::Agent::accept(const Offer& offer) {
 }
 
 void Trustpoint::Agent::enroll_by_hand() {
+  if (configuration_.selfsigned) return sign_for_itself();
   take({EventKind::enroll, {}}, {.certificate = {}, .by_hand = true});
 }
 
@@ -403,6 +407,9 @@ Status Trustpoint::Agent::status() const {
   status.pending = state.request;
   status.fqdn = fqdn_of(configuration_, device_);
   status.keys_generated = state.key.has_value();
+  status.exportable = state.row.exportable;
+  status.by_hand = configuration_.terminal;
+  status.pinned = !configuration_.fingerprint.empty();
   status.key_label = label_of(configuration_, device_);
   status.last_enrollment_status = state.row.last_status;
   if (const auto urls = urls_of(configuration_); !urls.empty()) {
@@ -424,6 +431,10 @@ Status Trustpoint::Agent::status() const {
 Result<void> Trustpoint::Agent::may_enroll() const {
   const std::lock_guard lock(mutex_);
   const State& state = snapshot_.state;
+  if (configuration_.selfsigned) {
+    if (environment_.clock.authoritative()) return {};
+    return fail(Errc::conflict, "the clock is not authoritative");
+  }
   if (configuration_.enrollment_url.empty())
     return fail(Errc::conflict, "no enrollment url is configured");
   if (!state.ca) return fail(Errc::conflict, "the CA is not authenticated");

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <deque>
 #include <functional>
 #include <memory>
 #include <mutex>
@@ -37,6 +38,18 @@ class Trustpoint::Agent : public std::enable_shared_from_this<Agent> {
   void enroll_by_hand();
   void reconfigure(const config::Trustpoint& configuration, const std::string& fqdn);
   void retire() { retired_ = true; }
+
+  // agent_hand.cc, on the strand too.
+  [[nodiscard]] Result<void> cancel();
+  [[nodiscard]] Result<x509::Request> request_by_hand();
+  [[nodiscard]] Result<void> import_certificate(const std::vector<x509::Certificate>& received);
+  [[nodiscard]] Result<void> import_archive(const x509::Archive& archive, bool exportable);
+  [[nodiscard]] Result<Exported> exported() const;
+  [[nodiscard]] Result<void> zeroize();
+
+  // agent_revocation.cc, on the strand too.
+  void request_crl(std::function<void(Result<x509::CrlFacts>)> done);
+  void validate(std::function<void(Result<Validation>)> done);
 
   // From any thread.
   [[nodiscard]] std::vector<lifecycle::Deadline> deadlines() const;
@@ -77,6 +90,34 @@ class Trustpoint::Agent : public std::enable_shared_from_this<Agent> {
   void hold(const Error& error);
   void forget_call() { ++newest_call_; }
   void publish_snapshot();
+
+  // agent_hand.cc: what an administrator does, and what needs no network.
+
+  [[nodiscard]] Result<void> no_server_of_ours() const;
+  /// Puts a new request into the row, with the key it is for.
+  [[nodiscard]] Result<void> ask_for(store::TrustpointRow& row, lifecycle::RequestKind kind) const;
+  /// `enrollment selfsigned`: another certificate that it signs itself.
+  void sign_for_itself();
+  [[nodiscard]] Result<void> install_self_signed();
+
+  // agent_revocation.cc: what the CA says of certificates it has issued.
+
+  using CheckDone = std::function<void(Agent&, Checked)>;
+  /// `revocation-check`, method after method: the first one that knows an answer tells it.
+  void check(const x509::Certificate& certificate, std::size_t method, std::string before,
+             CheckDone done);
+  void check_by_crl(const x509::Certificate& certificate, CheckDone done);
+  void check_by_ocsp(const x509::Certificate& certificate, CheckDone done);
+  using CrlDone = std::function<void(Agent&, Result<x509::CrlFacts>)>;
+  /// The CRL that is held, or another one.
+  void with_crl(std::vector<std::string> urls, bool fresh, CrlDone done);
+  void fetch_crl(std::vector<std::string> urls, std::string before, CrlDone done);
+  void fetch_crl_by_scep(std::string before, CrlDone done);
+  [[nodiscard]] Result<x509::CrlFacts> take_crl(ByteView body);
+  void check_each(std::deque<std::pair<std::string, x509::Certificate>> left, Validation validation,
+                  std::function<void(Result<Validation>)> done);
+  /// An RA whose certificate is revoked is not listened to.
+  void believe(const scep::CertRep& reply);
 
   // agent_announce.cc: files and command for other programs.
 
@@ -152,6 +193,9 @@ class Trustpoint::Agent : public std::enable_shared_from_this<Agent> {
   std::set<std::string> exact_;  ///< the URLs that are wanted as given
   bool started_ = false;
   bool clock_complained_ = false;
+  std::optional<x509::CrlFacts> crl_;  ///< of the active CA, verified
+  Bytes crl_issuer_;                   ///< SHA-256 of the CA certificate it was verified with
+  Time crl_fetched_{};
   std::string published_;  ///< the certificates in the files, since the start
   bool hook_runs_ = false;
   std::optional<Time> announce_at_;  ///< the next try, where one failed

@@ -172,6 +172,7 @@ void Trustpoint::Agent::accept_ca(const x509::Certificate& certificate,
   Offer offer{.ca = certificate, .ras = {}};
   if (offer_ && offer_->ca == certificate) offer = *offer_;
   if (auto accepted = accept(offer); !accepted) return done(std::move(accepted));
+  if (configuration_.enrollment_url.empty()) return done({});  // nobody to ask
   fetch_capabilities(std::move(done));
 }
 
@@ -248,6 +249,7 @@ void Trustpoint::Agent::fetch_next_ca() {
 }
 
 void Trustpoint::Agent::exchange(Message message) {
+  if (configuration_.selfsigned) return sign_for_itself();
   auto prepared = make_exchange(state_, message, configuration_, environment_.random);
   if (!prepared) return on_no_answer(prepared.error());
   debug(prepared->type == scep::MessageType::cert_poll     ? "Client sending GetCertInitial"
@@ -262,7 +264,7 @@ void Trustpoint::Agent::exchange(Message message) {
     if (Counters* const counters = agent.environment_.counters)
       ++(opened ? counters->validated : counters->refused);
     if (!opened) return agent.on_no_answer(opened.error());
-    agent.on_cert_rep(*opened);
+    agent.believe(*opened);
   });
 }
 

@@ -13,10 +13,6 @@ constexpr std::uint8_t usage_digital_signature_key_encipherment = 0xA0;
 constexpr std::uint8_t usage_key_encipherment = 0x20;
 constexpr std::uint8_t usage_ca = 0x86;  // digitalSignature, keyCertSign, cRLSign
 
-scep::Legacy legacy_of(const config::Trustpoint& configuration) {
-  return {.des = configuration.allow_des, .md5 = configuration.allow_md5, .sha1 = true};
-}
-
 Result<x509::Name> subject_of(const config::Trustpoint& configuration, const Device& device) {
   x509::DeviceAttributes attributes;
   if (configuration.serial_number && !device.board_serial.empty())
@@ -42,12 +38,30 @@ Result<x509::PrivateKey> key_for(store::TrustpointRow& row, const State& state,
 }
 
 /// Whom a message is enveloped for: with RAs the one that may decipher, else the CA itself.
-const x509::Certificate& recipient_of(const State& state) {
-  for (const auto& ra : state.kind() == RequestKind::shadow ? state.rollover_ras : state.ras) {
+const x509::Certificate& recipient_among(const std::vector<x509::Certificate>& ras,
+                                         const x509::Certificate& ca) {
+  for (const auto& ra : ras) {
     const auto usage = ra.key_usage();
     if (!usage || (usage->bits & usage_key_encipherment)) return ra;
   }
-  return *state.issuer();
+  return ca;
+}
+const x509::Certificate& recipient_of(const State& state) {
+  return recipient_among(state.kind() == RequestKind::shadow ? state.rollover_ras : state.ras,
+                         *state.issuer());
+}
+
+HttpCall call_with(const State& state, Bytes message) {
+  HttpCall call;
+  if (state.capabilities.post_pki_operation || state.capabilities.scep_standard) {
+    call.method = "POST";
+    call.url = scep::operation_url("", scep::Operation::pki_operation);
+    call.content_type = std::string(scep::type_pki_message);
+    call.body = std::move(message);
+  } else {
+    call.url = scep::pki_operation_get_url("", message);
+  }
+  return call;
 }
 
 scep::MessageType type_of(const State& state, Message message) {
@@ -120,6 +134,11 @@ bool issued_another_ca(const x509::Certificate& candidate,
 std::string fqdn_of(const config::Trustpoint& configuration, const Device& device) {
   if (configuration.fqdn_none) return {};
   return configuration.fqdn.value_or(device.fqdn);
+}
+
+void drop_attempt(store::TrustpointRow& row) {
+  clear_request(row);
+  if (row.rollover_identity.empty()) row.sealed_shadow_key.clear();
 }
 
 std::vector<std::string> urls_of(const config::Trustpoint& configuration) {
@@ -218,15 +237,36 @@ Result<Exchange> make_exchange(const State& state, Message message,
     out.expected.signers.push_back(*state.rollover_ca);
     for (const auto& ra : state.rollover_ras) out.expected.signers.push_back(ra);
   }
-  if (state.capabilities.post_pki_operation || state.capabilities.scep_standard) {
-    out.call = {.method = "POST",
-                .url = scep::operation_url("", scep::Operation::pki_operation),
-                .content_type = std::string(scep::type_pki_message),
-                .body = std::move(sealed)};
-  } else {
-    out.call.url = scep::pki_operation_get_url("", sealed);
-  }
+  out.call = call_with(state, std::move(sealed));
   return out;
+}
+
+Result<Exchange> make_crl_exchange(const State& state, const config::Trustpoint& configuration,
+                                   Random& random) {
+  constexpr std::size_t transaction_octets = 16;
+  Bytes transaction(transaction_octets);
+  random.fill(transaction);
+  const scep::RequestContext context{
+      .type = scep::MessageType::get_crl,
+      .transaction_id = to_hex(transaction),
+      .sender_nonce = scep::make_nonce(random),
+      .recipient = recipient_among(state.ras, *state.ca),
+      .signer = *state.identity,
+      .cipher = scep::best_cipher(state.capabilities),
+      .digest = scep::best_digest(state.capabilities, digest_of(configuration.hash))};
+  const Bytes body =
+      scep::to_der(scep::IssuerAndSerial{state.identity->issuer(), state.identity->serial()});
+  UMBRA_TRY(auto sealed, scep::request(body, context, *state.key, random));
+  return Exchange{.type = context.type,
+                  .call = call_with(state, std::move(sealed)),
+                  .expected = {.transaction_id = context.transaction_id,
+                               .sender_nonce = context.sender_nonce,
+                               .signers = active_signers(state),
+                               .recipient = context.signer}};
+}
+
+scep::Legacy legacy_of(const config::Trustpoint& configuration) {
+  return {.des = configuration.allow_des, .md5 = configuration.allow_md5, .sha1 = true};
 }
 
 Result<scep::CertRep> open_answer(const State& state, ByteView body,

@@ -43,6 +43,10 @@ struct Device {
                                            const Device& device, std::string_view passphrase,
                                            Time now);
 
+/// Forgets the request under way; a key that was made for it goes with it, unless a rollover
+/// identity lives on it.
+void drop_attempt(store::TrustpointRow& row);
+
 /// A pkiMessage ready to be sent, and what its answer must match.
 struct Exchange {
   scep::MessageType type = scep::MessageType::pkcs_req;
@@ -55,6 +59,11 @@ enum class Message { request, poll };
 [[nodiscard]] Result<Exchange> make_exchange(const State& state, Message message,
                                              const config::Trustpoint& configuration,
                                              Random& random);
+/// GetCRL for the active CA's CRL, signed by the identity, which there must be. Errors: crypto.
+[[nodiscard]] Result<Exchange> make_crl_exchange(const State& state,
+                                                 const config::Trustpoint& configuration,
+                                                 Random& random);
+[[nodiscard]] scep::Legacy legacy_of(const config::Trustpoint& configuration);
 /// Opens a CertRep with the key of the request's signer. Errors: crypto, malformed, not_found.
 [[nodiscard]] Result<scep::CertRep> open_answer(const State& state, ByteView body,
                                                 const scep::ReplyExpectation& expected,

@@ -105,4 +105,56 @@ Result<void> Trustpoint::enroll() {
   return {};
 }
 
+void Trustpoint::request_by_hand(std::function<void(Result<x509::Request>)> done) {
+  const auto answer =
+      answered_anyway<Result<x509::Request>>(std::move(done), tl::unexpected(ended()));
+  agent_->post([answer](Agent& agent) { (*answer)(agent.request_by_hand()); });
+}
+
+void Trustpoint::import_certificate(std::vector<x509::Certificate> received,
+                                    std::function<void(Result<void>)> done) {
+  const auto answer = answered_anyway<Result<void>>(std::move(done), tl::unexpected(ended()));
+  agent_->post([received = std::move(received), answer](Agent& agent) {
+    (*answer)(agent.import_certificate(received));
+  });
+}
+
+void Trustpoint::import_archive(x509::Archive archive, bool exportable,
+                                std::function<void(Result<void>)> done) {
+  const auto answer = answered_anyway<Result<void>>(std::move(done), tl::unexpected(ended()));
+  agent_->post([archive = std::move(archive), exportable, answer](Agent& agent) {
+    (*answer)(agent.import_archive(archive, exportable));
+  });
+}
+
+void Trustpoint::exported(std::function<void(Result<Exported>)> done) {
+  const auto answer = answered_anyway<Result<Exported>>(std::move(done), tl::unexpected(ended()));
+  agent_->post([answer](Agent& agent) { (*answer)(agent.exported()); });
+}
+
+void Trustpoint::cancel(std::function<void(Result<void>)> done) {
+  const auto answer = answered_anyway<Result<void>>(std::move(done), tl::unexpected(ended()));
+  agent_->post([answer](Agent& agent) { (*answer)(agent.cancel()); });
+}
+
+void Trustpoint::zeroize(std::function<void(Result<void>)> done) {
+  const auto answer = answered_anyway<Result<void>>(std::move(done), tl::unexpected(ended()));
+  agent_->post([answer](Agent& agent) { (*answer)(agent.zeroize()); });
+}
+
+void Trustpoint::request_crl(std::function<void(Result<x509::CrlFacts>)> done) {
+  const auto answer =
+      answered_anyway<Result<x509::CrlFacts>>(std::move(done), tl::unexpected(ended()));
+  agent_->post([answer](Agent& agent) {
+    agent.request_crl([answer](Result<x509::CrlFacts> crl) { (*answer)(std::move(crl)); });
+  });
+}
+
+void Trustpoint::validate(std::function<void(Result<Validation>)> done) {
+  const auto answer = answered_anyway<Result<Validation>>(std::move(done), tl::unexpected(ended()));
+  agent_->post([answer](Agent& agent) {
+    agent.validate([answer](Result<Validation> all) { (*answer)(std::move(all)); });
+  });
+}
+
 }  // namespace umbra::client

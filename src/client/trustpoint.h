@@ -15,8 +15,35 @@
 #include "config/model.h"
 #include "lifecycle/deadline.h"
 #include "store/store.h"
+#include "x509/crl.h"
+#include "x509/pkcs12.h"
+#include "x509/request.h"
 
 namespace umbra::client {
+
+/// What `crypto pki export` may take along.
+struct Exported {
+  x509::Certificate ca;
+  std::optional<x509::Certificate> identity;
+  std::optional<x509::PrivateKey> key;  ///< only if it is exportable
+  std::string label;
+};
+
+/// What `revocation-check` came to for one certificate.
+struct Checked {
+  enum class Verdict : std::uint8_t { good, revoked, unknown };
+  Verdict verdict = Verdict::unknown;
+  std::string how;  ///< what was asked, and what it said, for people
+};
+/// `crypto pki certificate validate`: each certificate of the trustpoint, and what it is worth.
+struct Validation {
+  struct Line {
+    std::string what;
+    bool good = false;
+    std::string why;
+  };
+  std::vector<Line> lines;
+};
 
 struct Environment {
   store::Store& store;
@@ -83,6 +110,30 @@ class Trustpoint {
   /// `crypto pki enroll`: first enrolment, or RENEW or SHADOW by hand. Errors: conflict (not
   /// authenticated, no URL, no authoritative clock, request under way).
   [[nodiscard]] Result<void> enroll();
+
+  // By hand; each `done` is called once, on the trustpoint's strand.
+
+  /// `crypto pki enroll` where people carry requests: makes one, for the CA that is authenticated.
+  /// A renewal while there is an identity.
+  void request_by_hand(std::function<void(Result<x509::Request>)> done);
+  /// The certificate that was asked for, among these. Errors: not_found (nothing was asked for),
+  /// and those of choose_granted.
+  void import_certificate(std::vector<x509::Certificate> received,
+                          std::function<void(Result<void>)> done);
+  /// Somebody's key and certificate become this trustpoint's. Errors: conflict (it has a key; the
+  /// CA is another, or not there; something has expired), crypto (not the pinned CA).
+  void import_archive(x509::Archive archive, bool exportable,
+                      std::function<void(Result<void>)> done);
+  void exported(std::function<void(Result<Exported>)> done);
+  /// `no crypto pki enroll`: forgets the request under way, and asks for nothing by itself.
+  void cancel(std::function<void(Result<void>)> done);
+  /// The keys go, and what was issued for them.
+  void zeroize(std::function<void(Result<void>)> done);
+  /// `crypto pki crl request`: fetches the CA's CRL, also if one is held. Errors: unreachable,
+  /// crypto (not this CA's), conflict (ended), not_found (nobody says where it is).
+  void request_crl(std::function<void(Result<x509::CrlFacts>)> done);
+  /// `crypto pki certificate validate`.
+  void validate(std::function<void(Result<Validation>)> done);
 
  private:
   class Agent;

@@ -242,9 +242,12 @@ constexpr Command table[] = {
      "trustpoint's name if left out",
      "[none]", &set::enrollment_url, Command::many},
     {Mode::trustpoint, "enrollment terminal", "enrollment terminal [pem]",
-     "How certificates are asked for|By hand|With PEM boundaries", "[off]"},
+     "How certificates are asked for|By hand: requests are shown, certificates are pasted|With PEM "
+     "boundaries",
+     "[off]", &set::enrollment_terminal},
     {Mode::trustpoint, "enrollment selfsigned", "enrollment selfsigned",
-     "How certificates are asked for|Not at all: self-signed", "[off]"},
+     "How certificates are asked for|Not at all: self-signed", "[off]",
+     &set::enrollment_selfsigned},
     {Mode::trustpoint, "enrollment profile", "enrollment profile NAME:word",
      "How certificates are asked for|As a profile says|The profile", "[none]"},
     {Mode::trustpoint, "serial-number", "serial-number [none]",
@@ -265,7 +268,8 @@ constexpr Command table[] = {
      "[the FQDN alone]", &set::subject_name},
     {Mode::trustpoint, "revocation-check",
      "revocation-check {crl|none|ocsp} [{crl|none|ocsp} [{crl|none|ocsp}]]",
-     "How peers' certificates are checked, in this order (Umbra itself checks no peers)|CRL|Not at "
+     "How certificates of the CA are checked, in this order: RAs' when they answer, and by `crypto "
+     "pki certificate validate`|CRL|Not at "
      "all|OCSP|CRL|Not at "
      "all|OCSP|CRL|Not at all|OCSP",
      "[crl]", &set::revocation_check},
@@ -306,11 +310,11 @@ constexpr Command table[] = {
     {Mode::trustpoint, "match certificate", "match certificate MAP:line",
      "Which peers|By their certificate|The map", "[all]", nullptr, Command::many},
     {Mode::trustpoint, "ocsp url", "ocsp url URL:url", "OCSP|Where to ask|http://...",
-     "[as certificates say]"},
+     "[as certificates say]", &set::ocsp_url},
     {Mode::trustpoint, "crl cache",
      "crl cache {none|delete-after MINUTES:1-43200|extend MINUTES:1-43200}",
      "CRLs|How long they are kept|Not at all|No longer than|Minutes|Beyond their end|Minutes",
-     "[until they end]"},
+     "[until they end]", &set::crl_cache},
     {Mode::trustpoint, "chain-validation", "chain-validation {stop|continue [NAME:word]}",
      "How far chains are checked|To this CA|To the next one|Its trustpoint", "[to the root]"},
     {Mode::trustpoint, "subject-alt-name", "subject-alt-name NAME:word...",

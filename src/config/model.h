@@ -128,6 +128,10 @@ struct Trustpoint {
   std::vector<std::string> more_urls;  ///< of the same CA: tried in turn where one gives no answer
   std::string ca_identifier;           ///< what GetCACert asks for; empty = the trustpoint's name
   bool mode_ra = false;                ///< `enrollment mode ra`: a CA without an RA is refused
+  std::string authentication_url;      ///< of an enrollment profile: where GetCACert goes instead
+  bool terminal = false;               ///< `enrollment terminal`: requests are carried by people
+  bool terminal_pem = false;           ///< ... with PEM boundaries
+  bool selfsigned = false;             ///< `enrollment selfsigned`: it is its own CA
   From from;
   int retry_count = 999;  ///< 0 = no limit
   Seconds retry_period = std::chrono::minutes{1};
@@ -141,6 +145,9 @@ struct Trustpoint {
   std::vector<x509::KeyPurpose> eku_request;  ///< `eku request`
   std::vector<x509::KeyPurpose> usage;        ///< `usage`: asked for where `eku request` is silent
   std::vector<std::string> revocation_check = {"crl"};
+  std::string ocsp_url;  ///< empty = as certificates say
+  std::optional<Seconds> crl_cache_max;  ///< `crl cache delete-after`; 0 = none is kept
+  Seconds crl_cache_extend{0};           ///< how long a CRL counts beyond its end
   std::string key_label;  ///< rsakeypair; empty = FQDN
   int modulus = 2048;
   std::optional<int> auto_enroll;  ///< percent; `auto-enroll` alone is 100

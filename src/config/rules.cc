@@ -5,10 +5,12 @@ namespace umbra::config {
 lifecycle::TrustpointSettings trustpoint_settings(const Trustpoint& trustpoint) {
   lifecycle::TrustpointSettings settings;
   // Without a URL there is nobody to ask by itself.
-  if (!trustpoint.enrollment_url.empty()) settings.auto_enroll = trustpoint.auto_enroll;
+  if (!trustpoint.enrollment_url.empty() || trustpoint.selfsigned)
+    settings.auto_enroll = trustpoint.auto_enroll;
   settings.retry_count = trustpoint.retry_count;
   settings.retry_period = trustpoint.retry_period;
-  settings.pinned = !trustpoint.fingerprint.empty();
+  // What is its own CA is nobody to be asked about.
+  settings.pinned = !trustpoint.fingerprint.empty() || trustpoint.selfsigned;
   settings.is_ca = trustpoint.role == Role::subordinate_ca;
   settings.is_ra = trustpoint.role == Role::ra;
   settings.relays = trustpoint.relays;

@@ -112,6 +112,10 @@ void shutdown(Setting&);
 
 void enrollment_url(Setting&);
 void enrollment_mode(Setting&);
+void enrollment_terminal(Setting&);
+void enrollment_selfsigned(Setting&);
+void ocsp_url(Setting&);
+void crl_cache(Setting&);
 void source_interface(Setting&);
 void vrf(Setting&);
 void usage(Setting&);

@@ -107,6 +107,32 @@ void enrollment_url(Setting& s) {
   if (s.match().find("IDENTIFIER")) made.ca_identifier = s.text("IDENTIFIER");
 }
 
+void enrollment_terminal(Setting& s) {
+  s.trustpoint().terminal = true;
+  s.trustpoint().terminal_pem = s.has("pem");
+}
+void enrollment_selfsigned(Setting& s) { s.trustpoint().selfsigned = true; }
+
+void ocsp_url(Setting& s) {
+  const std::string url = s.text("URL");
+  if (const auto why = why_no_http_url(url)) {
+    s.fault("URL", *why == "SCEP runs over HTTP" ? "OCSP is asked over HTTP" : *why,
+            "expected: http://HOST, http://HOST:PORT or http://HOST:PORT/PATH");
+    return;
+  }
+  s.trustpoint().ocsp_url = url;
+}
+
+void crl_cache(Setting& s) {
+  auto& made = s.trustpoint();
+  const Seconds span = std::chrono::minutes{s.number("MINUTES")};
+  made.crl_cache_max.reset();
+  made.crl_cache_extend = Seconds{0};
+  if (s.has("none")) made.crl_cache_max = Seconds{0};
+  if (s.has("delete-after")) made.crl_cache_max = span;
+  if (s.has("extend")) made.crl_cache_extend = span;
+}
+
 void enrollment_mode(Setting& s) { s.trustpoint().mode_ra = true; }
 
 void source_interface(Setting& s) {
@@ -201,8 +227,6 @@ void revocation_check(Setting& s) {
   for (std::size_t i = 1; i < s.match().captures.size(); ++i) {
     s.trustpoint().revocation_check.push_back(s.match().captures[i].text);
   }
-  // Umbra checks no peers' certificates; other programs use what it enrols.
-  if (s.trustpoint().revocation_check.front() != "none") s.not_effective();
 }
 
 void rsakeypair(Setting& s) {

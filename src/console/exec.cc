@@ -18,10 +18,6 @@ using config::Verdict;
 
 constexpr std::size_t line_max = 1024;
 
-ExecResult unknown_trustpoint(std::string_view name) {
-  return failed(fmt::format("% There is no trustpoint {}\n", name));
-}
-
 /// As IOS answers what it cannot read, the line itself above the caret: no prompt stands there.
 ExecResult misread(std::string_view line, const std::vector<config::Token>& tokens,
                    const Outcome& outcome) {
@@ -81,35 +77,6 @@ ExecResult help(std::string_view line) {
                         : fmt::format("  {:<{}}  {}\n", name, width, text);
   }
   return {true, out};
-}
-
-std::string digits_only(std::string text) {
-  std::erase_if(text, [](char c) { return c == ' ' || c == '\t'; });
-  for (char& c : text) {
-    if (c >= 'a' && c <= 'f') c = static_cast<char>(c - 32);
-  }
-  return text;
-}
-
-std::string attributes(const x509::Certificate& ca) {
-  return fmt::format(
-      "Certificate has the following attributes:\n"
-      "       Fingerprint MD5: {}\n      Fingerprint SHA1: {}\n    Fingerprint SHA256: {}\n",
-      fingerprint(ca, x509::Digest::md5), fingerprint(ca, x509::Digest::sha1),
-      fingerprint(ca, x509::Digest::sha256));
-}
-
-bool is_fingerprint_of(const x509::Certificate& ca, std::string_view digits) {
-  switch (digits.size()) {
-    case 32:
-      return to_hex(ca.fingerprint(x509::Digest::md5)) == digits;
-    case 40:
-      return to_hex(ca.fingerprint(x509::Digest::sha1)) == digits;
-    case 64:
-      return to_hex(ca.fingerprint(x509::Digest::sha256)) == digits;
-    default:
-      return false;
-  }
 }
 
 }  // namespace
@@ -238,10 +205,8 @@ void Exec::run(const Match& match, const std::optional<std::string>& input, cons
     done(destroy_server(match.text("NAME"), input));
   } else if (key.starts_with("crypto pki server NAME ")) {
     server_command(match, input, done);
-  } else if (key == "crypto pki authenticate") {
-    authenticate(match, done);
-  } else if (key == "crypto pki enroll") {
-    done(enroll(match));
+  } else if (trustpoint_command(match, input, done)) {
+    return;
   } else if (key == "write" || key == "copy running-config startup-config") {
     save(done);
   } else if (key.starts_with("debug") || key.starts_with("undebug") ||
@@ -345,57 +310,6 @@ std::optional<ExecResult> Exec::json(const Match& match) const {
   const auto report = found->overlap();
   if (!report) return failed(report.error());
   return ExecResult{true, overlap_json(*report)};
-}
-
-void Exec::authenticate(const Match& match, const ExecDone& done) const {
-  const std::string name = match.text("NAME");
-  const TrustpointControl* const found = trustpoint(name);
-  if (!found) {
-    done(unknown_trustpoint(name));
-    return;
-  }
-  const std::string digits = digits_only(match.text("HEX"));
-  found->fetch_ca([done, name, digits, accept = found->accept_ca](Result<x509::Certificate> ca) {
-    if (!ca) {
-      done(
-          failed(fmt::format("% Error in receiving Certificate Authority certificate: status = "
-                             "FAIL, cert length = 0\n% {}\n",
-                             ca.error().detail)));
-      return;
-    }
-    const std::string shown = attributes(*ca);
-    if (digits.empty()) {
-      done({true, shown + fmt::format("\n% Nothing is accepted yet. Compare a fingerprint with the "
-                                      "one the CA's operator gives you; to accept:\n"
-                                      "  crypto pki authenticate {} fingerprint {}\n",
-                                      name, to_hex(ca->fingerprint(x509::Digest::sha256)))});
-      return;
-    }
-    if (!is_fingerprint_of(*ca, digits)) {
-      done(failed(shown + "\n% None of these is the fingerprint given: the certificate is not "
-                          "accepted.\n"));
-      return;
-    }
-    accept(*ca, [done, shown](const Result<void>& accepted) {
-      if (accepted) {
-        done({true, shown + "\nTrustpoint CA certificate accepted.\n"});
-      } else {
-        done(failed(shown + fmt::format("\n% {}\n", accepted.error().detail)));
-      }
-    });
-  });
-}
-
-ExecResult Exec::enroll(const Match& match) const {
-  const std::string name = match.text("NAME");
-  const TrustpointControl* const found = trustpoint(name);
-  if (!found) return unknown_trustpoint(name);
-  if (const auto sent = found->enroll(); !sent) return failed(sent.error());
-  return {true, fmt::format("%\n% Start certificate enrollment .. \n"
-                            "% Certificate request sent to Certificate Authority\n"
-                            "% The 'show crypto pki certificates {}' command will show the "
-                            "fingerprint.\n",
-                            name)};
 }
 
 }  // namespace umbra::console

@@ -2,6 +2,7 @@
 
 #include <cstdint>
 #include <functional>
+#include <map>
 #include <memory>
 #include <mutex>
 #include <optional>
@@ -13,6 +14,7 @@
 #include "base/counters.h"
 #include "base/result.h"
 #include "base/time.h"
+#include "client/keys.h"
 #include "client/trustpoint.h"
 #include "config/grammar.h"
 #include "console/configurator.h"
@@ -79,15 +81,19 @@ struct TrustpointControl {
   std::function<void(std::function<void(Result<x509::Certificate>)>)> fetch_ca;
   std::function<void(const x509::Certificate&, std::function<void(Result<void>)>)> accept_ca;
   std::function<Result<void>()> enroll;
+  /// What is done by hand alone.
+  std::shared_ptr<client::Trustpoint> hand = {};
 };
 [[nodiscard]] inline TrustpointControl control(const std::shared_ptr<client::Trustpoint>& t) {
   return {
-      t->status().name, [t] { return t->status(); },
+      t->status().name,
+      [t] { return t->status(); },
       [t](std::function<void(Result<x509::Certificate>)> done) { t->fetch_ca(std::move(done)); },
       [t](const x509::Certificate& ca, std::function<void(Result<void>)> done) {
         t->accept_ca(ca, std::move(done));
       },
-      [t] { return t->enroll(); }};
+      [t] { return t->enroll(); },
+      t};
 }
 
 /// The certificates and keys that there were when the configuration was saved last: they have a
@@ -123,6 +129,12 @@ struct ExecEnvironment {
   std::function<Load()> load;  ///< may be empty: then the timestamp shows zeros
   /// What stands at unix:/PATH or http://...; a few KiB. May be empty: then there is nothing.
   std::function<void(const std::string& url, std::function<void(Result<Bytes>)>)> fetch = {};
+  std::string fqdn = {};  ///< names keys that nobody names
+  /// Puts a new file at unix:/PATH, for its owner alone. Errors: also if there is one. May be
+  /// empty.
+  std::function<Result<void>(const std::string& url, ByteView content)> write = {};
+  /// May be empty: then there is nothing to keep keys in.
+  std::shared_ptr<client::KeyRing> keys = {};
   /// Destroys what is kept of a server that is not configured. May be empty.
   std::function<Result<void>(const std::string& name)> destroy_server = {};
   std::string plan = {};       ///< `show crypto pki plan`: what the configuration will come to
@@ -141,8 +153,9 @@ struct ExecEnvironment {
 /// What a command still has to be told before it does anything.
 enum class Ask {
   nothing,
-  line,  ///< yes or no
-  text,  ///< lines up to an empty one, or one that says `quit`
+  line,   ///< yes or no
+  text,   ///< lines up to an empty one, or one that says `quit`
+  lines,  ///< lines up to one that says `quit`; empty ones are a part of them
 };
 
 /// What a command came to. `umbra exec` prints the output and exits with 0 if it is ok.
@@ -189,8 +202,22 @@ class Exec {
                                           const std::optional<std::string>& input) const;
   [[nodiscard]] ExecResult revocation(const ServerControl& server,
                                       const config::Match& match) const;
-  void authenticate(const config::Match& match, const ExecDone& done) const;
-  [[nodiscard]] ExecResult enroll(const config::Match& match) const;
+  // trustpoint_commands.cc; false if it is no command of a trustpoint or a key.
+  bool trustpoint_command(const config::Match& match, const std::optional<std::string>& input,
+                          const ExecDone& done) const;
+  void authenticate(const TrustpointControl& found, const config::Match& match,
+                    const std::optional<std::string>& input, const ExecDone& done) const;
+  void show_and_ask(const TrustpointControl& found, const x509::Certificate& ca,
+                    const ExecDone& done) const;
+  void enroll(const TrustpointControl& found, const ExecDone& done) const;
+  void export_keys(const TrustpointControl& found, const config::Match& match,
+                   const ExecDone& done) const;
+  void import_keys(const TrustpointControl& found, const config::Match& match,
+                   const std::optional<std::string>& input, const ExecDone& done) const;
+  [[nodiscard]] ExecResult generate_key(const config::Match& match,
+                                        const std::optional<std::string>& input) const;
+  void zeroize(const config::Match& match, const std::optional<std::string>& input,
+               const ExecDone& done) const;
   // held_commands.cc
   [[nodiscard]] ExecResult issued(const config::Match& match) const;
   [[nodiscard]] ExecResult keys(const config::Match& match) const;
@@ -208,6 +235,14 @@ class Exec {
   [[nodiscard]] const TrustpointControl* trustpoint(std::string_view name) const;
   [[nodiscard]] std::vector<server::Status> server_statuses() const;
   [[nodiscard]] std::vector<client::Status> trustpoint_statuses() const;
+
+  /// The CA certificates that were shown, and wait for a yes or no: changed by the trustpoints'
+  /// threads.
+  struct Shown {
+    std::mutex mutex;
+    std::map<std::string, std::vector<x509::Certificate>> waiting;
+  };
+  std::shared_ptr<Shown> shown_ = std::make_shared<Shown>();
 
   std::function<std::shared_ptr<const ExecEnvironment>()> source_;
   std::shared_ptr<const ExecEnvironment> environment_;

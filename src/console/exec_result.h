@@ -14,4 +14,14 @@ inline ExecResult unknown_server(std::string_view name) {
   return failed(fmt::format("% There is no certificate server {}\n", name));
 }
 
+inline ExecResult unknown_trustpoint(std::string_view name) {
+  return failed(fmt::format("% There is no trustpoint {}\n", name));
+}
+inline bool says_yes(std::string_view answer) {
+  while (!answer.empty() &&
+         (answer.back() == '\n' || answer.back() == '\r' || answer.back() == ' '))
+    answer.remove_suffix(1);
+  return answer == "yes" || answer == "y";
+}
+
 }  // namespace umbra::console

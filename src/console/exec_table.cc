@@ -153,11 +153,69 @@ constexpr Command table[] = {
      ""},
     {Mode::exec, "crypto pki authenticate",
      "crypto pki authenticate NAME:word [fingerprint HEX:hex-line]",
-     "Encryption|Certificates|Fetches the CA certificate and shows its fingerprints|The "
-     "trustpoint|Accepts it if this is one of them|32 (MD5), 40 (SHA-1) or 64 (SHA-256) digits",
+     "Encryption|Certificates|Fetches the CA certificate, shows its fingerprints and asks whether "
+     "to accept it|The trustpoint|Accepts it, without asking, if this is one of them|32 (MD5), 40 "
+     "(SHA-1) or 64 (SHA-256) digits",
      ""},
     {Mode::exec, "crypto pki enroll", "crypto pki enroll NAME:word",
      "Encryption|Certificates|Asks for a certificate, or for the next one|The trustpoint", ""},
+    {Mode::exec, "no crypto pki enroll", "no crypto pki enroll NAME:word",
+     "Takes back|Encryption|Certificates|The enrolment request that is under way; nothing more is "
+     "asked for until somebody enrols|The trustpoint",
+     ""},
+    {Mode::exec, "crypto pki import NAME certificate", "crypto pki import NAME:word certificate",
+     "Encryption|Certificates|Takes in|The trustpoint|The certificate that was asked for by hand, "
+     "pasted as PEM or base64",
+     ""},
+    {Mode::exec, "crypto pki import NAME pem",
+     "crypto pki import NAME:word pem {terminal|url URL:url} [exportable] password "
+     "PASSPHRASE:secret",
+     "Encryption|Certificates|Takes in|The trustpoint|Key and certificates in PEM|Pasted, up to a "
+     "line that says quit|From files|unix:/FILE, for FILE.prv, FILE.crt and FILE.ca; or one file "
+     "with all of it|The key may be exported again|What the key is sealed with|The passphrase",
+     ""},
+    {Mode::exec, "crypto pki import NAME pkcs12",
+     "crypto pki import NAME:word pkcs12 {terminal|URL:url} [exportable] password "
+     "PASSPHRASE:secret",
+     "Encryption|Certificates|Takes in|The trustpoint|Key and certificates in PKCS #12|Pasted as "
+     "base64|From unix:/FILE or http://HOST/FILE|The key may be exported again|What it is sealed "
+     "with|The passphrase",
+     ""},
+    {Mode::exec, "crypto pki export NAME pem",
+     "crypto pki export NAME:word pem {terminal|url URL:url} [{aes|3des} PASSPHRASE:secret]",
+     "Encryption|Certificates|Gives out|The trustpoint|In PEM: its certificates, and with a "
+     "passphrase its key|Shown here|Into new files|unix:/FILE, for FILE.ca, FILE.crt and "
+     "FILE.prv|The key in PKCS #8, AES-256|The key in the older form, 3DES|Seals the key; 8 "
+     "characters or more",
+     ""},
+    {Mode::exec, "crypto pki export NAME pkcs12",
+     "crypto pki export NAME:word pkcs12 {terminal|URL:url} password PASSPHRASE:secret",
+     "Encryption|Certificates|Gives out|The trustpoint|Its key and certificates in PKCS #12, "
+     "AES-256|Shown here in base64|Into a new file, unix:/FILE|Seals it|8 characters or more",
+     ""},
+    {Mode::exec, "crypto pki certificate validate", "crypto pki certificate validate NAME:word",
+     "Encryption|Certificates|Certificates|Checks them: signatures, time, and revocation as "
+     "`revocation-check` says|Of this trustpoint",
+     ""},
+    {Mode::exec, "crypto pki crl request", "crypto pki crl request NAME:word",
+     "Encryption|Certificates|CRLs|Fetches the CA's CRL now|The trustpoint", ""},
+    {Mode::exec, "crypto key generate rsa",
+     "crypto key generate rsa [general-keys] [label LABEL:word] [exportable] [modulus "
+     "BITS:360-4096] [exportable]",
+     "Encryption|Keys|Makes a key pair; the first trustpoint that names it takes it|RSA|For "
+     "signatures and encryption|Its name|host.domain if left out|It may be exported|Its size|2048 "
+     "if left out, and at least|It may be exported",
+     ""},
+    {Mode::exec, "crypto key generate ec",
+     "crypto key generate ec keysize {256|384|521} [exportable] [label LABEL:word] [exportable]",
+     "Encryption|Keys|Makes a key pair; the first trustpoint that names it takes it|Elliptic "
+     "curve, for requests by hand and self-signed certificates|The curve|P-256|P-384|P-521|It may "
+     "be exported|Its name|host.domain if left out|It may be exported",
+     ""},
+    {Mode::exec, "crypto key zeroize", "crypto key zeroize {rsa|ec} LABEL:word",
+     "Encryption|Keys|Deletes a key pair and what was issued for it, after a question|RSA|Elliptic "
+     "curve|Its name",
+     ""},
     {Mode::exec, "terminal exec prompt timestamp", "terminal exec prompt timestamp",
      "The terminal|Exec commands|The prompt|Load and clock above each screen", ""},
     {Mode::exec, "terminal no exec prompt timestamp", "terminal no exec prompt timestamp",

@@ -99,7 +99,7 @@ class ExecTest : public ::testing::Test {
            if (unreachable_) {
              done(fail(Errc::unreachable, "connection refused"));
            } else {
-             done(lab::certificate("guide/ca-01.hex"));
+             done(lab::certificate(offered_));
            }
          },
          [this](const x509::Certificate& ca, const std::function<void(Result<void>)>& done) {
@@ -129,6 +129,7 @@ class ExecTest : public ::testing::Test {
 
   lab::FixedClock clock_;
   bool unreachable_ = false;
+  std::string offered_ = "guide/ca-01.hex";
   bool by_hand_ = false;
   bool sub_ca_waits_ = false;
   bool one_fails_ = false;
@@ -168,17 +169,39 @@ TEST_F(ExecTest, MakesAndCancelsTheRollover) {
   EXPECT_THAT(done_, ElementsAre("rollover", "cancel force"));
 }
 
-TEST_F(ExecTest, AuthenticateShowsFingerprintsAndTheCommandThatAccepts) {
-  const std::string shown = good("crypto pki authenticate Root-CA");
-  EXPECT_THAT(shown, StartsWith("Certificate has the following attributes:\n"
-                                "       Fingerprint MD5: CC748544 A0AB7832 935D8CD0 214A152E \n"
-                                "      Fingerprint SHA1: "));
+TEST_F(ExecTest, AuthenticateShowsFingerprintsAndAsks) {
+  const std::string line = "crypto pki authenticate Root-CA";
+  auto shown = run(line);
+  EXPECT_EQ(shown.ask, Ask::line);
+  EXPECT_THAT(shown.output,
+              StartsWith("Certificate has the following attributes:\n"
+                         "       Fingerprint MD5: CC748544 A0AB7832 935D8CD0 214A152E "
+                         "\n      Fingerprint SHA1: "));
+  EXPECT_THAT(shown.output, HasSubstr("% Do you accept this certificate? [yes/no]: "));
+  EXPECT_EQ(run(line, "no\n").output, "% Certificate not accepted.\n");
+  EXPECT_EQ(run(line, "").output, "% Certificate not accepted.\n");
+  EXPECT_FALSE(run(line, "yes\n").ok) << "nothing is shown any more";
   EXPECT_THAT(done_, ElementsAre());
-  const auto at = shown.find("  crypto pki authenticate Root-CA fingerprint ");
-  ASSERT_NE(at, std::string::npos);
-  const std::string command = shown.substr(at + 2, shown.size() - at - 3);
-  EXPECT_THAT(good(command), HasSubstr("\nTrustpoint CA certificate accepted.\n"));
+  run(line);
+  EXPECT_THAT(run(line, "yes\n").output, HasSubstr("\nTrustpoint CA certificate accepted.\n"));
   EXPECT_THAT(done_, ElementsAre("accept 01"));
+}
+
+TEST_F(ExecTest, AuthenticateAcceptsNothingThatSomebodyElseWasShownMeanwhile) {
+  const std::string line = "crypto pki authenticate Root-CA";
+  run(line);
+  offered_ = "lab/lab-ca-01.hex";
+  run(line);
+  const auto answered = run(line, "yes\n");
+  EXPECT_FALSE(answered.ok);
+  EXPECT_THAT(answered.output, HasSubstr("Another one has been shown meanwhile"));
+  EXPECT_THAT(done_, ElementsAre());
+}
+
+TEST_F(ExecTest, AKeyThatATrustpointHasIsNotReplacedAndNoneIsMadeWithoutAPlaceForIt) {
+  EXPECT_EQ(bad("crypto key generate rsa label x"), "% Keys cannot be made from here\n");
+  EXPECT_EQ(bad("crypto key zeroize rsa x"), "% Keys cannot be removed from here\n");
+  EXPECT_THAT(bad("crypto pki export Root-CA pem terminal aes secret"), HasSubstr("by hand"));
 }
 
 TEST_F(ExecTest, AuthenticateTakesAFingerprintWithBlanksAndRefusesAWrongOne) {

@@ -87,13 +87,6 @@ Result<Bytes> pkcs10_of(ByteView content) {
               "base64");
 }
 
-bool says_yes(std::string_view answer) {
-  while (!answer.empty() &&
-         (answer.back() == '\n' || answer.back() == '\r' || answer.back() == ' '))
-    answer.remove_suffix(1);
-  return answer == "yes" || answer == "y";
-}
-
 ExecResult shown(const Result<server::HandRequest>& made, bool pem) {
   if (!made) return failed(made.error());
   if (made->certificate) return {true, granted_certificate(*made->certificate, pem)};

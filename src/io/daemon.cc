@@ -14,6 +14,7 @@
 #include <mutex>
 #include <thread>
 
+#include "client/keys.h"
 #include "client/trustpoint.h"
 #include "config/config.h"
 #include "console/exec.h"
@@ -89,6 +90,7 @@ class Daemon {
     }
     UMBRA_TRY(const std::string serial, board_serial(options_.data_directory, random_));
     UMBRA_TRY(store_, store::open_sqlite(options_.data_directory + "/umbra.db"));
+    keys_ = std::make_shared<client::KeyRing>(*store_, *clock_, log_, secret.text);
     name_what_is_kept();
     files_ = std::make_unique<FilePlaces>(options_.data_directory);
     door_ = std::make_unique<HttpDoor>(
@@ -228,6 +230,9 @@ class Daemon {
         .trustpoints = {},
         .load = {},
         .fetch = [this](const std::string& url, auto done) { fetch(url, std::move(done)); },
+        .fqdn = configuration.fqdn(),
+        .write = write_new,
+        .keys = keys_,
         .destroy_server = [this](const std::string& name) { return site_->destroy(name); },
         .plan = plan::to_text(*roster.plan),
         .plan_json = plan::to_json(*roster.plan),
@@ -259,15 +264,28 @@ class Daemon {
             loop_, path, [this, strand](ExecRequest asked, std::function<void(ExecReply)> done) {
               asio::post(*strand, [this, asked = std::move(asked), done = std::move(done)] {
                 exec_->execute(asked.line, asked.input, [this, done](console::ExecResult result) {
-                  const char* const ask = result.ask == console::Ask::line   ? "line"
-                                          : result.ask == console::Ask::text ? "text"
-                                                                             : "";
+                  const char* const ask = result.ask == console::Ask::line    ? "line"
+                                          : result.ask == console::Ask::text  ? "text"
+                                          : result.ask == console::Ask::lines ? "lines"
+                                                                              : "";
                   done({result.ok, std::move(result.output), ask});
                   poke();
                 });
               });
             }));
     return {};
+  }
+
+  /// unix:/FILE, which is not there yet.
+  static Result<void> write_new(const std::string& url, ByteView content) {
+    constexpr std::string_view file = "unix:";
+    if (!url.starts_with(file) || url.substr(file.size(), 1) != "/")
+      return fail(Errc::unsupported, url + ": expected unix:/FILE; or show it on the terminal");
+    const std::string path = url.substr(file.size());
+    std::error_code error;
+    if (std::filesystem::exists(std::filesystem::symlink_status(path, error)))
+      return fail(Errc::conflict, path + ": there is such a file already");
+    return write_file(path, content);
   }
 
   /// unix:/FILE or http://HOST/FILE; small things only.
@@ -334,6 +352,7 @@ class Daemon {
   OsRandom random_;
   std::unique_ptr<DirectoryLock> lock_;
   std::unique_ptr<store::Store> store_;
+  std::shared_ptr<client::KeyRing> keys_;
   std::unique_ptr<FilePlaces> files_;
   Publishing publishing_;
   unsigned cores_;

@@ -305,9 +305,11 @@ Result<CertRep> open_cert_rep(ByteView message, const ReplyExpectation& expected
   // Only a certificate we were told to accept may verify the reply; what lies in its bag proves
   // nothing.
   Result<void> verified = fail(Errc::crypto, "the reply is not signed by the CA");
+  CertRep reply;
   for (const auto& accepted : expected.signers) {
-    if (!verified && cms::names(signer, accepted))
-      verified = cms::verify(data, signer, accepted.public_key());
+    if (verified || !cms::names(signer, accepted)) continue;
+    verified = cms::verify(data, signer, accepted.public_key());
+    if (verified) reply.signer = accepted;
   }
   if (!verified) return tl::unexpected(verified.error());
   if (*signer.digest == x509::Digest::md5 && !legacy.md5)
@@ -324,7 +326,6 @@ Result<CertRep> open_cert_rep(ByteView message, const ReplyExpectation& expected
   if (octets_of(signer.attributes, oid_recipient_nonce) != expected.sender_nonce) {
     return fail(Errc::malformed, "the reply's recipientNonce is not the request's senderNonce");
   }
-  CertRep reply;
   const auto status = number_of(signer.attributes, oid_pki_status);
   if (status == static_cast<int>(PkiStatus::pending)) {
     reply.status = PkiStatus::pending;

@@ -119,6 +119,7 @@ struct RequestContext {
 [[nodiscard]] Bytes to_der(const IssuerAndSerial& value);
 
 struct CertRep {
+  std::optional<x509::Certificate> signer;  ///< who of those that were accepted
   PkiStatus status = PkiStatus::failure;
   std::optional<FailInfo> fail_info;
   std::string fail_info_text;

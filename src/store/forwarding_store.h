@@ -62,6 +62,7 @@ class ForwardingStore : public Store {
   Result<std::optional<TrustpointRow>> trustpoint(const std::string& name) override {
     return real_->trustpoint(name);
   }
+  Result<std::vector<KeyPairRow>> key_pairs() override { return real_->key_pairs(); }
   Result<std::vector<OutboxRow>> outbox(const std::string& server,
                                         const std::vector<std::uint8_t>& slots,
                                         std::size_t limit) override {

@@ -271,6 +271,12 @@ struct Writer {
         use(digest), use(request), use(signer), use(generation), use(renewal), use(received),
         use(granted), use(row.refusal_text), use(signed_by), use(certificate), use(fail_info);
   }
+  void put(const KeyPairRow& row) const {
+    const std::string key = text(row.sealed_key);
+    const Integer exportable = row.exportable ? 1 : 0, created = seconds(row.created_at);
+    sql << "INSERT OR REPLACE INTO key_pair VALUES (:a,:b,:c,:d)", use(row.label), use(key),
+        use(exportable), use(created);
+  }
   void put(const TrustpointRow& row) const {
     const std::string ca = text(row.ca_certificate), ra = text(row.ra_certificates),
                       identity = text(row.identity), key = text(row.sealed_key),
@@ -282,14 +288,15 @@ struct Writer {
                       previous = text(row.previous_ca_certificate);
     const Integer known = row.capabilities_known ? 1 : 0, phase = row.phase,
                   kind = row.request_kind, since = row.since ? seconds(*row.since) : 0,
-                  tries = row.tries, failing = row.failing ? 1 : 0;
+                  tries = row.tries, failing = row.failing ? 1 : 0,
+                  exportable = row.exportable ? 1 : 0;
     sql << "INSERT OR REPLACE INTO trustpoint VALUES "
-           "(:a,:b,:c,:d,:e,:f,:g,:h,:i,:j,:k,:l,:m,:n,:o,:p,:q,:r,:s,:t,:u,:v,:w)",
+           "(:a,:b,:c,:d,:e,:f,:g,:h,:i,:j,:k,:l,:m,:n,:o,:p,:q,:r,:s,:t,:u,:v,:w,:x)",
         use(row.name), use(ca), use(ra), use(row.capabilities), use(known), use(identity), use(key),
         use(rollover_ca), use(rollover_identity), use(shadow_key), use(phase), use(kind),
         use(row.transaction_id), use(request), use(signer), use(since), use(tries), use(failing),
         use(row.last_status), use(rollover_ra), use(row.announced), use(previous),
-        use(row.enrollment_url);
+        use(row.enrollment_url), use(exportable);
   }
 };
 
@@ -349,6 +356,10 @@ void RowWriter::apply(const Change& change) {
     if (!there) throw Contradiction("the CA this was issued by has been taken back");
   } else if (const auto* trustpoint = std::get_if<PutTrustpoint>(&change)) {
     writer.put(trustpoint->row);
+  } else if (const auto* put_key = std::get_if<PutKeyPair>(&change)) {
+    writer.put(put_key->row);
+  } else if (const auto* drop_key = std::get_if<DropKeyPair>(&change)) {
+    sql_ << "DELETE FROM key_pair WHERE label=:a", use(drop_key->label);
   } else if (!prepared_->outbox.apply(change)) {
     apply_service(sql_, change);
   }
@@ -475,18 +486,19 @@ std::optional<TrustpointRow> RowReader::trustpoint(const std::string& name) {
   TrustpointRow row;
   std::string ca, ra, rollover_ra, identity, key, rollover_ca, rollover_identity, shadow_key,
       request, signer, previous;
-  Integer known = 0, phase = 0, kind = 0, since = 0, tries = 0, failing = 0;
+  Integer known = 0, phase = 0, kind = 0, since = 0, tries = 0, failing = 0, exportable = 0;
   sql_ << "SELECT ca_certificate, ra_certificates, capabilities, capabilities_known, identity, "
           "sealed_key,"
           " rollover_ca_certificate, rollover_identity, sealed_shadow_key, phase, request_kind, "
           "transaction_id, request,"
           " request_signer, since, tries, failing, last_status, rollover_ra_certificates, "
-          "announced, previous_ca_certificate, enrollment_url FROM trustpoint WHERE name=:a",
+          "announced, previous_ca_certificate, enrollment_url, exportable FROM trustpoint WHERE "
+          "name=:a",
       use(name), into(ca), into(ra), into(row.capabilities), into(known), into(identity), into(key),
       into(rollover_ca), into(rollover_identity), into(shadow_key), into(phase), into(kind),
       into(row.transaction_id), into(request), into(signer), into(since), into(tries),
       into(failing), into(row.last_status), into(rollover_ra), into(row.announced), into(previous),
-      into(row.enrollment_url);
+      into(row.enrollment_url), into(exportable);
   if (!sql_.got_data()) return std::nullopt;
   row.name = name;
   row.ca_certificate = bytes(ca);
@@ -506,7 +518,20 @@ std::optional<TrustpointRow> RowReader::trustpoint(const std::string& name) {
   if (since != 0) row.since = time(since);
   row.tries = static_cast<std::uint32_t>(tries);
   row.failing = failing != 0;
+  row.exportable = exportable != 0;
   return row;
+}
+
+std::vector<KeyPairRow> RowReader::key_pairs() {
+  std::vector<KeyPairRow> rows;
+  std::string label, key;
+  Integer exportable = 0, created = 0;
+  soci::statement statement = (sql_.prepare << "SELECT label, sealed_key, exportable, created_at "
+                                               "FROM key_pair ORDER BY label",
+                               into(label), into(key), into(exportable), into(created));
+  statement.execute();
+  while (statement.fetch()) rows.push_back({label, bytes(key), exportable != 0, time(created)});
+  return rows;
 }
 
 }  // namespace umbra::store

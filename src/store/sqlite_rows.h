@@ -57,6 +57,7 @@ class RowReader {
   std::size_t pending_count(const std::string& server);
   std::optional<CrlRow> crl(const std::string& server, std::uint32_t generation);
   std::optional<TrustpointRow> trustpoint(const std::string& name);
+  std::vector<KeyPairRow> key_pairs();
   std::vector<OutboxRow> outbox(const std::string& server, const std::vector<std::uint8_t>& slots,
                                 std::size_t limit);
   Store::OutboxSize outbox_size(const std::string& server);

@@ -127,13 +127,28 @@ constexpr const char* enrollment_urls[] = {
     "ALTER TABLE trustpoint ADD COLUMN enrollment_url TEXT NOT NULL DEFAULT ''",
 };
 
+constexpr const char* key_pairs[] = {
+    "ALTER TABLE trustpoint ADD COLUMN exportable INTEGER NOT NULL DEFAULT 0",
+    "CREATE TABLE key_pair (label TEXT PRIMARY KEY, sealed_key TEXT NOT NULL, exportable INTEGER "
+    "NOT NULL, created_at INTEGER NOT NULL)",
+};
+
 /// What turns a database of schema N into one of N + 1; the first makes one from nothing. Append
 /// only: databases of every version ever released are out there.
 constexpr std::span<const char* const> upgrades[] = {
-    first_schema,          password_and_overlap, class_of_certificates,
-    publication,           serial_numbers,       crl_parts,
-    exchange_certificates, revoked_content,      registration_authorities,
-    announcements,         previous_ca,          enrollment_urls,
+    first_schema,
+    password_and_overlap,
+    class_of_certificates,
+    publication,
+    serial_numbers,
+    crl_parts,
+    exchange_certificates,
+    revoked_content,
+    registration_authorities,
+    announcements,
+    previous_ca,
+    enrollment_urls,
+    key_pairs,
 };
 constexpr int schema_version = static_cast<int>(std::size(upgrades));
 

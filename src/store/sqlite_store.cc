@@ -132,6 +132,9 @@ class SqliteStore final : public Store {
   Result<std::optional<TrustpointRow>> trustpoint(const std::string& name) override {
     return read([&](RowReader& rows) { return rows.trustpoint(name); });
   }
+  Result<std::vector<KeyPairRow>> key_pairs() override {
+    return read([&](RowReader& rows) { return rows.key_pairs(); });
+  }
   Result<std::vector<OutboxRow>> outbox(const std::string& server,
                                         const std::vector<std::uint8_t>& slots,
                                         std::size_t limit) override {

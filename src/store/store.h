@@ -155,6 +155,15 @@ struct TrustpointRow {
   Bytes previous_ca_certificate;  ///< after a switch, until the next change
   std::string announced;          ///< the certificates that `on change exec` was last told of
   std::string enrollment_url;     ///< of several, the one in use; empty = the first
+  bool exportable = false;        ///< the keys may leave the database by `crypto pki export`
+};
+
+/// `crypto key generate`: a key that waits for the trustpoint that names it.
+struct KeyPairRow {
+  std::string label;
+  Bytes sealed_key;  ///< encrypted PKCS #8
+  bool exportable = false;
+  Time created_at;
 };
 
 /// A certificate's file that has not arrived yet where it is published. Its content is made when it
@@ -265,11 +274,19 @@ struct DropOutbox {
 struct PutPublished {
   PublishedRow row;
 };
+/// Replaces the key of this label.
+struct PutKeyPair {
+  KeyPairRow row;
+};
+struct DropKeyPair {
+  std::string label;
+};
 using Change =
     std::variant<PutServer, PutGeneration, DropGeneration, InsertCertificate, RevokeCertificate,
                  RestoreCertificate, PutRequest, DropRequest, PutCrl, PutTrustpoint,
                  RequireGeneration, PutOneTimePassword, SpendOneTimePassword, PutNextCaFetch,
-                 DropServer, RevokeGeneration, InsertOutbox, DropOutbox, PutPublished, PutCrlPart>;
+                 DropServer, RevokeGeneration, InsertOutbox, DropOutbox, PutPublished, PutCrlPart,
+                 PutKeyPair, DropKeyPair>;
 using Batch = std::vector<Change>;
 using Committed = std::function<void(Result<void>)>;
 
@@ -321,6 +338,8 @@ class Store {
                                                           std::uint32_t generation) = 0;
   [[nodiscard]] virtual Result<std::optional<TrustpointRow>> trustpoint(
       const std::string& name) = 0;
+  /// By label.
+  [[nodiscard]] virtual Result<std::vector<KeyPairRow>> key_pairs() = 0;
   /// The first `limit` of these slots together, in order of sequence.
   [[nodiscard]] virtual Result<std::vector<OutboxRow>> outbox(
       const std::string& server, const std::vector<std::uint8_t>& slots, std::size_t limit) = 0;

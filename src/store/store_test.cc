@@ -77,6 +77,7 @@ TEST_F(StoreTest, EveryKindOfRowComesBackAsItWas) {
   trustpoint.failing = true;
   trustpoint.announced = "A B - -";
   trustpoint.enrollment_url = "http://10.0.0.2";
+  trustpoint.exportable = true;
   trustpoint.previous_ca_certificate = Bytes{7, 6};
   ASSERT_TRUE(store->commit({PutServer{{.server = "CA",
                                         .last_serial = 5,
@@ -90,7 +91,8 @@ TEST_F(StoreTest, EveryKindOfRowComesBackAsItWas) {
                              PutGeneration{generation(1, GenerationStatus::active)},
                              InsertCertificate{certificate(5)}, PutRequest{request},
                              PutCrl{{"CA", 1, 2, now, now + Seconds{60}, Bytes{7, 7}}},
-                             PutTrustpoint{trustpoint}}));
+                             PutTrustpoint{trustpoint}, PutKeyPair{{"K", Bytes{1}, false, now}},
+                             PutKeyPair{{"L", Bytes{4, 5}, true, now}}, DropKeyPair{"K"}}));
   open();
   const auto server = **store->server("CA");
   EXPECT_EQ(server.last_serial, 5U);
@@ -123,6 +125,14 @@ TEST_F(StoreTest, EveryKindOfRowComesBackAsItWas) {
   EXPECT_TRUE(tp.failing && tp.capabilities_known);
   EXPECT_EQ(tp.announced, "A B - -");
   EXPECT_EQ(tp.previous_ca_certificate, (Bytes{7, 6}));
+  EXPECT_EQ(tp.enrollment_url, "http://10.0.0.2");
+  EXPECT_TRUE(tp.exportable);
+  const auto pairs = *store->key_pairs();
+  ASSERT_EQ(pairs.size(), 1U);
+  EXPECT_EQ(pairs[0].label, "L");
+  EXPECT_EQ(pairs[0].sealed_key, (Bytes{4, 5}));
+  EXPECT_TRUE(pairs[0].exportable);
+  EXPECT_EQ(pairs[0].created_at, now);
   EXPECT_TRUE(tp.identity.empty());
 }
 

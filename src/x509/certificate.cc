@@ -18,6 +18,8 @@ constexpr std::string_view oid_key_purposes = "1.3.6.1.5.5.7.3";
 constexpr std::string_view oid_subject_alt_name = "2.5.29.17";
 constexpr std::string_view oid_basic_constraints = "2.5.29.19";
 constexpr std::string_view oid_crl_distribution_points = "2.5.29.31";
+constexpr std::string_view oid_authority_info_access = "1.3.6.1.5.5.7.1.1";
+constexpr std::string_view oid_ocsp = "1.3.6.1.5.5.7.48.1";
 constexpr std::string_view oid_authority_key_id = "2.5.29.35";
 
 const Extension* find(const std::vector<Extension>& extensions, std::string_view oid) {
@@ -241,6 +243,25 @@ std::vector<std::string> Certificate::crl_urls() const {
       if (!one) break;
       if (one->tag == der::context_primitive(6)) urls.emplace_back(as_text(one->content));
     }
+  }
+  return urls;
+}
+
+std::vector<std::string> Certificate::ocsp_urls() const {
+  // AuthorityInfoAccessSyntax ::= SEQUENCE OF SEQUENCE { accessMethod OID, accessLocation }
+  std::vector<std::string> urls;
+  const Extension* const found = find(parsed_->extensions, oid_authority_info_access);
+  if (found == nullptr) return urls;
+  const auto all = der::parse_one(found->value, der::tag::sequence, "AuthorityInfoAccess");
+  if (!all) return urls;
+  for (der::Reader each(all->content); !each.empty();) {
+    const auto description = each.expect(der::tag::sequence, "an AccessDescription");
+    if (!description) break;
+    der::Reader fields(description->content);
+    const auto method = fields.expect(der::tag::oid, "accessMethod");
+    const auto where = fields.next();
+    if (!method || !where || where->tag != der::context_primitive(6)) continue;
+    if (der::to_dotted(method->content) == oid_ocsp) urls.emplace_back(as_text(where->content));
   }
   return urls;
 }

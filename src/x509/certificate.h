@@ -76,6 +76,7 @@ class Certificate {
   [[nodiscard]] std::optional<Bytes> subject_key_id() const;
   [[nodiscard]] std::optional<Bytes> authority_key_id() const;
   [[nodiscard]] std::vector<std::string> crl_urls() const;
+  [[nodiscard]] std::vector<std::string> ocsp_urls() const;  ///< authorityInfoAccess
   [[nodiscard]] bool self_issued() const { return issuer() == subject(); }
   /// The signature alone: Errors: crypto, unsupported.
   [[nodiscard]] Result<void> verify_signed_by(const PublicKey& issuer_key) const;

@@ -140,6 +140,7 @@ Result<CrlFacts> parse_crl(ByteView input) {
             der::parse_one(explicit_extensions->content, der::tag::sequence, "crlExtensions"));
   UMBRA_TRY(const auto extensions, parse_extensions(extensions_field.content));
   for (const Extension& extension : extensions) {
+    if (extension.critical) facts.partial = true;
     if (extension.oid != oid_crl_number) continue;
     UMBRA_TRY(const der::Element number,
               der::parse_one(extension.value, der::tag::integer, "a cRLNumber"));

@@ -53,6 +53,9 @@ struct CrlFacts {
   std::optional<Time> next_update;
   std::vector<RevokedEntry> revoked;
   std::optional<std::uint64_t> number;  ///< cRLNumber; IOS writes none
+  /// There is a critical extension that is not known here: a partial, indirect or delta CRL, whose
+  /// silence about a certificate says nothing (RFC 5280 5.2).
+  bool partial = false;
 };
 [[nodiscard]] Result<CrlFacts> parse_crl(ByteView der);
 /// The signature alone. Errors: crypto, malformed.

@@ -3,10 +3,9 @@
 #include <openssl/pem.h>
 #include <openssl/provider.h>
 
-#include <fmt/format.h>
-
 #include <algorithm>
 
+#include "x509/archive_cost.h"
 #include "x509/ossl.h"
 #include "x509/pem.h"
 
@@ -49,9 +48,20 @@ Result<std::string> to_pem_archive(const PrivateKey& key, const Certificate& cer
   return certificate.to_pem() + der_to_pem(sealed, "ENCRYPTED PRIVATE KEY");
 }
 
-namespace {
+Result<std::string> to_traditional_pem(const PrivateKey& key, std::string_view password) {
+  const ossl::Bio bio(BIO_new(BIO_s_mem()));
+  const auto* pass = reinterpret_cast<const unsigned char*>(password.data());
+  if (!bio || PEM_write_bio_PrivateKey_traditional(bio.get(), key.get(), EVP_des_ede3_cbc(), pass,
+                                                   static_cast<int>(password.size()), nullptr,
+                                                   nullptr) != 1) {
+    return ossl::failed(Errc::crypto, "writing a key as PEM");
+  }
+  const char* text = nullptr;
+  const long size = BIO_get_mem_data(bio.get(), &text);
+  return std::string(text, static_cast<std::size_t>(size));
+}
 
-constexpr long rounds_max = 10'000'000;  // some seconds
+namespace {
 
 /// OpenSSL's legacy provider, while this lives; beside the one that is always there.
 class Legacy {
@@ -78,11 +88,44 @@ tl::unexpected<Error> unreadable(const Legacy& legacy, const std::string& what) 
                   "-legacy -in OLD -nodes | openssl pkcs12 -export -out NEW");
 }
 
-Result<Archive> paired(EVP_PKEY* raw_key, Certificate certificate) {
+constexpr std::size_t certificates_max = 32;
+
+/// In: the certificates in their order, the key's own among them.
+Result<Archive> paired(EVP_PKEY* raw_key, std::vector<Certificate> certificates) {
   UMBRA_TRY(auto key, PrivateKey::adopt({raw_key, [](evp_pkey_st* p) { EVP_PKEY_free(p); }}));
-  if (!(key.public_key() == certificate.public_key()))
+  const auto own =
+      std::find_if(certificates.begin(), certificates.end(),
+                   [&](const Certificate& one) { return one.public_key() == key.public_key(); });
+  if (own == certificates.end())
     return fail(Errc::conflict, "its key is not the one in its certificate");
-  return Archive{std::move(key), std::move(certificate)};
+  Archive archive{std::move(key), *own};
+  certificates.erase(own);
+  archive.others = std::move(certificates);
+  return archive;
+}
+
+Result<Certificate> read(::X509* certificate) {
+  std::uint8_t* raw = nullptr;
+  const int size = i2d_X509(certificate, &raw);
+  if (size <= 0) return ossl::failed(Errc::malformed, "a certificate in it cannot be read");
+  const Bytes der(raw, raw + size);
+  OPENSSL_free(raw);
+  return Certificate::from_der(der);
+}
+
+/// All in the text, up to certificates_max of them.
+Result<std::vector<Certificate>> certificates_in(std::string_view text) {
+  constexpr std::string_view end = "-----END CERTIFICATE-----";
+  std::vector<Certificate> all;
+  while (all.size() < certificates_max) {
+    const auto at = text.find(end);
+    if (at == std::string_view::npos) break;
+    UMBRA_TRY(auto one, Certificate::from_pem(text.substr(0, at + end.size())));
+    all.push_back(std::move(one));
+    text.remove_prefix(at + end.size());
+  }
+  if (all.empty()) return fail(Errc::malformed, "there is no certificate in it");
+  return all;
 }
 
 }  // namespace
@@ -100,38 +143,51 @@ Result<Archive> from_pkcs12(ByteView content, std::string_view password) {
   if (PKCS12_mac_present(archive.get()) != 1)
     return fail(Errc::malformed,
                 "it has no MAC: whether it is whole, and whose it is, is not known");
-  const ASN1_INTEGER* rounds = nullptr;
-  PKCS12_get0_mac(nullptr, nullptr, nullptr, &rounds, archive.get());
-  // Before the MAC is right everybody may have made it: it is not to compute for hours.
-  if (rounds != nullptr &&
-      !(ASN1_INTEGER_get(rounds) >= 0 && ASN1_INTEGER_get(rounds) <= rounds_max))
-    return fail(Errc::unsupported, fmt::format("its MAC takes more than {} rounds", rounds_max));
   std::string pass(password);
+  ArchiveCost cost;
+  if (auto bearable = cost.add(archive.get(), pass); !bearable) {
+    wipe(pass);
+    return tl::unexpected(bearable.error());
+  }
   EVP_PKEY* key = nullptr;
   ::X509* certificate = nullptr;
-  const bool opened = PKCS12_parse(archive.get(), pass.c_str(), &key, &certificate, nullptr) == 1;
+  STACK_OF(X509)* others = nullptr;
+  const bool opened = PKCS12_parse(archive.get(), pass.c_str(), &key, &certificate, &others) == 1;
   const bool wrong = !opened && PKCS12_verify_mac(archive.get(), pass.c_str(), -1) != 1;
   wipe(pass);
   ossl::Pkey owned_key(key);
   const ossl::X509 owned_certificate(certificate);
+  const ossl::X509Stack owned_others(others);
   if (wrong && legacy.is_here()) {
     ERR_clear_error();
     return fail(Errc::crypto, "it does not open with this passphrase");
   }
   if (!opened) return unreadable(legacy, "it does not open");
-  if (!owned_key || !owned_certificate)
+  if (!owned_key || !owned_certificate) {
+    ERR_clear_error();
     return fail(Errc::malformed, "a key and its certificate are not both in it");
-  std::uint8_t* raw = nullptr;
-  const int size = i2d_X509(owned_certificate.get(), &raw);
-  if (size <= 0) return ossl::failed(Errc::malformed, "its certificate cannot be read");
-  const Bytes certificate_der(raw, raw + size);
-  OPENSSL_free(raw);
-  UMBRA_TRY(auto parsed, Certificate::from_der(certificate_der));
-  return paired(owned_key.release(), std::move(parsed));
+  }
+  std::vector<Certificate> all;
+  UMBRA_TRY(auto own, read(owned_certificate.get()));
+  all.push_back(std::move(own));
+  for (int i = 0; i < sk_X509_num(others) && all.size() < certificates_max; ++i) {
+    UMBRA_TRY(auto other, read(sk_X509_value(others, i)));
+    all.push_back(std::move(other));
+  }
+  return paired(owned_key.release(), std::move(all));
 }
 
 Result<Archive> from_pem_archive(std::string_view text, std::string_view password) {
-  UMBRA_TRY(auto certificate, Certificate::from_pem(text));
+  UMBRA_TRY(auto certificates, certificates_in(text));
+  if (const auto sealed = pem_to_der(text, "ENCRYPTED PRIVATE KEY")) {
+    const std::uint8_t* at = sealed->data();
+    const ossl::Sealed parsed(d2i_X509_SIG(nullptr, &at, static_cast<long>(sealed->size())));
+    const X509_ALGOR* algorithm = nullptr;
+    if (parsed) X509_SIG_get0(parsed.get(), &algorithm, nullptr);
+    ERR_clear_error();
+    ArchiveCost cost;
+    UMBRA_CHECK(cost.add(algorithm));
+  }
   const Legacy legacy;
   const ossl::Bio bio(BIO_new_mem_buf(text.data(), static_cast<int>(text.size())));
   const auto tell = [](char* out, int room, int, void* secret) {
@@ -148,7 +204,7 @@ Result<Archive> from_pem_archive(std::string_view text, std::string_view passwor
     }
     return unreadable(legacy, "its key does not open with this passphrase");
   }
-  return paired(key.release(), std::move(certificate));
+  return paired(key.release(), std::move(certificates));
 }
 
 }  // namespace umbra::x509
