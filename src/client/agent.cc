@@ -139,7 +139,9 @@ bool Trustpoint::Agent::take(const Event& event, const Arrival& arrival) {
   }
   const auto phase = step.next.phase;
   if (phase == Phase::idle || phase == Phase::stopped) forget_call();
-  for (const auto action : step.actions) act(action, arrival);
+  auto told = arrival;
+  if (facts.phase == Phase::polling) told.polls = facts.tries;
+  for (const auto action : step.actions) act(action, told);
   announce();
   return true;
 }
@@ -210,6 +212,7 @@ Result<void> Trustpoint::Agent::prepare(store::TrustpointRow& row, Action action
     case Action::fetch_next_ca:
     case Action::send_request:
     case Action::send_poll:
+      log(Severity::error, "POLLROUTERCERT", "Polling Router certificate .....");
       return {};
   }
   return {};
@@ -269,9 +272,19 @@ void Trustpoint::Agent::act(Action action, const Arrival& arrival) {
           "UMBRA");
       return;
     case Action::give_up:
+      if (arrival.polls > 0) {
+        log(Severity::error, "POLLRETRYERR",
+            fmt::format("Polling CA server failed after {} attempts", arrival.polls));
+      }
       log(Severity::error, "AUTOCERTERR", "Auto Certificate reenrollment failed. Cannot retry.");
-      return;
+      return wants_a_person();
   }
+}
+
+void Trustpoint::Agent::wants_a_person() const {
+  if (!state_.identity) return;
+  log(Severity::informational, "CERTRENEWMANUAL",
+      "Please perform a manual re-enrollment for identity " + configuration_.name);
 }
 
 Result<void> Trustpoint::Agent::commit(store::TrustpointRow row) {
@@ -308,8 +321,10 @@ Result<void> Trustpoint::Agent::accept(const Offer& offer) {
   const auto& ca = offer.ca;
   if (!configuration_.fingerprint.empty() && !has_fingerprint(ca, configuration_.fingerprint))
     return fail(Errc::crypto, "the CA certificate has not the configured fingerprint");
-  if (environment_.clock.authoritative() && ca.not_after() <= now())
+  if (environment_.clock.authoritative() && ca.not_after() <= now()) {
+    say_if_of_another_time(ca, false);
     return fail(Errc::conflict, "the CA certificate has expired");
+  }
   auto row = state_.row;
   const auto step =
       lifecycle::step(settings_, state_.facts(),

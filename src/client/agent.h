@@ -20,6 +20,7 @@ struct Arrival {
   std::optional<x509::Certificate> certificate;  ///< granted, or the next CA
   bool by_hand = false;
   std::vector<x509::Certificate> ras{};  ///< of the next CA
+  std::uint32_t polls = 0;               ///< made in vain, where polling ends
 };
 
 /// What runs on the trustpoint's strand: takes events, asks lifecycle::step, commits what follows,
@@ -84,6 +85,8 @@ class Trustpoint::Agent : public std::enable_shared_from_this<Agent> {
   [[nodiscard]] Result<void> prepare(store::TrustpointRow& row, Action action,
                                      lifecycle::RequestKind kind, const Arrival& arrival) const;
   void act(Action action, const Arrival& arrival);
+  /// Nothing more happens by itself, and there is a certificate that ends.
+  void wants_a_person() const;
   [[nodiscard]] Result<void> commit(store::TrustpointRow row);
   [[nodiscard]] Result<void> accept(const Offer& offer);
   /// Nothing is tried again before one, two, four ... retry periods have passed.
@@ -116,6 +119,7 @@ class Trustpoint::Agent : public std::enable_shared_from_this<Agent> {
   [[nodiscard]] Result<x509::CrlFacts> take_crl(ByteView body);
   void check_each(std::deque<std::pair<std::string, x509::Certificate>> left, Validation validation,
                   std::function<void(Result<Validation>)> done);
+  void say_if_of_another_time(const x509::Certificate& certificate, bool rollover) const;
   /// An RA whose certificate is revoked is not listened to.
   void believe(const scep::CertRep& reply);
 

@@ -305,6 +305,7 @@ void Trustpoint::Agent::on_cert_rep(const scep::CertRep& reply) {
       log(Severity::informational, "CERTREJECT",
           "Certificate enrollment request was rejected by Certificate Authority for Trustpoint " +
               configuration_.name);
+      wants_a_person();
       return;
   }
 }

@@ -47,12 +47,19 @@ void Trustpoint::Agent::check(const x509::Certificate& certificate, std::size_t 
     return done(*this, {Checked::Verdict::unknown, before.empty() ? "not checked" : before});
   const auto next = [certificate, method, before, done](Agent& agent, Checked checked) {
     const std::string so_far = before.empty() ? checked.how : before + "; " + checked.how;
+    if (checked.verdict == Checked::Verdict::revoked) {
+      agent.log(Severity::error, "CERTIFICATE_REVOKED",
+                fmt::format("Certificate chain validation has failed.  The certificate (SN: {}) is "
+                            "revoked",
+                            certificate.serial().to_hex_octets()));
+    }
     if (checked.verdict != Checked::Verdict::unknown) return done(agent, {checked.verdict, so_far});
     agent.check(certificate, method + 1, so_far, done);
   };
   const std::string& word = methods[method];
   if (word == "crl") return check_by_crl(certificate, next);
   if (word == "ocsp") return check_by_ocsp(certificate, next);
+  if (environment_.counters) ++environment_.counters->bypassed;
   next(*this, {Checked::Verdict::good, "not checked for revocation (none)"});
 }
 
@@ -63,6 +70,7 @@ void Trustpoint::Agent::check_by_crl(const x509::Certificate& certificate, Check
            [certificate, done](Agent& agent, const Result<x509::CrlFacts>& crl) {
              if (!crl)
                return done(agent, {Checked::Verdict::unknown, "CRL: " + crl.error().detail});
+             if (agent.environment_.counters) ++agent.environment_.counters->crls_checked;
              const auto entry =
                  std::find_if(crl->revoked.begin(), crl->revoked.end(),
                               [&](const auto& one) { return one.serial == certificate.serial(); });
@@ -143,6 +151,7 @@ void Trustpoint::Agent::fetch_crl(std::vector<std::string> urls, std::string bef
   urls.erase(urls.begin());
   if (!url.starts_with(scheme))
     return fetch_crl(std::move(urls), more(before, url + ": only http is spoken"), std::move(done));
+  if (environment_.counters) ++environment_.counters->crl_fetches;
   HttpCall call;
   call.url = url;
   call.reply_octets_max = crl_octets_max;
@@ -160,6 +169,7 @@ void Trustpoint::Agent::fetch_crl(std::vector<std::string> urls, std::string bef
                   ? agent.take_crl(reply->content())
                   : fail(Errc::unreachable, fmt::format("{}: HTTP status {}", url, reply->status));
           if (crl) return done(agent, *std::move(crl));
+          if (agent.environment_.counters) ++agent.environment_.counters->crl_failures;
           agent.fetch_crl(urls, more(before, crl.error().detail), done);
         });
       });
@@ -236,6 +246,21 @@ void Trustpoint::Agent::request_crl(std::function<void(Result<x509::CrlFacts>)> 
   });
 }
 
+void Trustpoint::Agent::say_if_of_another_time(const x509::Certificate& certificate,
+                                               bool rollover) const {
+  const std::string head =
+      fmt::format("Certificate chain validation has failed.  The certificate (SN: {}) ",
+                  certificate.serial().to_hex_octets());
+  if (now() >= certificate.not_after()) {
+    log(Severity::error, "CERTIFICATE_INVALID_EXPIRED",
+        head + "has expired.    Validity period ended on " + to_rfc3339(certificate.not_after()));
+  } else if (!rollover && now() < certificate.not_before()) {
+    log(Severity::error, "CERTIFICATE_INVALID_NOT_YET_VALID",
+        head + "is not yet valid   Validity period starts on " +
+            to_rfc3339(certificate.not_before()));
+  }
+}
+
 void Trustpoint::Agent::validate(std::function<void(Result<Validation>)> done) {
   if (!state_.ca) return done(fail(Errc::conflict, "the CA is not authenticated"));
   if (!clock_is_set()) return done(fail(Errc::conflict, "the clock is not authoritative"));
@@ -244,6 +269,7 @@ void Trustpoint::Agent::validate(std::function<void(Result<Validation>)> done) {
   const auto look = [&](const std::string& what, const x509::Certificate& certificate,
                         const std::optional<x509::Certificate>& issuer, bool rollover) {
     const std::string fault = fault_of(certificate, issuer, now(), rollover);
+    say_if_of_another_time(certificate, rollover);
     if (fault.empty() && !certificate.is_ca() && !rollover) {
       to_check.emplace_back(what, certificate);
       return;

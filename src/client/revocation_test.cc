@@ -57,6 +57,9 @@ TEST_F(RevocationTest, TheCaIsAskedForItsCrlByScepWhereNoUrlIsNamed) {
   line = validate();
   EXPECT_FALSE(line.good);
   EXPECT_THAT(line.why, HasSubstr("revoked at"));
+  EXPECT_EQ(log.count("%PKI-3-CERTIFICATE_REVOKED: Certificate chain validation has failed.  The "
+                      "certificate (SN: 02) is revoked"),
+            1U);
 }
 
 TEST_F(RevocationTest, ACrlIsFetchedWhereTheCertificateSaysAndOnlyTheCasNewestOneCounts) {

@@ -299,6 +299,20 @@ TEST_F(TrustpointTest, PendingIsPolledAtDoublingIntervalsUntilGranted) {
   EXPECT_EQ(status().last_enrollment_status, "Granted");
 }
 
+TEST_F(TrustpointTest, PollsAreCountedAndTheirEndIsSaid) {
+  ca.grant = config::Grant::manual;
+  spoke.retry_count = 2;
+  start();
+  authenticate();
+  run_until(day(1));
+  EXPECT_EQ(log.count("%PKI-3-POLLROUTERCERT: Polling Router certificate ....."), 3U);
+  EXPECT_EQ(log.count("%PKI-3-POLLRETRYERR: Polling CA server failed after 3 attempts"), 1U);
+  EXPECT_EQ(log.count("%PKI-3-AUTOCERTERR: Auto Certificate reenrollment failed. Cannot retry."),
+            1U);
+  EXPECT_EQ(log.count("CERTRENEWMANUAL"), 0U) << "there is no certificate to renew";
+  EXPECT_EQ(armed(), "");
+}
+
 TEST_F(TrustpointTest, ARejectedRenewalStopsItAndKeepsTheOldCertificate) {
   spoke.regenerate = true;
   enrolled();
@@ -308,6 +322,9 @@ TEST_F(TrustpointTest, ARejectedRenewalStopsItAndKeepsTheOldCertificate) {
   run_until(day(292));
   EXPECT_EQ(log.count("%PKI-6-CERTREJECT"), 1U);
   EXPECT_EQ(log.count("CRYPTO_PKI: status = 101: certificate request is rejected"), 1U);
+  EXPECT_EQ(log.count("%PKI-6-CERTRENEWMANUAL: Please perform a manual re-enrollment for identity "
+                      "Root-CA"),
+            1U);
   EXPECT_EQ(armed(), "");
   EXPECT_EQ(*status().identity, before);
   EXPECT_TRUE(row().sealed_shadow_key.empty()) << "the attempt's key is gone";

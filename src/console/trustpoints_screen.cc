@@ -31,6 +31,7 @@ void add_certificate(std::string& out, std::string_view what,
 
 struct State {
   bool keys = false;
+  bool exportable = false;
   bool authenticated = false;
   std::string_view requests;
 };
@@ -38,7 +39,9 @@ struct State {
 void add_state(std::string& out, const State& state) {
   out += "  State:\n";
   out += fmt::format("    Keys generated ............. {}\n",
-                     state.keys ? "Yes (General Purpose, non-exportable)" : "No");
+                     !state.keys        ? "No"
+                     : state.exportable ? "Yes (General Purpose, exportable)"
+                                        : "Yes (General Purpose, non-exportable)");
   out +=
       fmt::format("    Issuing CA authenticated ....... {}\n", state.authenticated ? "Yes" : "No");
   out += fmt::format("    Certificate request(s) ..... {}\n", state.requests);
@@ -79,7 +82,7 @@ std::string trustpoints_status_screen(const std::vector<server::Status>& all_ser
     out += fmt::format("Trustpoint {}:\n", s.name);
     add_certificate(out, "Issuing CA", s.ca);
     add_certificate(out, "Rollover Issuing CA", s.rollover);
-    add_state(out, {s.ca.has_value(), s.ca.has_value(), "None"});
+    add_state(out, {s.ca.has_value(), false, s.ca.has_value(), "None"});
   }
   for (const client::Status& t : trustpoints) {
     if (!out.empty()) out += "\n\n";
@@ -91,7 +94,7 @@ std::string trustpoints_status_screen(const std::vector<server::Status>& all_ser
     if (!t.last_enrollment_status.empty()) {
       out += fmt::format("  Last enrollment status: {}\n", t.last_enrollment_status);
     }
-    add_state(out, {t.keys_generated, t.ca.has_value(),
+    add_state(out, {t.keys_generated, t.exportable, t.ca.has_value(),
                     t.pending    ? "Pending"
                     : t.identity ? "Yes"
                                  : "None"});
