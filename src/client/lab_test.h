@@ -69,7 +69,8 @@ class LabLog final : public Log {
 class LabFiles final : public server::FileSink {
  public:
   server::Delivery deliver(const config::FilePlace&,
-                           const std::vector<server::PublishedFile>& files) override {
+                           const std::vector<server::PublishedFile>& files,
+                           const std::atomic<bool>&) override {
     return {files.size(), std::nullopt};
   }
 };

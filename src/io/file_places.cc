@@ -120,9 +120,10 @@ std::optional<FilePlaces::Folder> FilePlaces::folder_of(const config::FilePlace&
 }
 
 server::Delivery FilePlaces::deliver(const config::FilePlace& place,
-                                     const std::vector<server::PublishedFile>& files) {
+                                     const std::vector<server::PublishedFile>& files,
+                                     const std::atomic<bool>& give_up) {
   const auto folder = folder_of(place);
-  if (!folder) return upload_.send(place, files);
+  if (!folder) return upload_.send(place, files, give_up);
   if (folder->ours) {
     if (const auto made = make_directory(folder->path); !made) return {0, made.error()};
   }

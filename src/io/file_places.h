@@ -18,7 +18,8 @@ class FilePlaces final : public server::FileSink {
  public:
   explicit FilePlaces(std::string data_directory);
   [[nodiscard]] server::Delivery deliver(const config::FilePlace& place,
-                                         const std::vector<server::PublishedFile>& files) override;
+                                         const std::vector<server::PublishedFile>& files,
+                                         const std::atomic<bool>& give_up) override;
   [[nodiscard]] std::optional<std::uint64_t> free_octets(const config::FilePlace& place) override;
   /// What has not been sent to other machines by then will not be.
   void finish_within(std::chrono::seconds grace) { upload_.finish_within(grace); }

@@ -60,6 +60,8 @@ void Publishing::stop(const std::shared_ptr<server::CertificateServer>& server) 
     crew = std::move(*found);
     crews_.erase(found);
   }
+  // Not as long as a place that hangs would have it.
+  server->stop_publishing();
   dismiss(*crew);
 }
 

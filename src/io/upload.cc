@@ -94,8 +94,17 @@ bool is_over(const std::atomic<Steady::rep>& end) {
   return Steady::now().time_since_epoch().count() >= end;
 }
 
+/// When whoever waits for a transfer does so no longer.
+struct Patience {
+  const std::atomic<Steady::rep>& end;
+  const std::atomic<bool>* give_up = nullptr;
+  [[nodiscard]] bool is_at_an_end() const {
+    return is_over(end) || (give_up != nullptr && *give_up);
+  }
+};
+
 int stop_if(void* user, curl_off_t, curl_off_t, curl_off_t, curl_off_t) {
-  return is_over(*static_cast<std::atomic<Steady::rep>*>(user)) ? 1 : 0;
+  return static_cast<const Patience*>(user)->is_at_an_end() ? 1 : 0;
 }
 
 }  // namespace
@@ -107,7 +116,7 @@ class Upload::Session {
       : place_(place),
         trust_(trust),
         target_(target_of(place.url)),
-        end_(end),
+        patience_{end},
         easy_(curl_easy_init()) {
     prepare();
   }
@@ -115,11 +124,18 @@ class Upload::Session {
   Session(const Session&) = delete;
   Session& operator=(const Session&) = delete;
 
-  server::Delivery send(const std::vector<server::PublishedFile>& files) {
-    const std::lock_guard lock(mutex_);
+  server::Delivery send(const std::vector<server::PublishedFile>& files,
+                        const std::atomic<bool>& give_up) {
+    // Two servers may have the same place; who waits for the other one's may give up as well.
+    std::unique_lock lock(mutex_, std::defer_lock);
+    while (!lock.try_lock_for(std::chrono::milliseconds(100))) {
+      if (Patience{patience_.end, &give_up}.is_at_an_end())
+        return {0, Error{Errc::unreachable, "the process is stopping"}};
+    }
+    patience_.give_up = &give_up;
     server::Delivery delivery;
     for (const auto& file : files) {
-      if (is_over(end_)) {
+      if (patience_.is_at_an_end()) {
         delivery.error = Error{Errc::unreachable, "the process is stopping"};
         break;
       }
@@ -153,7 +169,7 @@ class Upload::Session {
     set(CURLOPT_ERRORBUFFER, text_);
     set(CURLOPT_NOPROGRESS, 0L);
     set(CURLOPT_XFERINFOFUNCTION, &stop_if);
-    set(CURLOPT_XFERINFODATA, &end_);
+    set(CURLOPT_XFERINFODATA, &patience_);
     if (!place_.username.empty()) set(CURLOPT_USERNAME, place_.username.c_str());
     if (place_.password) set(CURLOPT_PASSWORD, place_.password->c_str());
     switch (target_.protocol) {
@@ -283,8 +299,8 @@ class Upload::Session {
   const config::FilePlace place_;
   const UploadTrust& trust_;
   const Target target_;
-  std::atomic<Steady::rep>& end_;
-  std::mutex mutex_;
+  Patience patience_;
+  std::timed_mutex mutex_;
   CURL* const easy_;
   char text_[CURL_ERROR_SIZE] = {};
   std::size_t heard_ = 0;
@@ -311,8 +327,9 @@ Upload::Session& Upload::session(const config::FilePlace& place) {
 }
 
 server::Delivery Upload::send(const config::FilePlace& place,
-                              const std::vector<server::PublishedFile>& files) {
-  return session(place).send(files);
+                              const std::vector<server::PublishedFile>& files,
+                              const std::atomic<bool>& give_up) {
+  return session(place).send(files, give_up);
 }
 
 }  // namespace umbra::io

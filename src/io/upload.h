@@ -31,7 +31,8 @@ class Upload {
   /// In this order, on one connection where the protocol has any. Blocks, one caller for each
   /// place: 10 s to connect, and no longer than 30 s without progress.
   [[nodiscard]] server::Delivery send(const config::FilePlace& place,
-                                      const std::vector<server::PublishedFile>& files);
+                                      const std::vector<server::PublishedFile>& files,
+                                      const std::atomic<bool>& give_up);
   /// What has not been sent by then will not be.
   void finish_within(std::chrono::seconds grace);
 

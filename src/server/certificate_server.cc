@@ -483,6 +483,8 @@ std::optional<Time> CertificateServer::publish(std::size_t place) {
   return impl_->publisher->work(place);
 }
 
+void CertificateServer::stop_publishing() { impl_->publisher->give_up(); }
+
 Result<void> CertificateServer::retire() {
   static_cast<void>(stop());  // an error: it is shut already
   const std::lock_guard one_at_a_time(impl_->life_mutex);

@@ -130,6 +130,9 @@ class CertificateServer {
   /// Sends what one place lacks, as far as it can be sent now. Blocks. Out: when to call again;
   /// nothing = when Environment::publish is called. What fails is in the log.
   std::optional<Time> publish(std::size_t place);
+  /// Breaks off what `publish` is sending; what is left waits for the server that takes the place
+  /// of this one.
+  void stop_publishing();
   /// Gives back the unused part of the serial lease, and publishes what rested. Errors: storage
   /// (harmless: the serials are skipped).
   [[nodiscard]] Result<void> close();

@@ -61,8 +61,8 @@ class TestLog final : public Log {
 };
 class TestFiles final : public FileSink {
  public:
-  Delivery deliver(const config::FilePlace& place,
-                   const std::vector<PublishedFile>& sent) override {
+  Delivery deliver(const config::FilePlace& place, const std::vector<PublishedFile>& sent,
+                   const std::atomic<bool>&) override {
     for (std::size_t i = 0; i < sent.size(); ++i) {
       if (full) return {i, Error{Errc::storage, "no space left on device"}};
       files[sent[i].name] = sent[i].content;

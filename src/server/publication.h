@@ -1,5 +1,6 @@
 #pragma once
 
+#include <atomic>
 #include <compare>
 #include <cstdint>
 #include <optional>
@@ -83,9 +84,10 @@ class FileSink {
  public:
   virtual ~FileSink() = default;
   /// In this order; replaces files of the same names, as whole files where the protocol can.
-  /// Blocks. Thread-safe.
+  /// Blocks, until `give_up` is true at the longest. Thread-safe.
   [[nodiscard]] virtual Delivery deliver(const config::FilePlace& place,
-                                         const std::vector<PublishedFile>& files) = 0;
+                                         const std::vector<PublishedFile>& files,
+                                         const std::atomic<bool>& give_up) = 0;
   /// How many octets are free there; nothing if nobody knows.
   [[nodiscard]] virtual std::optional<std::uint64_t> free_octets(const config::FilePlace&) {
     return std::nullopt;

@@ -268,7 +268,7 @@ Result<Publisher::Load> Publisher::collect(Place& place, Time now, bool last) {
 // -- sending --------------------------------------------------------------------------------------
 
 std::optional<Error> Publisher::send(Place& place, Load& load, Time now) {
-  const Delivery delivery = environment_.files.deliver(place.is.where, load.files);
+  const Delivery delivery = environment_.files.deliver(place.is.where, load.files, given_up_);
   for (std::size_t i = 0; i < delivery.done; ++i)
     environment_.log.debug("CRYPTO_CS",
                            "file opened: " + shown_name(place.is.where, load.files[i].name));
@@ -339,6 +339,7 @@ std::optional<Time> Publisher::work(std::size_t index, bool last) {
     } else {
       failed = send(place, *load, now);
     }
+    if (given_up_) return std::nullopt;
     if (failed) {
       note_failure(place, *failed, now);
       const std::lock_guard lock(state_mutex_);

@@ -46,6 +46,9 @@ class Publisher {
   /// Sends what one place lacks, as far as it can be sent now. Blocks. Out: when to call again;
   /// nothing = after `wake`. `last`: before the end, and for what rests too. At most 4096 files.
   [[nodiscard]] std::optional<Time> work(std::size_t place, bool last = false);
+  /// What is being sent is broken off, and nothing is sent any more: another one takes this one's
+  /// place.
+  void give_up() { given_up_ = true; }
 
   /// For the ledger: rows of the outbox join each batch that issues.
   [[nodiscard]] ca::Follower follower();
@@ -122,6 +125,7 @@ class Publisher {
   std::atomic<bool> ser_resting_ = false;   ///< its place looks at NAME.ser again by itself
   std::atomic<std::uint32_t> blocked_ = 0;  ///< places with originals that cannot be reached
 
+  std::atomic<bool> given_up_ = false;
   mutable std::mutex state_mutex_;  ///< guards what follows; held for copies alone
   std::map<std::pair<std::uint8_t, std::string>, store::PublishedRow> published_;
   std::optional<x509::Serial> ser_sent_;

@@ -70,7 +70,8 @@ class World::Files final : public server::FileSink {
  public:
   explicit Files(World& world) : world_(world) {}
   server::Delivery deliver(const config::FilePlace&,
-                           const std::vector<server::PublishedFile>& files) override {
+                           const std::vector<server::PublishedFile>& files,
+                           const std::atomic<bool>&) override {
     for (const auto& file : files) world_.files_[file.name] = file.content;
     return {files.size(), std::nullopt};
   }

@@ -46,7 +46,8 @@ class NoLog final : public Log {
 class NoFiles final : public server::FileSink {
  public:
   server::Delivery deliver(const config::FilePlace&,
-                           const std::vector<server::PublishedFile>& files) override {
+                           const std::vector<server::PublishedFile>& files,
+                           const std::atomic<bool>&) override {
     return {0, Error{Errc::storage, "nothing is to be written: " + files.front().name}};
   }
 };

@@ -5,6 +5,8 @@ import http.server
 import os
 import re
 import shutil
+import signal
+import socket
 import threading
 import unittest
 
@@ -214,6 +216,21 @@ class PublicationTest(unittest.TestCase):
         self.serve(f"database url ftp://127.0.0.1:{port}/db", account=False)
         # Without the milliseconds it took this time, which would have it logged again.
         wait_for("the fault", lambda: f"port {port}: Couldn't connect to server" in self.screen())
+
+    def test_a_place_that_hangs_does_not_hold_up_a_change_of_the_place(self):
+        folder = self.lab.path("instead")
+        folder.mkdir()
+        with socket.create_server(("127.0.0.1", 0)) as silence:
+            url = f"http://127.0.0.1:{silence.getsockname()[1]}/db"
+            self.serve(f"database url {url}", account=False)
+            silence.settimeout(30)
+            with silence.accept()[0]:
+                self.ca.config.write_text(self.ca.config.read_text().replace(url, f"unix:{folder}"))
+                self.ca.process.send_signal(signal.SIGHUP)
+                wait_for("the change", lambda: "%SYS-5-CONFIG_I" in self.ca.log(), 15)
+                wait_for("the files", lambda: {path.name for path in folder.iterdir()}
+                         >= files_of(self.serials))
+        self.assertNotIn("CS_PUBLISH", self.ca.log())
 
     def test_a_wrong_password_is_said_and_not_shown(self):
         server = self.file_server(Vsftpd)
