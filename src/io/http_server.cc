@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <atomic>
+#include <boost/asio/dispatch.hpp>
 #include <boost/asio/io_context.hpp>
 #include <boost/asio/ip/tcp.hpp>
 #include <boost/asio/ip/v6_only.hpp>
@@ -260,7 +261,8 @@ class HttpServer::Listener : public std::enable_shared_from_this<Listener> {
   [[nodiscard]] std::uint16_t port() const { return port_; }
   void stop() {
     house_->stopping = true;
-    asio::post(acceptor_.get_executor(), [self = shared_from_this()] {
+    // At once on the loop itself: the port may be opened anew, at another address, in its next turn.
+    asio::dispatch(acceptor_.get_executor(), [self = shared_from_this()] {
       beast::error_code ignored;
       self->acceptor_.close(ignored);
       self->retry_.cancel();
