@@ -6,6 +6,7 @@
 
 #include "console/exec_result.h"
 #include "console/exec_table.h"
+#include "console/filter.h"
 #include "console/health.h"
 #include "console/held_screens.h"
 
@@ -18,6 +19,20 @@ using config::Verdict;
 
 constexpr std::size_t line_max = 1024;
 
+/// The command, and what stands behind the first ` |`.
+std::pair<std::string_view, std::optional<std::string_view>> split_filter(std::string_view line) {
+  const auto bar = line.find(" |");
+  if (bar == std::string_view::npos) return {line, std::nullopt};
+  std::string_view filter = line.substr(bar + 2);
+  filter.remove_prefix(std::min(filter.find_first_not_of(' '), filter.size()));
+  return {line.substr(0, bar), filter};
+}
+
+ExecResult invalid_at(std::string_view line, std::size_t at) {
+  return failed(fmt::format("{}\n{}^\n% Invalid input detected at '^' marker.\n", line,
+                            std::string(at, ' ')));
+}
+
 /// As IOS answers what it cannot read, the line itself above the caret: no prompt stands there.
 ExecResult misread(std::string_view line, const std::vector<config::Token>& tokens,
                    const Outcome& outcome) {
@@ -26,8 +41,7 @@ ExecResult misread(std::string_view line, const std::vector<config::Token>& toke
   }
   if (outcome.verdict == Verdict::incomplete) return failed("% Incomplete command.\n");
   const std::size_t at = outcome.token < tokens.size() ? tokens[outcome.token].offset : line.size();
-  return failed(fmt::format("{}\n{}^\n% Invalid input detected at '^' marker.\n", line,
-                            std::string(at, ' ')));
+  return invalid_at(line, at);
 }
 
 /// `?`: what may stand here, with one line of help each.
@@ -81,38 +95,6 @@ ExecResult help(std::string_view line) {
 
 }  // namespace
 
-std::optional<std::string> choose_lines(std::string_view output, std::string_view filter) {
-  const std::vector<config::Token> words = config::tokenize(filter);
-  if (words.size() < 2) return std::nullopt;
-  const auto is = [&](std::string_view full) {
-    return words[0].text.size() >= 1 && full.starts_with(words[0].text);
-  };
-  const std::string_view wanted = filter.substr(words[1].offset);
-  const bool include = is("include");
-  const bool exclude = is("exclude");
-  const bool begin = is("begin");
-  const bool section = is("section");
-  if (!include && !exclude && !begin && !section) return std::nullopt;
-  std::string out;
-  bool on = false;
-  while (!output.empty()) {
-    const std::size_t end = std::min(output.find('\n'), output.size());
-    const std::string_view line = output.substr(0, end);
-    output.remove_prefix(std::min(end + 1, output.size()));
-    const bool found = line.find(wanted) != std::string_view::npos;
-    if (begin) {
-      on = on || found;
-    } else if (section) {
-      // A section is a line and what is indented below it.
-      if (!line.starts_with(' ')) on = found;
-    } else {
-      on = found == include;
-    }
-    if (on) out += std::string(line) + "\n";
-  }
-  return out;
-}
-
 const ServerControl* Exec::server(std::string_view name) const {
   for (const ServerControl& one : environment_->servers) {
     if (one.name == name) return &one;
@@ -155,12 +137,7 @@ void Exec::execute(std::string_view line, const std::optional<std::string>& inpu
     return;
   }
   // Only `show` has a filter; a `|` elsewhere may be part of a name.
-  std::string_view filter;
-  std::string_view command = line;
-  if (const auto bar = line.find(" | "); bar != std::string_view::npos) {
-    command = line.substr(0, bar);
-    filter = line.substr(bar + 3);
-  }
+  const auto [command, filter] = split_filter(line);
   const std::vector<config::Token> tokens = config::tokenize(command);
   if (tokens.empty() || tokens.front().text.starts_with('!')) {
     done({});
@@ -171,23 +148,28 @@ void Exec::execute(std::string_view line, const std::optional<std::string>& inpu
     done(misread(command, tokens, outcome));
     return;
   }
-  if (filter.empty()) {
+  if (!filter) {
     run(outcome.match, input, done);
     return;
   }
-  if (filter == "json" && outcome.match.command->key.starts_with("show ")) {
-    done(json(outcome.match)
-             .value_or(failed("% This screen has no JSON form; `show crypto pki server NAME "
-                              "rollover` has one\n")));
+  if (!outcome.match.command->key.starts_with("show ")) {
+    done(invalid_at(line, command.size()));
     return;
   }
-  if (!outcome.match.command->key.starts_with("show ") || !choose_lines("", filter)) {
-    done(failed(fmt::format("{}\n{}^\n% Invalid input detected at '^' marker.\n", line,
-                            std::string(command.size() + 1, ' '))));
+  const std::string word = config::lower(*filter);
+  if (!word.empty() && std::string_view("json").starts_with(word)) {
+    done(json(outcome.match));
     return;
   }
-  run(outcome.match, input, [done, filter = std::string(filter)](ExecResult result) {
-    if (result.ok) result.output = choose_lines(result.output, filter).value_or("");
+  auto chosen = Filter::parse(*filter);
+  if (!chosen) {
+    done(chosen.error().code == Errc::malformed
+             ? failed(chosen.error().detail)
+             : invalid_at(line, static_cast<std::size_t>(filter->data() - line.data())));
+    return;
+  }
+  run(outcome.match, input, [done, chosen = *std::move(chosen)](ExecResult result) {
+    if (result.ok) result.output = chosen.apply(result.output);
     done(std::move(result));
   });
 }
@@ -231,8 +213,11 @@ ExecResult Exec::show(const Match& match) const {
     return version();
   }
   if (key == "show crypto pki server NAME certificates") return issued(match);
-  if (key == "show crypto key mypubkey") return keys(match);
-  if (key == "show crypto pki crls") return crls();
+  if (key == "show crypto key mypubkey") {
+    const auto keys = held_keys(match);
+    return keys ? ExecResult{true, keys_screen(*keys, zone)} : failed(keys.error());
+  }
+  if (key == "show crypto pki crls") return {true, crls_screen(held_crls(), zone)};
   if (key == "show crypto pki counters") return {true, counters_screen(*environment_->counters)};
   if (key == "show logging") return {true, logging_screen(environment_->monitor->kept())};
   if (key == "show debugging") return {true, debugging_screen(*environment_->monitor)};
@@ -300,16 +285,6 @@ ExecResult Exec::status(const Match& match) const {
   return {true, status_screen(servers, trustpoints, environment_->clock)};
 }
 
-std::optional<ExecResult> Exec::json(const Match& match) const {
-  if (match.command->key == "show crypto pki plan")
-    return ExecResult{true, environment_->plan_json};
-  if (match.command->key != "show crypto pki server NAME rollover") return std::nullopt;
-  const std::string name = match.text("NAME");
-  const ServerControl* const found = server(name);
-  if (!found) return unknown_server(name);
-  const auto report = found->overlap();
-  if (!report) return failed(report.error());
-  return ExecResult{true, overlap_json(*report)};
 }
 
 }  // namespace umbra::console

@@ -18,6 +18,7 @@
 #include "client/trustpoint.h"
 #include "config/grammar.h"
 #include "console/configurator.h"
+#include "console/held_screens.h"
 #include "console/monitor.h"
 #include "console/screens.h"
 #include "server/certificate_server.h"
@@ -188,8 +189,12 @@ class Exec {
            const ExecDone& done);
   [[nodiscard]] ExecResult show(const config::Match& match) const;
   [[nodiscard]] ExecResult status(const config::Match& match) const;
-  /// `| json`: nothing if this screen has no such form.
-  [[nodiscard]] std::optional<ExecResult> json(const config::Match& match) const;
+  // json_commands.cc
+  /// `| json`.
+  [[nodiscard]] ExecResult json(const config::Match& match) const;
+  [[nodiscard]] ExecResult json_of_pki(const config::Match& match) const;
+  [[nodiscard]] ExecResult json_of_server(const config::Match& match) const;
+  [[nodiscard]] ExecResult json_of_health(const config::Match& match) const;
   // server_commands.cc
   void server_command(const config::Match& match, const std::optional<std::string>& input,
                       const ExecDone& done) const;
@@ -220,8 +225,8 @@ class Exec {
                const ExecDone& done) const;
   // held_commands.cc
   [[nodiscard]] ExecResult issued(const config::Match& match) const;
-  [[nodiscard]] ExecResult keys(const config::Match& match) const;
-  [[nodiscard]] ExecResult crls() const;
+  [[nodiscard]] Result<std::vector<ShownKey>> held_keys(const config::Match& match) const;
+  [[nodiscard]] std::vector<HeldCrl> held_crls() const;
   [[nodiscard]] ExecResult version() const;
   // debug_commands.cc
   [[nodiscard]] ExecResult debug(const config::Match& match) const;
@@ -249,9 +254,5 @@ class Exec {
   std::string by_ = "console";
   bool timestamps_ = false;
 };
-
-/// `| include TEXT` and its kin: the lines that are wanted. Nothing if `filter` is none of them.
-[[nodiscard]] std::optional<std::string> choose_lines(std::string_view output,
-                                                      std::string_view filter);
 
 }  // namespace umbra::console

@@ -245,7 +245,8 @@ std::string exec_reference() {
       "Made from the command table; the tests compare the two. Type them after `umbra exec`.\n\n"
       "Words may be shortened while they stay unique. `[ ]` may be left out, `{a|b}` is a choice. "
       "`?` in place of a word\nlists what may stand there. Behind any `show` command, `| include "
-      "TEXT`, `| exclude TEXT`, `| begin TEXT` and\n`| section TEXT` choose lines.\n\n";
+      "REGEX`, `| exclude REGEX`, `| begin REGEX`,\n`| section REGEX` and `| count REGEX` choose "
+      "lines; `| json` gives the same as [JSON](JSON.md).\n\n";
   out += config::reference_of(table, Mode::exec);
   while (out.ends_with("\n\n")) out.pop_back();
   return out;

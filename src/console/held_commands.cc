@@ -45,21 +45,20 @@ ExecResult Exec::issued(const config::Match& match) const {
   return {true, out};
 }
 
-ExecResult Exec::keys(const config::Match& match) const {
+Result<std::vector<ShownKey>> Exec::held_keys(const config::Match& match) const {
   std::vector<ShownKey> shown;
   for (const ServerControl& one : environment_->servers) {
-    const auto keys = one.keys();
-    if (!keys) return failed(keys.error());
-    for (const x509::KeyLine& key : *keys) {
+    UMBRA_TRY(const auto keys, one.keys());
+    for (const x509::KeyLine& key : keys) {
       const bool rsa = key.key.algorithm() == x509::KeyAlgorithm::rsa;
       if (match.has(rsa ? "ec" : "rsa")) continue;
       shown.push_back({key, environment_->saved->contains(key.key)});
     }
   }
-  return {true, keys_screen(shown, environment_->zone)};
+  return shown;
 }
 
-ExecResult Exec::crls() const {
+std::vector<HeldCrl> Exec::held_crls() const {
   std::vector<HeldCrl> all;
   for (const ServerControl& one : environment_->servers) {
     if (const auto own = one.crl()) {
@@ -71,7 +70,7 @@ ExecResult Exec::crls() const {
                      above->fetched_at, "** CDP Not Published - Retrieved via SCEP"});
     }
   }
-  return {true, crls_screen(all, environment_->zone)};
+  return all;
 }
 
 ExecResult Exec::version() const {
