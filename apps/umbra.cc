@@ -1,8 +1,10 @@
 // umbra: commands to a running umbrad, tools for its data directory, and the plan.
 //
+//   umbra                                     a session
 //   umbra check FILE...
 //   umbra rehearse FILE... --clients 100000 --years 5
 //   umbra exec "show crypto pki timers"
+//   umbra exec -f FILE
 //   umbra import ios DIRECTORY
 //   umbra status [--trustpoint NAME | --server NAME]
 //
@@ -14,55 +16,27 @@
 #include <CLI/CLI.hpp>
 #include <cstdio>
 #include <exception>
-#include <iostream>
 
 #include "check.h"
-#include "io/exec_socket.h"
+#include "console.h"
+#include "exec.h"
 #include "io/import_ios.h"
 #include "rehearse.h"
 #include "status.h"
 
-namespace {
-
-constexpr int usage = 2;
-constexpr int no_daemon = 3;
-constexpr std::size_t input_max = 48 * 1024;
-
-constexpr int questions_max = 3;
-
-/// What the command wants to know: one line; lines (`text`) up to an empty one or `quit`; or lines
-/// up to `quit` alone. The end of the input ends all of them.
-std::string asked_for(std::string_view kind) {
-  std::string input;
-  for (std::string line; input.size() < input_max && std::getline(std::cin, line);) {
-    if (line.ends_with('\r')) line.pop_back();
-    const bool over = line == "quit" || (kind == "text" && line.empty());
-    // An empty line in front of all others is none that ends them.
-    if (kind == "text" && over && input.empty() && line.empty()) continue;
-    if (kind != "line" && over) break;
-    input += line + "\n";
-    if (kind == "line") break;
-  }
-  return input;
-}
-
-}  // namespace
-
 int main(int argc, char** argv) try {
   std::string socket = "/run/umbra/umbra.sock";
-  std::vector<std::string> words;
   umbra::io::ImportCommand import;
   CLI::App app("Umbra's console: commands to a running umbrad, and tools for its data directory");
   app.set_version_flag("--version", UMBRA_VERSION);
-  app.require_subcommand(1);
+  app.require_subcommand(0, 1);
+  app.add_option("--socket", socket, "the daemon's socket, for a session")
+      ->envname("UMBRA_SOCKET")
+      ->capture_default_str();
   const CheckCommand check(app);
   const RehearseCommand rehearse(app);
   const StatusCommand status(app);
-  auto* const exec = app.add_subcommand("exec", "run one exec command and print what it says");
-  exec->add_option("command", words, "such as \"show crypto pki timers\"")->required();
-  exec->add_option("--socket", socket, "the daemon's socket")
-      ->envname("UMBRA_SOCKET")
-      ->capture_default_str();
+  const ExecCommand exec(app);
   auto* const import_from =
       app.add_subcommand("import", "move a certificate server of another system here");
   import_from->require_subcommand(1);
@@ -88,11 +62,12 @@ int main(int argc, char** argv) try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& error) {
     if (app.exit(error) == 0) return 0;
-    return status.chosen() ? StatusCommand::unknown : usage;
+    return status.chosen() ? StatusCommand::unknown : ExecCommand::usage;
   }
   if (check.chosen()) return check.run();
   if (rehearse.chosen()) return rehearse.run();
   if (status.chosen()) return status.run();
+  if (exec.chosen()) return exec.run();
   if (*ios) {
     const auto done = umbra::io::import_ios(import);
     if (!done) {
@@ -102,18 +77,7 @@ int main(int argc, char** argv) try {
     fmt::print("{}", *done);
     return 0;
   }
-  umbra::io::ExecRequest request{fmt::format("{}", fmt::join(words, " ")), {}};
-  for (int asked = 0;; ++asked) {
-    const auto reply = umbra::io::exec(socket, request);
-    if (!reply) {
-      fmt::print(stderr, "umbra: {}\n", reply.error().detail);
-      return no_daemon;
-    }
-    fmt::print("{}", reply->output);
-    if (reply->ask.empty() || asked == questions_max) return reply->ok ? 0 : 1;
-    std::fflush(stdout);
-    request.input = asked_for(reply->ask);
-  }
+  return run_console(socket);
 } catch (const std::exception& error) {
   std::fputs("umbra: ", stderr);
   std::fputs(error.what(), stderr);

@@ -9,6 +9,7 @@
 #include "console/filter.h"
 #include "console/health.h"
 #include "console/held_screens.h"
+#include "console/reading.h"
 
 namespace umbra::console {
 namespace {
@@ -19,7 +20,8 @@ using config::Verdict;
 
 constexpr std::size_t line_max = 1024;
 
-/// The command, and what stands behind the first ` |`.
+}  // namespace
+
 std::pair<std::string_view, std::optional<std::string_view>> split_filter(std::string_view line) {
   const auto bar = line.find(" |");
   if (bar == std::string_view::npos) return {line, std::nullopt};
@@ -28,72 +30,28 @@ std::pair<std::string_view, std::optional<std::string_view>> split_filter(std::s
   return {line.substr(0, bar), filter};
 }
 
-ExecResult invalid_at(std::string_view line, std::size_t at) {
-  return failed(fmt::format("{}\n{}^\n% Invalid input detected at '^' marker.\n", line,
-                            std::string(at, ' ')));
+Choices exec_choices(const config::Grammar& grammar, std::string_view line) {
+  const auto [command, filter] = split_filter(line);
+  if (!filter) {
+    Choices found = choices(grammar, line, 0, false);
+    const auto words = config::tokenize(line);
+    if (!found.all.empty() && found.all.back().text == "<cr>" &&
+        std::string_view("show").starts_with(config::lower(words.front().text)))
+      found.all.insert(found.all.end() - 1, {"|", "Chooses lines of it, or gives it as JSON"});
+    return found;
+  }
+  Choices found;
+  if (filter->find(' ') != std::string_view::npos) {
+    found.all.push_back({"REGEX", "A regular expression"});
+    return found;
+  }
+  found.begun = config::lower(*filter);
+  for (const FilterHelp& one : filter_help) {
+    if (one.name.starts_with(found.begun))
+      found.all.push_back({std::string(one.name), std::string(one.help), true});
+  }
+  return found;
 }
-
-/// As IOS answers what it cannot read, the line itself above the caret: no prompt stands there.
-ExecResult misread(std::string_view line, const std::vector<config::Token>& tokens,
-                   const Outcome& outcome) {
-  if (outcome.verdict == Verdict::ambiguous) {
-    return failed(fmt::format("% Ambiguous command:  \"{}\"\n", line));
-  }
-  if (outcome.verdict == Verdict::incomplete) return failed("% Incomplete command.\n");
-  const std::size_t at = outcome.token < tokens.size() ? tokens[outcome.token].offset : line.size();
-  return invalid_at(line, at);
-}
-
-/// `?`: what may stand here, with one line of help each.
-ExecResult help(std::string_view line) {
-  line.remove_suffix(1);
-  std::vector<config::Token> tokens = config::tokenize(line);
-  std::string begun;
-  if (!line.empty() && line.back() != ' ' && !tokens.empty()) {
-    begun = tokens.back().text;
-    tokens.pop_back();
-  }
-  std::vector<const config::Word*> words;
-  bool complete = false;
-  if (tokens.empty()) {
-    for (const auto& compiled : exec_grammar().commands()) {
-      words.push_back(compiled.words.front().get());
-    }
-  } else {
-    const Outcome outcome = exec_grammar().match(line, tokens);
-    if (outcome.verdict != Verdict::matched && outcome.verdict != Verdict::incomplete) {
-      return misread(line, tokens, outcome);
-    }
-    words = outcome.expected;
-    complete = outcome.verdict == Verdict::matched;
-  }
-  std::vector<std::pair<std::string, std::string>> rows;
-  for (const config::Word* word : words) {
-    const bool keyword = word->kind == config::WordKind::keyword;
-    if (!begun.empty() && (!keyword || !word->text.starts_with(begun))) continue;
-    std::string name = word->text;
-    if (word->kind == config::WordKind::number)
-      name = fmt::format("<{}-{}>", word->low, word->high);
-    const auto same = [&](const auto& row) { return row.first == name; };
-    if (std::none_of(rows.begin(), rows.end(), same)) rows.emplace_back(name, word->help);
-  }
-  if (complete && begun.empty()) rows.emplace_back("<cr>", "");
-  if (rows.empty()) return failed("% Unrecognized command\n");
-  std::sort(rows.begin(), rows.end(), [](const auto& a, const auto& b) {
-    if ((a.first == "<cr>") != (b.first == "<cr>")) return b.first == "<cr>";
-    return a.first < b.first;
-  });
-  std::size_t width = 0;
-  for (const auto& row : rows) width = std::max(width, row.first.size());
-  std::string out;
-  for (const auto& [name, text] : rows) {
-    out += text.empty() ? fmt::format("  {}\n", name)
-                        : fmt::format("  {:<{}}  {}\n", name, width, text);
-  }
-  return {true, out};
-}
-
-}  // namespace
 
 const ServerControl* Exec::server(std::string_view name) const {
   for (const ServerControl& one : environment_->servers) {
@@ -133,7 +91,9 @@ void Exec::execute(std::string_view line, const std::optional<std::string>& inpu
     return;
   }
   if (line.ends_with('?')) {
-    done(help(line));
+    line.remove_suffix(1);
+    const Choices found = exec_choices(exec_grammar(), line);
+    done({!found.all.empty(), help_screen(found)});
     return;
   }
   // Only `show` has a filter; a `|` elsewhere may be part of a name.
@@ -145,7 +105,7 @@ void Exec::execute(std::string_view line, const std::optional<std::string>& inpu
   }
   const Outcome outcome = exec_grammar().match(command, tokens);
   if (outcome.verdict != Verdict::matched) {
-    done(misread(command, tokens, outcome));
+    done(failed(misread(command, tokens, outcome)));
     return;
   }
   if (!filter) {
@@ -153,7 +113,7 @@ void Exec::execute(std::string_view line, const std::optional<std::string>& inpu
     return;
   }
   if (!outcome.match.command->key.starts_with("show ")) {
-    done(invalid_at(line, command.size()));
+    done(failed(invalid_at(line, command.size())));
     return;
   }
   const std::string word = config::lower(*filter);
@@ -165,7 +125,7 @@ void Exec::execute(std::string_view line, const std::optional<std::string>& inpu
   if (!chosen) {
     done(chosen.error().code == Errc::malformed
              ? failed(chosen.error().detail)
-             : invalid_at(line, static_cast<std::size_t>(filter->data() - line.data())));
+             : failed(invalid_at(line, static_cast<std::size_t>(filter->data() - line.data()))));
     return;
   }
   run(outcome.match, input, [done, chosen = *std::move(chosen)](ExecResult result) {
@@ -283,8 +243,6 @@ ExecResult Exec::status(const Match& match) const {
       return match.has("server") ? unknown_server(name) : unknown_trustpoint(name);
   }
   return {true, status_screen(servers, trustpoints, environment_->clock)};
-}
-
 }
 
 }  // namespace umbra::console

@@ -20,6 +20,7 @@
 #include "console/configurator.h"
 #include "console/held_screens.h"
 #include "console/monitor.h"
+#include "console/reading.h"
 #include "console/screens.h"
 #include "server/certificate_server.h"
 
@@ -254,5 +255,11 @@ class Exec {
   std::string by_ = "console";
   bool timestamps_ = false;
 };
+
+/// The command, and what stands behind the first ` |`; nothing: it has none.
+[[nodiscard]] std::pair<std::string_view, std::optional<std::string_view>> split_filter(
+    std::string_view line);
+/// `?` and Tab at the end of an exec line, filters and all.
+[[nodiscard]] Choices exec_choices(const config::Grammar& grammar, std::string_view line);
 
 }  // namespace umbra::console

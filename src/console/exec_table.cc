@@ -1,5 +1,8 @@
 #include "console/exec_table.h"
 
+#include <algorithm>
+#include <vector>
+
 #include "config/reference.h"
 
 namespace umbra::console {
@@ -230,12 +233,39 @@ constexpr Command table[] = {
      "Changes the configuration|To another one, as a whole|What the file says now, as SIGHUP", ""},
 };
 
+/// Said in a session alone: `umbra exec` has none.
+constexpr Command session_rows[] = {
+    {Mode::exec, "configure", "configure [terminal]",
+     "Changes the configuration|From here: each line at once, or not at all", ""},
+    {Mode::exec, "enable", "enable", "Does nothing: who may do what is decided at the door", ""},
+    {Mode::exec, "exit", "exit", "Ends the session", ""},
+    {Mode::exec, "logout", "logout", "Ends the session", ""},
+    {Mode::exec, "terminal length", "terminal length LINES:0-512",
+     "The terminal|Lines of a page|0: no pages", ""},
+    {Mode::exec, "terminal no length", "terminal no length",
+     "The terminal|Takes back|Pages are as long as the terminal", ""},
+};
+
 }  // namespace
 
 std::span<const config::Command> exec_table() { return table; }
 
 const config::Grammar& exec_grammar() {
   static const config::Grammar grammar(table, Mode::exec);
+  return grammar;
+}
+
+const config::Grammar& session_grammar() {
+  static const std::vector<Command> rows = [] {
+    std::vector<Command> all(std::begin(table), std::end(table));
+    for (const Command& row : session_rows) {
+      if (std::none_of(std::begin(table), std::end(table),
+                       [&](const Command& other) { return other.key == row.key; }))
+        all.push_back(row);
+    }
+    return all;
+  }();
+  static const config::Grammar grammar(rows, Mode::exec);
   return grammar;
 }
 
@@ -248,6 +278,10 @@ std::string exec_reference() {
       "REGEX`, `| exclude REGEX`, `| begin REGEX`,\n`| section REGEX` and `| count REGEX` choose "
       "lines; `| json` gives the same as [JSON](JSON.md).\n\n";
   out += config::reference_of(table, Mode::exec);
+  out +=
+      "## In a session alone\n\nWhere `umbra` was called without a command: "
+      "[CONSOLE](CONSOLE.md).\n\n";
+  out += config::reference_of(session_rows, Mode::exec);
   while (out.ends_with("\n\n")) out.pop_back();
   return out;
 }

@@ -9,6 +9,8 @@ namespace umbra::console {
 /// Every exec command, once, as data: the same kind of table the configuration has.
 [[nodiscard]] std::span<const config::Command> exec_table();
 [[nodiscard]] const config::Grammar& exec_grammar();
+/// The same, and what only a session has: `exit`, `terminal length`.
+[[nodiscard]] const config::Grammar& session_grammar();
 /// docs/exec.md.
 [[nodiscard]] std::string exec_reference();
 

@@ -299,8 +299,8 @@ TEST_F(ExecTest, FiltersLines) {
   EXPECT_EQ(good("show crypto pki trustpoints | section Trustpoint Root-CA"),
             trustpoints_screen({}, {lab::spoke()}));
   EXPECT_THAT(good("show running-config | begin hostname"), StartsWith("hostname hub\n"));
-  EXPECT_EQ(good("show crypto pki timers | ex |"), "PKI Timers\n\nCS Timers\n");
-  EXPECT_THAT(bad("show clock | count x"), HasSubstr("Invalid input"));
+  EXPECT_EQ(good("show crypto pki timers | ex \\|"), "PKI Timers\n\nCS Timers\n");
+  EXPECT_THAT(bad("show clock | redirect x"), HasSubstr("Invalid input"));
   EXPECT_THAT(bad("crypto pki enroll Root-CA | include x"), HasSubstr("Invalid input"));
   EXPECT_THAT(done_, ElementsAre());
 }
@@ -313,7 +313,9 @@ TEST_F(ExecTest, TellsWhatMayStandHere) {
             "  running-config  The configuration that is in force, with the certificates held\n");
   EXPECT_EQ(good("show crypto pki t?"),
             "  timers       What will happen when\n  trustpoints  Trustpoints\n");
-  EXPECT_EQ(good("show clock ?"), "  detail  And where it comes from\n  <cr>\n");
+  EXPECT_EQ(good("show clock ?"),
+            "  detail  And where it comes from\n  |       Chooses lines of it, or gives it as "
+            "JSON\n  <cr>\n");
   EXPECT_EQ(bad("show x?"), "% Unrecognized command\n");
   EXPECT_THAT(good("?"), HasSubstr("  show "));
 }

@@ -119,6 +119,8 @@ Json json_of(const client::Status& t) {
   return {{"name", t.name},
           {"enrollment_url", text_or_null(t.enrollment_url)},
           {"keys_generated", t.keys_generated},
+          {"exportable", t.exportable},
+          {"by_hand", t.by_hand},
           {"key_label", text_or_null(t.key_label)},
           {"last_enrollment_status", text_or_null(t.last_enrollment_status)},
           {"renew_at", time_of(t.renew_at)},
@@ -288,8 +290,7 @@ ExecResult Exec::json_of_pki(const Match& match) const {
   }
   if (key != "show crypto pki trustpoints" && key != "show crypto pki certificates")
     return failed("% This screen has no JSON form\n");
-  if (!name.empty() && !server(name) && !trustpoint(name))
-    return failed(fmt::format("% There is no trustpoint {}\n", name));
+  if (!name.empty() && !server(name) && !trustpoint(name)) return unknown_trustpoint(name);
   const auto all = by_trustpoint(server_statuses(), trustpoint_statuses());
   for (const auto& one : all.servers) {
     if (!name.empty() && one.name != name) continue;

@@ -74,7 +74,8 @@ std::string typed(const config::Command& row) {
   int optional = 0;
   bool taken = false;  // a choice that has its word
   int choice = 0;
-  for (const auto& token : config::tokenize(config::plain_syntax(row))) {
+  const std::string syntax = config::plain_syntax(row);
+  for (const auto& token : config::tokenize(syntax)) {
     std::string word;
     for (const char c : token.text) {
       if (c == '[') ++optional;

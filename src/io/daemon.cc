@@ -19,6 +19,7 @@
 #include "config/config.h"
 #include "console/exec.h"
 #include "io/clock.h"
+#include "io/console_door.h"
 #include "io/driver.h"
 #include "io/exec_socket.h"
 #include "io/file_places.h"
@@ -173,7 +174,7 @@ class Daemon {
     publishing_.stop();
     if (site_) site_->close();
     console_.reset();
-    exec_.reset();
+    if (console_door_) console_door_->close();
     environment_.reset();
     door_.reset();
     driver_.reset();
@@ -250,29 +251,18 @@ class Daemon {
   }
 
   Result<void> open_console() {
-    exec_ = std::make_unique<console::Exec>([this] {
-      const std::lock_guard lock(mutex_);
-      return environment_;
-    });
-    auto strand =
-        std::make_shared<asio::strand<asio::thread_pool::executor_type>>(life_.get_executor());
     const std::string path = options_.socket_path.empty() ? options_.data_directory + "/umbra.sock"
                                                           : options_.socket_path;
-    UMBRA_TRY(
-        console_,
-        ExecSocket::listen(
-            loop_, path, [this, strand](ExecRequest asked, std::function<void(ExecReply)> done) {
-              asio::post(*strand, [this, asked = std::move(asked), done = std::move(done)] {
-                exec_->execute(asked.line, asked.input, [this, done](console::ExecResult result) {
-                  const char* const ask = result.ask == console::Ask::line    ? "line"
-                                          : result.ask == console::Ask::text  ? "text"
-                                          : result.ask == console::Ask::lines ? "lines"
-                                                                              : "";
-                  done({result.ok, std::move(result.output), ask});
-                  poke();
-                });
-              });
-            }));
+    console_door_ = std::make_unique<ConsoleDoor>(
+        life_,
+        [this] {
+          const std::lock_guard lock(mutex_);
+          return environment_;
+        },
+        [this] { poke(); });
+    UMBRA_TRY(console_, ExecSocket::listen(loop_, path, [this](const Peer& peer) {
+                return console_door_->open(peer);
+              }));
     return {};
   }
 
@@ -373,7 +363,7 @@ class Daemon {
   mutable std::mutex mutex_;  ///< guards what follows: replaced when the configuration changes
   std::shared_ptr<Driver> driver_;
   std::shared_ptr<const console::ExecEnvironment> environment_;
-  std::unique_ptr<console::Exec> exec_;
+  std::unique_ptr<ConsoleDoor> console_door_;
   std::unique_ptr<ExecSocket> console_;
 };
 

@@ -1,9 +1,13 @@
 #include "io/exec_socket.h"
 
 #include <fmt/format.h>
+#include <poll.h>
+#include <pwd.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <array>
 #include <atomic>
 #include <boost/asio/buffer.hpp>
 #include <boost/asio/io_context.hpp>
@@ -12,6 +16,8 @@
 #include <boost/asio/read_until.hpp>
 #include <boost/asio/steady_timer.hpp>
 #include <boost/asio/write.hpp>
+#include <map>
+#include <mutex>
 #include <nlohmann/json.hpp>
 
 namespace umbra::io {
@@ -23,20 +29,67 @@ using nlohmann::json;
 
 constexpr std::size_t line_max = 64 * 1024;
 constexpr std::size_t reply_max = 256U << 20;
-// People and scripts on this machine; more at once is a mistake or worse.
-constexpr std::size_t sessions_max = 64;
-
 std::string to_line(const json& value) {
   // Peers' names may hold octets that are no UTF-8; they are shown as replacement characters.
   return value.dump(-1, ' ', false, json::error_handler_t::replace) + "\n";
 }
 
-/// What the listener and its sessions share. A session may outlive the listener.
-struct House {
-  explicit House(ExecHandler h) : handler(std::move(h)) {}
-  const ExecHandler handler;
-  std::atomic<std::size_t> sessions = 0;
+/// What the listener and its sessions share. A session may outlive the listener, and end on any
+/// thread.
+class House {
+ public:
+  House(ExecDoor d, const ExecLimits& l) : door(std::move(d)), limits(l) {}
+  const ExecDoor door;
+  const ExecLimits limits;
+
+  [[nodiscard]] bool enter(uid_t uid) {
+    const std::lock_guard lock(mutex_);
+    // Others cannot shut out root.
+    if (uid != 0 && sessions_ >= limits.sessions) return false;
+    std::size_t& own = sessions_of_[uid];
+    if (own >= limits.sessions_of_one_user) return false;
+    ++own;
+    ++sessions_;
+    return true;
+  }
+  void leave(uid_t uid) {
+    const std::lock_guard lock(mutex_);
+    --sessions_;
+    if (--sessions_of_[uid] == 0) sessions_of_.erase(uid);
+  }
+
+ private:
+  std::mutex mutex_;
+  std::size_t sessions_ = 0;
+  std::map<uid_t, std::size_t> sessions_of_;
 };
+
+Result<Peer> peer_of(int fd) {
+  ucred credentials{};
+  socklen_t size = sizeof credentials;
+  if (::getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &credentials, &size) != 0)
+    return fail(Errc::storage, "the system does not say who connects");
+  Peer peer{credentials.uid, credentials.gid, {}};
+  socklen_t octets = 0;
+  // Without room it says how much it wants.
+  if (::getsockopt(fd, SOL_SOCKET, SO_PEERGROUPS, nullptr, &octets) != 0 && errno == ERANGE) {
+    peer.groups.resize(octets / sizeof(gid_t));
+    if (::getsockopt(fd, SOL_SOCKET, SO_PEERGROUPS, peer.groups.data(), &octets) != 0) octets = 0;
+    peer.groups.resize(octets / sizeof(gid_t));
+  }
+  return peer;
+}
+
+Result<ExecReply> reply_of(const std::string& text) {
+  const json reply = json::parse(text, nullptr, false);
+  if (!reply.is_object() || !reply.contains("status") || !reply.contains("output"))
+    return fail(Errc::malformed, "umbrad's answer cannot be read");
+  ExecReply out{reply["status"] == 0, reply["output"].get<std::string>(),
+                reply.value("ask", std::string()), reply.value("prompt", std::string()),
+                reply.value("over", false)};
+  if (reply.contains("length")) out.length = reply["length"].get<int>();
+  return out;
+}
 
 /// Who answers at a socket: nobody (connection_refused), a process (success, or would_block if its
 /// backlog is full), or it may not be asked.
@@ -50,65 +103,116 @@ boost::system::error_code knock(const stream::endpoint& endpoint) {
   return error;
 }
 
-class Session : public std::enable_shared_from_this<Session> {
+class Connection : public std::enable_shared_from_this<Connection> {
  public:
-  Session(stream::socket socket, std::shared_ptr<House> house)
-      : socket_(std::move(socket)), house_(std::move(house)) {
-    ++house_->sessions;
-  }
-  ~Session() { --house_->sessions; }
-  Session(const Session&) = delete;
-  Session& operator=(const Session&) = delete;
+  Connection(stream::socket socket, std::shared_ptr<House> house, uid_t uid)
+      : socket_(std::move(socket)),
+        patience_(socket_.get_executor()),
+        house_(std::move(house)),
+        uid_(uid) {}
+  ~Connection() { house_->leave(uid_); }
+  Connection(const Connection&) = delete;
+  Connection& operator=(const Connection&) = delete;
 
-  void read() {
+  void start(const Peer& peer) {
+    auto session = house_->door(peer);
+    if (session)
+      session_ = *std::move(session);
+    else
+      refusal_ = session.error().detail;
+    read(house_->limits.first_line);
+  }
+
+ private:
+  /// Closes if what is being done is not done in time.
+  void within(std::chrono::milliseconds time) {
+    patience_.expires_after(time);
+    patience_.async_wait([weak = weak_from_this()](boost::system::error_code error) {
+      const auto self = weak.lock();
+      boost::system::error_code ignored;
+      if (!error && self) self->socket_.close(ignored);
+    });
+  }
+
+  void read(std::chrono::milliseconds time) {
+    within(time);
     asio::async_read_until(
         socket_, asio::dynamic_buffer(text_, line_max), '\n',
         [self = shared_from_this()](boost::system::error_code error, std::size_t size) {
+          self->patience_.cancel();
           if (!error) self->run(size);
         });
   }
 
- private:
   void run(std::size_t size) {
+    if (!session_) {
+      last_ = true;
+      return answer({false, refusal_});
+    }
     const json request = json::parse(text_.substr(0, size), nullptr, false);
     text_.erase(0, size);
-    if (!request.is_object() || !request.contains("exec") || !request["exec"].is_string()) {
-      return answer({false, "expected one line of JSON: {\"exec\": \"COMMAND\"}\n"});
+    using What = ExecRequest::What;
+    static constexpr std::pair<const char*, What> kinds[] = {{"exec", What::exec},
+                                                             {"say", What::say},
+                                                             {"help", What::help},
+                                                             {"complete", What::complete}};
+    for (const auto& [name, what] : kinds) {
+      if (!request.is_object() || !request.contains(name) || !request[name].is_string()) continue;
+      ExecRequest asked{request[name].get<std::string>(), {}, what};
+      if (request.contains("input") && request["input"].is_string())
+        asked.input = request["input"].get<std::string>();
+      session_->ask(std::move(asked), [self = shared_from_this()](ExecReply reply) {
+        asio::post(self->socket_.get_executor(),
+                   [self, reply = std::move(reply)] { self->answer(reply); });
+      });
+      return;
     }
-    ExecRequest asked{request["exec"].get<std::string>(), {}};
-    if (request.contains("input") && request["input"].is_string())
-      asked.input = request["input"].get<std::string>();
-    house_->handler(std::move(asked), [self = shared_from_this()](ExecReply reply) {
-      asio::post(self->socket_.get_executor(),
-                 [self, reply = std::move(reply)] { self->answer(reply); });
-    });
+    answer({false, "expected one line of JSON: {\"exec\": \"COMMAND\"}\n"});
   }
 
   void answer(const ExecReply& reply) {
     json line = {{"status", reply.ok ? 0 : 1}, {"output", reply.output}};
     if (!reply.ask.empty()) line["ask"] = reply.ask;
+    if (!reply.prompt.empty()) line["prompt"] = reply.prompt;
+    if (reply.over) line["over"] = true;
+    if (reply.length) line["length"] = *reply.length;
+    last_ = last_ || reply.over;
     out_ = to_line(line);
+    within(house_->limits.reading);
     asio::async_write(socket_, asio::buffer(out_),
                       [self = shared_from_this()](boost::system::error_code error, std::size_t) {
-                        if (!error) self->read();
+                        self->patience_.cancel();
+                        self->out_ = {};
+                        if (!error && !self->last_) self->read(self->house_->limits.idle);
                       });
   }
 
   stream::socket socket_;
+  asio::steady_timer patience_;
   std::shared_ptr<House> house_;
+  const uid_t uid_;
+  std::shared_ptr<ExecSession> session_;
+  std::string refusal_;  ///< if there is no session
   std::string text_;
   std::string out_;
+  bool last_ = false;
 };
 
 }  // namespace
 
+struct ExecLink::Wire {
+  asio::io_context loop;
+  stream::socket socket{loop};
+  std::string text;
+};
+
 class ExecSocket::Listener : public std::enable_shared_from_this<Listener> {
  public:
-  Listener(asio::io_context& loop, std::string path, ExecHandler handler)
+  Listener(asio::io_context& loop, std::string path, ExecDoor door, const ExecLimits& limits)
       : acceptor_(loop),
         retry_(loop),
         path_(std::move(path)),
-        house_(std::make_shared<House>(std::move(handler))) {}
+        house_(std::make_shared<House>(std::move(door), limits)) {}
 
   Result<void> open() {
     stream::endpoint endpoint;
@@ -139,7 +243,7 @@ class ExecSocket::Listener : public std::enable_shared_from_this<Listener> {
       if (error == asio::error::connection_refused) ::unlink(path_.c_str());
     }
     acceptor_.open(stream(), error);
-    const mode_t old = ::umask(0117);
+    const mode_t old = ::umask(0111);
     if (!error) acceptor_.bind(endpoint, error);
     ::umask(old);
     if (!error) acceptor_.listen(asio::socket_base::max_listen_connections, error);
@@ -156,8 +260,7 @@ class ExecSocket::Listener : public std::enable_shared_from_this<Listener> {
         [self = shared_from_this()](boost::system::error_code error, stream::socket socket) {
           if (error == asio::error::operation_aborted) return;
           if (error) return self->pause();
-          if (self->house_->sessions < sessions_max)
-            std::make_shared<Session>(std::move(socket), self->house_)->read();
+          self->open_for(std::move(socket));
           self->accept();
         });
   }
@@ -177,6 +280,13 @@ class ExecSocket::Listener : public std::enable_shared_from_this<Listener> {
   }
 
  private:
+  void open_for(stream::socket socket) const {
+    const auto peer = peer_of(socket.native_handle());
+    if (!peer) return;
+    if (!house_->enter(peer->uid)) return;
+    std::make_shared<Connection>(std::move(socket), house_, peer->uid)->start(*peer);
+  }
+
   /// Out of file descriptors, most likely.
   void pause() {
     retry_.expires_after(std::chrono::milliseconds(100));
@@ -197,12 +307,68 @@ ExecSocket::ExecSocket(std::shared_ptr<Listener> listener) : listener_(std::move
 ExecSocket::~ExecSocket() { listener_->stop(); }
 
 Result<std::unique_ptr<ExecSocket>> ExecSocket::listen(asio::io_context& loop,
-                                                       const std::string& path,
-                                                       ExecHandler handler) {
-  auto listener = std::make_shared<Listener>(loop, path, std::move(handler));
+                                                       const std::string& path, ExecDoor door,
+                                                       const ExecLimits& limits) {
+  auto listener = std::make_shared<Listener>(loop, path, std::move(door), limits);
   UMBRA_CHECK(listener->open());
   listener->accept();
   return std::unique_ptr<ExecSocket>(new ExecSocket(std::move(listener)));
+}
+
+std::string name_of(const Peer& peer) {
+  passwd found{};
+  passwd* result = nullptr;
+  std::array<char, 16384> room{};
+  if (::getpwuid_r(peer.uid, &found, room.data(), room.size(), &result) == 0 && result)
+    return result->pw_name;
+  return fmt::format("uid {}", peer.uid);
+}
+
+Result<std::unique_ptr<ExecLink>> ExecLink::open(const std::string& socket_path) {
+  try {
+    auto link = std::unique_ptr<ExecLink>(new ExecLink);
+    link->socket_ = std::make_unique<Wire>();
+    boost::system::error_code error;
+    link->socket_->socket.connect(stream::endpoint(socket_path), error);
+    if (error) {
+      return fail(
+          Errc::unreachable,
+          fmt::format("no umbrad answers at {}: {}; is it running, and is --socket its socket?",
+                      socket_path, error.message()));
+    }
+    return link;
+  } catch (const std::exception& error) {
+    return fail(Errc::unreachable, fmt::format("{}: {}", socket_path, error.what()));
+  }
+}
+
+ExecLink::~ExecLink() = default;
+
+Result<ExecReply> ExecLink::ask(const ExecRequest& request,
+                                const std::function<bool()>& interrupted) {
+  static constexpr const char* names[] = {"exec", "say", "help", "complete"};
+  constexpr int look_every_milliseconds = 200;
+  try {
+    json line = {{names[static_cast<std::size_t>(request.what)], request.line}};
+    if (request.input) line["input"] = *request.input;
+    asio::write(socket_->socket, asio::buffer(to_line(line)));
+    std::string& text = socket_->text;
+    std::array<char, 65536> chunk{};
+    for (;;) {
+      if (const auto end = text.find('\n'); end != std::string::npos) {
+        const std::string reply = text.substr(0, end + 1);
+        text.erase(0, end + 1);
+        return reply_of(reply);
+      }
+      if (interrupted && interrupted()) return fail(Errc::conflict, "interrupted");
+      pollfd ready{socket_->socket.native_handle(), POLLIN, 0};
+      if (::poll(&ready, 1, look_every_milliseconds) <= 0) continue;
+      text.append(chunk.data(), socket_->socket.read_some(asio::buffer(chunk)));
+      if (text.size() > reply_max) return fail(Errc::malformed, "umbrad's answer has no end");
+    }
+  } catch (const std::exception& error) {
+    return fail(Errc::unreachable, fmt::format("umbrad has gone: {}", error.what()));
+  }
 }
 
 Result<ExecReply> exec(const std::string& socket_path, const ExecRequest& request,
@@ -239,11 +405,7 @@ Result<ExecReply> exec(const std::string& socket_path, const ExecRequest& reques
                               std::chrono::duration<double>(*patience).count()));
     }
     if (error) throw boost::system::system_error(error);
-    const json reply = json::parse(text, nullptr, false);
-    if (!reply.is_object() || !reply.contains("status") || !reply.contains("output"))
-      return fail(Errc::malformed, "umbrad's answer cannot be read");
-    return ExecReply{reply["status"] == 0, reply["output"].get<std::string>(),
-                     reply.value("ask", std::string())};
+    return reply_of(text);
   } catch (const std::exception& error) {
     return fail(Errc::unreachable, fmt::format("{}: {}", socket_path, error.what()));
   }

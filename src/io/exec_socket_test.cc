@@ -9,6 +9,7 @@
 #include <boost/asio/local/stream_protocol.hpp>
 #include <boost/asio/post.hpp>
 #include <boost/asio/read_until.hpp>
+#include <boost/asio/steady_timer.hpp>
 #include <boost/asio/write.hpp>
 #include <filesystem>
 #include <fstream>
@@ -22,6 +23,26 @@ namespace asio = boost::asio;
 namespace fs = std::filesystem;
 using stream = asio::local::stream_protocol;
 using ::testing::HasSubstr;
+
+class Echo final : public ExecSession {
+ public:
+  void ask(ExecRequest asked, std::function<void(ExecReply)> done) override {
+    if (asked.what == ExecRequest::What::say) {
+      const bool over = asked.line == "exit";
+      return done({true, std::to_string(++said_) + "\n", {}, "hub#", over, 24});
+    }
+    if (asked.what != ExecRequest::What::exec) return done({true, "more of " + asked.line});
+    if (asked.line == "long") return done({true, std::string(8U << 20, 'x')});
+    if (asked.line == "ask") {
+      if (asked.input) return done({true, "told: " + *asked.input});
+      return done({true, "what? ", "line"});
+    }
+    done({asked.line.substr(0, 4) == "show", "you said: " + asked.line + "\n"});
+  }
+
+ private:
+  int said_ = 0;
+};
 
 class ExecSocketTest : public testing::Test {
  protected:
@@ -38,13 +59,12 @@ class ExecSocketTest : public testing::Test {
   }
   void serve() {
     auto listening = ExecSocket::listen(
-        loop, path, [](const ExecRequest& asked, const std::function<void(ExecReply)>& done) {
-          if (asked.line == "ask") {
-            if (asked.input) return done({true, "told: " + *asked.input, {}});
-            return done({true, "what? ", "line"});
-          }
-          done({asked.line.substr(0, 4) == "show", "you said: " + asked.line + "\n", {}});
-        });
+        loop, path,
+        [this](const Peer& peer) -> Result<std::shared_ptr<ExecSession>> {
+          if (refuses) return fail(Errc::conflict, name_of(peer) + " may not\n");
+          return std::shared_ptr<ExecSession>(std::make_shared<Echo>());
+        },
+        limits);
     ASSERT_TRUE(listening) << listening.error().detail;
     socket = *std::move(listening);
     thread = std::thread([this] { loop.run(); });
@@ -64,6 +84,8 @@ class ExecSocketTest : public testing::Test {
     return all;
   }
 
+  bool refuses = false;
+  ExecLimits limits;
   asio::io_context loop{1};
   std::optional<asio::executor_work_guard<asio::io_context::executor_type>> work{
       asio::make_work_guard(loop)};
@@ -94,11 +116,80 @@ TEST_F(ExecSocketTest, ACommandGetsItsAnswerAndItsStatus) {
   EXPECT_FALSE(bad->ok);
 }
 
-TEST_F(ExecSocketTest, OnlyItsOwnerAndItsGroupMayOpenIt) {
+TEST_F(ExecSocketTest, WhomTheDoorRefusesIsToldSoAndHasNoMoreOfIt) {
+  refuses = true;
   serve();
   struct stat found {};
   ASSERT_EQ(::stat(path.c_str(), &found), 0);
-  EXPECT_EQ(found.st_mode & 0777U, 0660U);
+  EXPECT_EQ(found.st_mode & 0777U, 0666U) << "the door decides, not the file";
+  const auto reply = exec(path, {"show clock"});
+  ASSERT_TRUE(reply) << reply.error().detail;
+  EXPECT_FALSE(reply->ok);
+  EXPECT_THAT(reply->output, HasSubstr(" may not\n"));
+  auto link = ExecLink::open(path);
+  ASSERT_TRUE(link);
+  EXPECT_TRUE((*link)->ask({"show clock"}));
+  EXPECT_FALSE((*link)->ask({"show clock"})) << "the connection is closed";
+}
+
+TEST_F(ExecSocketTest, ASessionLastsAsLongAsItsConnection) {
+  serve();
+  using What = ExecRequest::What;
+  auto link = ExecLink::open(path);
+  ASSERT_TRUE(link) << link.error().detail;
+  EXPECT_EQ((*link)->ask({"a", {}, What::say})->output, "1\n");
+  const auto second = (*link)->ask({"b", {}, What::say});
+  EXPECT_EQ(second->output, "2\n");
+  EXPECT_EQ(second->prompt, "hub#");
+  EXPECT_EQ(second->length, 24);
+  EXPECT_EQ((*link)->ask({"sh", {}, What::help})->output, "more of sh");
+  EXPECT_EQ((*ExecLink::open(path))->ask({"a", {}, What::say})->output, "1\n") << "another one";
+  EXPECT_TRUE((*link)->ask({"exit", {}, What::say})->over);
+  EXPECT_FALSE((*link)->ask({"c", {}, What::say}));
+}
+
+TEST_F(ExecSocketTest, WhoSaysNothingOrDoesNotReadIsCutOff) {
+  using std::chrono::milliseconds;
+  limits.first_line = limits.idle = limits.reading = milliseconds{50};
+  serve();
+  EXPECT_EQ(say("{\"exec\": \"show clock\"}\n").empty(), false);
+  asio::io_context own;
+  const auto ends = [&own, this](const std::string& text) {
+    stream::socket to(own);
+    to.connect(stream::endpoint(path));
+    asio::write(to, asio::buffer(text));
+    boost::system::error_code error;
+    std::array<char, 16> chunk{};
+    // Nothing is read before the daemon has given up; then what is in the socket, and the end.
+    if (text.find("long") != std::string::npos) {
+      std::promise<void> later;
+      asio::steady_timer timer(loop, milliseconds{200});
+      timer.async_wait([&later](boost::system::error_code) { later.set_value(); });
+      later.get_future().wait();
+    }
+    std::size_t octets = 0;
+    while (!error) octets += to.read_some(asio::buffer(chunk), error);
+    return octets;
+  };
+  EXPECT_EQ(ends(""), 0U);
+  EXPECT_EQ(ends("{\"exec\": \"half"), 0U);
+  EXPECT_LT(ends("{\"exec\": \"long\"}\n"), 8U << 20);
+  EXPECT_TRUE(exec(path, {"show clock"}));
+}
+
+TEST_F(ExecSocketTest, OneUserHasSoManyConnectionsAndNoMore) {
+  limits.sessions_of_one_user = 3;
+  serve();
+  std::vector<std::unique_ptr<ExecLink>> open;
+  for (int i = 0; i < 3; ++i) {
+    open.push_back(*ExecLink::open(path));
+    ASSERT_TRUE(open.back()->ask({"show clock"}));
+  }
+  EXPECT_FALSE(exec(path, {"show clock"}));
+  open.clear();
+  Result<ExecReply> reply = exec(path, {"show clock"});
+  for (int i = 0; i < 10000 && !reply; ++i) reply = exec(path, {"show clock"});
+  EXPECT_TRUE(reply);
 }
 
 TEST_F(ExecSocketTest, WhatIsNoCommandIsToldSo) {

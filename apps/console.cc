@@ -1,0 +1,288 @@
+#include "console.h"
+
+#include <fmt/format.h>
+#include <histedit.h>
+#include <sys/ioctl.h>
+#include <termios.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <clocale>
+#include <csignal>
+#include <cstdio>
+#include <iostream>
+#include <memory>
+
+#include "console/terminal_text.h"
+#include "exec.h"
+#include "io/exec_socket.h"
+
+namespace {
+
+using umbra::io::ExecLink;
+using umbra::io::ExecReply;
+using umbra::io::ExecRequest;
+
+constexpr int questions_max = 3;
+constexpr int history_lines = 1000;
+constexpr char control_c = 3;
+
+volatile std::sig_atomic_t interrupts = 0;
+void note_interrupt(int /*signal*/) { interrupts = 1; }
+
+/// Takes single keys while it lives.
+class RawKeys {
+ public:
+  RawKeys() {
+    ::tcgetattr(STDIN_FILENO, &before_);
+    termios raw = before_;
+    raw.c_lflag &= ~static_cast<tcflag_t>(ICANON | ECHO | ISIG);
+    raw.c_cc[VMIN] = 1;
+    raw.c_cc[VTIME] = 0;
+    ::tcsetattr(STDIN_FILENO, TCSADRAIN, &raw);
+  }
+  ~RawKeys() { ::tcsetattr(STDIN_FILENO, TCSADRAIN, &before_); }
+  RawKeys(const RawKeys&) = delete;
+  RawKeys& operator=(const RawKeys&) = delete;
+
+ private:
+  termios before_{};
+};
+
+int rows() {
+  constexpr int usual = 24;
+  winsize size{};
+  if (::ioctl(STDOUT_FILENO, TIOCGWINSZ, &size) != 0 || size.ws_row == 0) return usual;
+  return size.ws_row;
+}
+
+class Console {
+ public:
+  explicit Console(std::string socket) : socket_(std::move(socket)) {}
+
+  int run() {
+    if (const auto opened = connect(); !opened) return complain(opened.error().detail);
+    return ::isatty(STDIN_FILENO) != 0 && ::isatty(STDOUT_FILENO) != 0 ? edited() : plain();
+  }
+
+ private:
+  struct EndEdit {
+    void operator()(EditLine* edit) const { ::el_end(edit); }
+  };
+  struct EndHistory {
+    void operator()(History* history) const { ::history_end(history); }
+  };
+
+  static int complain(const std::string& why) {
+    fmt::print(stderr, "umbra: {}\n", why);
+    return ExecCommand::no_daemon;
+  }
+
+  umbra::Result<void> connect() {
+    auto opened = ExecLink::open(socket_);
+    if (!opened) return tl::unexpected(opened.error());
+    link_ = *std::move(opened);
+    const auto first = link_->ask({"", {}, ExecRequest::What::say});
+    if (!first) return tl::unexpected(first.error());
+    if (!first->ok) {
+      std::string why = umbra::console::terminal_text(first->output);
+      while (why.ends_with('\n')) why.pop_back();
+      return umbra::fail(umbra::Errc::unreachable, why);
+    }
+    learn(*first);
+    return {};
+  }
+
+  void learn(const ExecReply& reply) {
+    prompt_ = umbra::console::terminal_text(reply.prompt);
+    length_ = reply.length;
+    over_ = reply.over;
+  }
+
+  /// Without a terminal: no prompt, no pages.
+  int plain() {
+    int status = 0;
+    for (std::string line; !over_ && std::getline(std::cin, line);) {
+      const auto reply = link_->ask({line, {}, ExecRequest::What::say});
+      if (!reply) return complain(reply.error().detail);
+      fmt::print("{}", umbra::console::terminal_text(reply->output));
+      std::fflush(stdout);
+      if (!reply->ok) status = ExecCommand::failed;
+      learn(*reply);
+    }
+    return status;
+  }
+
+  int edited() {
+    std::setlocale(LC_CTYPE, "");
+    struct sigaction action {};
+    action.sa_handler = note_interrupt;  // and no SA_RESTART: who waits is woken
+    ::sigaction(SIGINT, &action, nullptr);
+    history_.reset(::history_init());
+    edit_.reset(::el_init("umbra", stdin, stdout, stderr));
+    if (!edit_ || !history_) return complain("the terminal cannot be used");
+    EditLine* const edit = edit_.get();
+    HistEvent event{};
+    ::history(history_.get(), &event, H_SETSIZE, history_lines);
+    ::history(history_.get(), &event, H_SETUNIQUE, 1);
+    ::el_set(edit, EL_CLIENTDATA, this);
+    ::el_set(edit, EL_PROMPT, &Console::prompt_of);
+    ::el_set(edit, EL_EDITOR, "emacs");
+    ::el_set(edit, EL_HIST, ::history, history_.get());
+    ::el_set(edit, EL_ADDFN, "umbra-help", "what may stand here", &Console::help_key);
+    ::el_set(edit, EL_ADDFN, "umbra-complete", "the rest of the word", &Console::tab_key);
+    ::el_set(edit, EL_ADDFN, "umbra-cancel", "drops the line", &Console::cancel_key);
+    ::el_set(edit, EL_ADDFN, "umbra-end", "leaves configuration mode", &Console::end_key);
+    ::el_set(edit, EL_BIND, "?", "umbra-help", nullptr);
+    ::el_set(edit, EL_BIND, "\t", "umbra-complete", nullptr);
+    ::el_set(edit, EL_BIND, "^C", "umbra-cancel", nullptr);
+    ::el_set(edit, EL_BIND, "^Z", "umbra-end", nullptr);
+    ::el_set(edit, EL_BIND, "^W", "ed-delete-prev-word", nullptr);
+    // ^C and ^Z are keys while a line is typed.
+    ::el_set(edit, EL_SETTY, "-d", "-isig", nullptr);
+    while (!over_) {
+      int count = 0;
+      cancelled_ = false;
+      const char* const got = ::el_gets(edit, &count);
+      if (got == nullptr || count <= 0) {
+        fmt::print("\n");
+        return gone_ ? ExecCommand::no_daemon : 0;
+      }
+      std::string line(got, static_cast<std::size_t>(count));
+      while (line.ends_with('\n') || line.ends_with('\r')) line.pop_back();
+      if (cancelled_) continue;
+      if (line.find_first_not_of(' ') != std::string::npos)
+        ::history(history_.get(), &event, H_ENTER, line.c_str());
+      if (!say(line)) return ExecCommand::no_daemon;
+    }
+    return 0;
+  }
+
+  /// False: the daemon has gone.
+  bool say(const std::string& line) {
+    ExecRequest request{line, {}, ExecRequest::What::say};
+    for (int asked = 0;; ++asked) {
+      interrupts = 0;
+      const auto reply = link_->ask(request, [] { return interrupts != 0; });
+      if (!reply) {
+        if (reply.error().code != umbra::Errc::conflict) {
+          complain(reply.error().detail);
+          return false;
+        }
+        fmt::print("\n% Not waited for any longer; what was begun may go on in umbrad\n");
+        const auto again = connect();
+        if (!again) complain(again.error().detail);
+        return again.has_value();
+      }
+      learn(*reply);
+      page(reply->output);
+      if (reply->ask.empty() || asked == questions_max) return true;
+      request.input = asked_for(reply->ask);
+      std::cin.clear();
+      std::clearerr(stdin);
+    }
+  }
+
+  /// Prints whole lines, and waits for a key where a page is full.
+  void page(const std::string& output) const {
+    const std::string text = umbra::console::terminal_text(output);
+    const int page_rows = length_.value_or(rows());
+    int left = page_rows - 1;
+    for (std::string_view rest = text; !rest.empty();) {
+      if (page_rows > 0 && left <= 0) {
+        left = more(page_rows);
+        if (left == 0) break;
+      }
+      const std::size_t end = std::min(rest.find('\n'), rest.size() - 1) + 1;
+      fmt::print("{}", rest.substr(0, end));
+      rest.remove_prefix(end);
+      --left;
+    }
+    std::fflush(stdout);
+  }
+
+  /// Out: how many lines more; 0 for none.
+  static int more(int page_rows) {
+    fmt::print(" --More-- ");
+    std::fflush(stdout);
+    char key = 0;
+    {
+      const RawKeys raw;
+      if (::read(STDIN_FILENO, &key, 1) != 1) key = control_c;
+    }
+    fmt::print("\r          \r");
+    if (key == ' ') return std::max(1, page_rows - 1);
+    return key == '\r' || key == '\n' ? 1 : 0;
+  }
+
+  // -- keys -------------------------------------------------------------------------------------
+
+  static Console& of(EditLine* edit) {
+    void* self = nullptr;
+    ::el_get(edit, EL_CLIENTDATA, &self);
+    return *static_cast<Console*>(self);
+  }
+  static char* prompt_of(EditLine* edit) { return of(edit).prompt_.data(); }
+
+  /// What stands left of the cursor.
+  static std::string typed(EditLine* edit) {
+    const LineInfo* const line = ::el_line(edit);
+    return {line->buffer, line->cursor};
+  }
+
+  static unsigned char help_key(EditLine* edit, int /*key*/) {
+    Console& self = of(edit);
+    const auto reply = self.link_->ask({typed(edit), {}, ExecRequest::What::help});
+    if (!reply) return self.lost();
+    fmt::print("?\n");
+    self.page(reply->output);
+    return CC_REDISPLAY;
+  }
+
+  static unsigned char tab_key(EditLine* edit, int /*key*/) {
+    Console& self = of(edit);
+    const auto reply = self.link_->ask({typed(edit), {}, ExecRequest::What::complete});
+    if (!reply) return self.lost();
+    if (reply->output.empty()) return CC_REFRESH_BEEP;
+    const std::string rest = umbra::console::terminal_text(reply->output);
+    return ::el_insertstr(edit, rest.c_str()) == 0 ? CC_REFRESH : CC_ERROR;
+  }
+
+  static unsigned char cancel_key(EditLine* edit, int /*key*/) {
+    of(edit).cancelled_ = true;
+    fmt::print("^C\n");
+    std::fflush(stdout);
+    return CC_NEWLINE;
+  }
+
+  static unsigned char end_key(EditLine* edit, int /*key*/) {
+    const LineInfo* const line = ::el_line(edit);
+    ::el_cursor(edit, static_cast<int>(line->lastchar - line->cursor));
+    ::el_deletestr(edit, static_cast<int>(line->lastchar - line->buffer));
+    const bool configures = of(edit).prompt_.find('(') != std::string::npos;
+    if (configures) ::el_insertstr(edit, "end");
+    fmt::print("^Z\n");
+    std::fflush(stdout);
+    return CC_NEWLINE;
+  }
+
+  unsigned char lost() {
+    gone_ = true;
+    complain("umbrad has gone");
+    return CC_EOF;
+  }
+
+  std::string socket_;
+  std::unique_ptr<ExecLink> link_;
+  std::unique_ptr<History, EndHistory> history_;
+  std::unique_ptr<EditLine, EndEdit> edit_;
+  std::string prompt_;
+  std::optional<int> length_;
+  bool over_ = false;
+  bool cancelled_ = false;
+  bool gone_ = false;
+};
+
+}  // namespace
+
+int run_console(const std::string& socket) { return Console(socket).run(); }

@@ -1,0 +1,107 @@
+#include "exec.h"
+
+#include <fmt/format.h>
+
+#include <cstdio>
+#include <fstream>
+#include <iostream>
+
+#include "console/terminal_text.h"
+#include "io/exec_socket.h"
+
+namespace {
+
+constexpr std::size_t input_max = 48 * 1024;
+constexpr int questions_max = 3;
+
+void print(const std::string& output) {
+  fmt::print("{}", umbra::console::terminal_text(output));
+  std::fflush(stdout);
+}
+
+}  // namespace
+
+std::string asked_for(std::string_view kind) {
+  std::string input;
+  for (std::string line; input.size() < input_max && std::getline(std::cin, line);) {
+    if (line.ends_with('\r')) line.pop_back();
+    const bool over = line == "quit" || (kind == "text" && line.empty());
+    // An empty line in front of all others is none that ends them.
+    if (kind == "text" && over && input.empty() && line.empty()) continue;
+    if (kind != "line" && over) break;
+    input += line + "\n";
+    if (kind == "line") break;
+  }
+  return input;
+}
+
+ExecCommand::ExecCommand(CLI::App& app)
+    : command_(app.add_subcommand("exec", "run exec commands and print what they say")) {
+  command_->add_option("command", words_, "such as \"show crypto pki timers\"");
+  command_->add_option("--socket", socket_, "the daemon's socket")
+      ->envname("UMBRA_SOCKET")
+      ->capture_default_str();
+  command_->add_option("-f,--file", file_,
+                       "the lines of this file (-: standard input) as they would be typed in a "
+                       "session, up to the first that fails");
+  command_->add_flag("--keep-going", keep_going_, "go on behind a line that fails");
+}
+
+int ExecCommand::run() const {
+  if (file_.empty() == words_.empty()) {
+    fmt::print(stderr, "umbra: exec needs a command, or --file FILE\n");
+    return usage;
+  }
+  return file_.empty() ? one() : file();
+}
+
+int ExecCommand::one() const {
+  umbra::io::ExecRequest request{fmt::format("{}", fmt::join(words_, " "))};
+  for (int asked = 0;; ++asked) {
+    const auto reply = umbra::io::exec(socket_, request);
+    if (!reply) {
+      fmt::print(stderr, "umbra: {}\n", reply.error().detail);
+      return no_daemon;
+    }
+    print(reply->output);
+    if (reply->ask.empty() || asked == questions_max) return reply->ok ? 0 : failed;
+    request.input = asked_for(reply->ask);
+  }
+}
+
+int ExecCommand::file() const {
+  std::ifstream opened;
+  if (file_ != "-") opened.open(file_);
+  std::istream& lines = file_ == "-" ? std::cin : opened;
+  if (!lines) {
+    fmt::print(stderr, "umbra: {} cannot be read\n", file_);
+    return usage;
+  }
+  const auto link = umbra::io::ExecLink::open(socket_);
+  if (!link) {
+    fmt::print(stderr, "umbra: {}\n", link.error().detail);
+    return no_daemon;
+  }
+  int status = 0;
+  std::size_t number = 0;
+  for (std::string line; std::getline(lines, line);) {
+    ++number;
+    if (line.ends_with('\r')) line.pop_back();
+    const auto reply = (*link)->ask({line, {}, umbra::io::ExecRequest::What::say});
+    if (!reply) {
+      fmt::print(stderr, "umbra: {}:{}: {}\n", file_, number, reply.error().detail);
+      return no_daemon;
+    }
+    print(reply->output);
+    // Nobody is there to answer.
+    if (!reply->ok || !reply->ask.empty()) {
+      fmt::print(stderr, "umbra: {}:{}: {}\n", file_, number,
+                 reply->ok ? "the command asks something back: say it with umbra exec"
+                           : "the command failed");
+      status = failed;
+      if (!keep_going_) return status;
+    }
+    if (reply->over) break;
+  }
+  return status;
+}

@@ -1,0 +1,289 @@
+#include "console/session.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+
+#include "config/command_table.h"
+#include "console/exec_result.h"
+#include "console/exec_table.h"
+
+namespace umbra::console {
+namespace {
+
+using config::Command;
+using config::Outcome;
+using config::Verdict;
+
+constexpr std::size_t line_max = 4096;               // as in a configuration file
+constexpr std::size_t certificate_lines_max = 4096;  // 64 KiB in lines of 16 octets, and more
+
+ExecResult not_allowed() {
+  return failed(
+      "% This session may look, not change: root, umbrad's own user and the group umbra may\n");
+}
+
+/// What may be said in every configuration mode besides its commands.
+constexpr std::pair<std::string_view, std::string_view> everywhere[] = {
+    {"default", "Takes a setting back to its default"},
+    {"do", "An exec command from here"},
+    {"end", "Leaves configuration mode"},
+    {"exit", "Leaves this mode"},
+    {"no", "Takes a setting back"},
+};
+
+bool abbreviates(std::string_view typed, std::string_view word) {
+  return !typed.empty() && word.starts_with(typed);
+}
+
+}  // namespace
+
+Session::Session(Source source, Privilege privilege, std::string by)
+    : source_(std::move(source)), privilege_(privilege), by_(std::move(by)), exec_(source_) {
+  exec_.speak_for(by_);
+}
+
+void Session::close() {
+  source_ = [] { return std::shared_ptr<const ExecEnvironment>(); };
+  exec_ = Exec(source_);
+  over_ = true;
+}
+
+std::string Session::prompt() const {
+  const auto environment = source_();
+  const std::string host =
+      !environment || environment->hostname.empty() ? "umbra" : environment->hostname;
+  if (!certificate_.empty()) return host + "(config-pubkey)#";
+  switch (mode_) {
+    case Mode::exec:
+      return host + (privilege_ == Privilege::full ? "#" : ">");
+    case Mode::global:
+      return host + "(config)#";
+    case Mode::server:
+      return host + "(cs-server)#";
+    case Mode::trustpoint:
+      return host + "(ca-trustpoint)#";
+    case Mode::chain:
+      return host + "(config-cert-chain)#";
+  }
+  return host + "#";
+}
+
+config::Mode Session::grammar_mode() const {
+  switch (mode_) {
+    case Mode::server:
+      return config::Mode::server;
+    case Mode::trustpoint:
+      return config::Mode::trustpoint;
+    case Mode::chain:
+      return config::Mode::chain;
+    case Mode::exec:
+    case Mode::global:
+      break;
+  }
+  return config::Mode::global;
+}
+
+Configurator* Session::configurator() const {
+  const auto environment = source_();
+  return environment ? environment->configurator : nullptr;
+}
+
+bool Session::allowed(const config::Match& match) const {
+  if (privilege_ == Privilege::full) return true;
+  const std::string_view key = match.command->key;
+  if (privilege_ == Privilege::none) return false;
+  return (key.starts_with("show ") && !key.ends_with("-config") &&
+          !key.starts_with("show archive")) ||
+         key.starts_with("terminal ") || key == "exit" || key == "logout" || key == "enable";
+}
+
+void Session::execute(std::string_view line, const std::optional<std::string>& input,
+                      const ExecDone& done) {
+  if (over_) return done(failed("% This session is over\n"));
+  if (!line.ends_with('?')) {
+    const std::string_view command = split_filter(line).first;
+    const auto tokens = config::tokenize(command);
+    if (const Outcome outcome = exec_grammar().match(command, tokens);
+        outcome.verdict == Verdict::matched && !allowed(outcome.match))
+      return done(not_allowed());
+  }
+  exec_.execute(line, input, done);
+}
+
+void Session::say(std::string_view line, const std::optional<std::string>& input,
+                  const ExecDone& done) {
+  if (over_) return done(failed("% This session is over\n"));
+  const bool text = std::all_of(line.begin(), line.end(), [](char c) {
+    return c == '\t' || (static_cast<unsigned char>(c) >= 0x20 && c != 0x7F);
+  });
+  if (line.size() > line_max || !text)
+    return done(failed("% A command is one line of text, of at most 4096 characters\n"));
+  if (!certificate_.empty()) return certificate_line(line, done);
+  const auto tokens = config::tokenize(line);
+  if (tokens.empty() || tokens.front().text.starts_with('!')) return done({});
+  if (mode_ == Mode::exec) return say_exec(line, input, done, prompt().size());
+  configure(line, done);
+}
+
+void Session::say_exec(std::string_view line, const std::optional<std::string>& input,
+                       const ExecDone& done, std::size_t indent) {
+  const auto [command, filter] = split_filter(line);
+  const auto tokens = config::tokenize(command);
+  const Outcome outcome = session_grammar().match(command, tokens);
+  if (outcome.verdict != Verdict::matched)
+    return done(failed(misread(command, tokens, outcome, indent)));
+  if (!allowed(outcome.match)) return done(not_allowed());
+  const std::string_view key = outcome.match.command->key;
+  if (key == "exit" || key == "logout") {
+    over_ = true;
+    return done({});
+  }
+  if (key == "enable") return done({});
+  if (key == "terminal length") {
+    length_ = outcome.match.number("LINES");
+    return done({});
+  }
+  if (key == "terminal no length") {
+    length_.reset();
+    return done({});
+  }
+  if (key == "configure") {
+    if (!configurator()) return done(failed("% The configuration cannot be changed here\n"));
+    if (mode_ != Mode::exec) return done({});
+    mode_ = Mode::global;
+    return done({true, "Enter configuration commands, one per line.  End with CNTL/Z.\n"});
+  }
+  exec_.execute(line, input, done);
+}
+
+void Session::leave() {
+  mode_ = Mode::exec;
+  section_.clear();
+  if (Configurator* const running = configurator()) running->left(by_);
+}
+
+void Session::configure(std::string_view line, const ExecDone& done) {
+  const auto tokens = config::tokenize(line);
+  const std::size_t indent = prompt().size();
+  const std::string head = config::lower(tokens.front().text);
+  if (tokens.size() == 1 && head.size() > 1 && abbreviates(head, "exit")) {
+    if (mode_ == Mode::global) {
+      leave();
+    } else {
+      mode_ = Mode::global;
+      section_.clear();
+    }
+    return done({});
+  }
+  if (tokens.size() == 1 && head == "end") {
+    leave();
+    return done({});
+  }
+  if (head == "do") {
+    if (tokens.size() < 2) return done(failed("% Incomplete command.\n"));
+    return say_exec(line.substr(tokens[1].offset), std::nullopt, done, indent + tokens[1].offset);
+  }
+  const bool reset = head == "no" || (head.size() > 2 && abbreviates(head, "default"));
+  const auto words = std::span(tokens).subspan(reset ? 1 : 0);
+  if (words.empty()) return done(failed("% Incomplete command.\n"));
+  config::Mode read_in = grammar_mode();
+  Outcome outcome = config::grammar(read_in).match(line, words, reset);
+  if (outcome.verdict != Verdict::matched && read_in != config::Mode::global) {
+    Outcome global = config::grammar(config::Mode::global).match(line, words, reset);
+    if (global.verdict == Verdict::matched || global.token > outcome.token) {
+      outcome = std::move(global);
+      read_in = config::Mode::global;
+    }
+  }
+  if (outcome.verdict != Verdict::matched) {
+    if (reset) ++outcome.token;
+    return done(failed(misread(line, tokens, outcome, indent)));
+  }
+  const Command& command = *outcome.match.command;
+  const Mode here = read_in == config::Mode::global ? Mode::global : mode_;
+  const std::string section = here == Mode::global ? "" : section_;
+  if (command.flags & Command::action) {
+    // Some of what IOS has in configuration mode is an exec command here.
+    const Outcome exec = exec_grammar().match(line, tokens);
+    if (exec.verdict == Verdict::matched) return exec_.execute(line, std::nullopt, done);
+    return done(failed("% This does nothing here: it is said to the router's own console\n"));
+  }
+  if (command.flags & Command::passed) return done({});
+  if (mode_ == Mode::chain && here == Mode::chain && !reset && !outcome.match.find("FILE")) {
+    certificate_ = {std::string(line)};
+    return done({true, "Enter the certificate in hexadecimal representation....\n"});
+  }
+  if ((command.flags & Command::opens) && !reset) {
+    const Mode next = command.submode == config::Mode::server       ? Mode::server
+                      : command.submode == config::Mode::trustpoint ? Mode::trustpoint
+                                                                    : Mode::chain;
+    return edit("", {std::string(line)}, next, std::string(line), done);
+  }
+  edit(section, {std::string(line)}, here, section, done);
+}
+
+void Session::certificate_line(std::string_view line, const ExecDone& done) {
+  const auto tokens = config::tokenize(line);
+  if (tokens.empty()) return done({});
+  if (certificate_.size() >= certificate_lines_max) {
+    certificate_.clear();
+    return done(failed("% The certificate is too long; nothing was changed\n"));
+  }
+  certificate_.emplace_back(line);
+  if (tokens.size() != 1 || config::lower(tokens.front().text) != "quit") return done({});
+  edit(section_, std::exchange(certificate_, {}), mode_, section_, done);
+}
+
+void Session::edit(std::string section, std::vector<std::string> lines, Mode next,
+                   std::string next_section, const ExecDone& done) {
+  Configurator* const running = configurator();
+  if (!running) return done(failed("% The configuration cannot be changed here\n"));
+  running->edit({by_, std::move(section), std::move(lines)},
+                [self = shared_from_this(), next, next_section = std::move(next_section),
+                 done](const EditResult& result) {
+                  // The next line is read when this one is answered: nobody else is at it.
+                  if (result.ok) {
+                    self->mode_ = next;
+                    self->section_ = next_section;
+                  }
+                  done({result.ok, result.output});
+                });
+}
+
+Choices Session::choices_at(std::string_view line) const {
+  if (!certificate_.empty()) return {};
+  if (mode_ == Mode::exec) return exec_choices(session_grammar(), line);
+  const auto tokens = config::tokenize(line);
+  const bool first = tokens.empty() || (tokens.size() == 1 && !line.ends_with(' '));
+  if (first) {
+    Choices found = choices(config::grammar(grammar_mode()), line, 0, false);
+    for (const auto& [word, help] : everywhere) {
+      const auto same = [&w = word](const Choice& c) { return c.text == w; };
+      if (word.starts_with(found.begun) && std::none_of(found.all.begin(), found.all.end(), same))
+        found.all.push_back({std::string(word), std::string(help), true});
+    }
+    std::sort(found.all.begin(), found.all.end(),
+              [](const Choice& a, const Choice& b) { return a.text < b.text; });
+    return found;
+  }
+  const std::string head = config::lower(tokens.front().text);
+  if (head == "do") {
+    const std::size_t at = tokens.size() > 1 ? tokens[1].offset : line.size();
+    return exec_choices(session_grammar(), line.substr(at));
+  }
+  const bool reset = head == "no" || (head.size() > 2 && abbreviates(head, "default"));
+  const std::size_t from = reset ? 1 : 0;
+  Choices found = choices(config::grammar(grammar_mode()), line, from, reset);
+  if (found.all.empty() && mode_ != Mode::global)
+    return choices(config::grammar(config::Mode::global), line, from, reset);
+  return found;
+}
+
+std::string Session::help(std::string_view line) const { return help_screen(choices_at(line)); }
+
+std::string Session::completion(std::string_view line) const {
+  return console::completion(choices_at(line));
+}
+
+}  // namespace umbra::console

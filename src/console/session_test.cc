@@ -1,0 +1,197 @@
+#include "console/session.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "console/lab_test.h"
+
+namespace umbra::console {
+namespace {
+
+using ::testing::ElementsAre;
+using ::testing::HasSubstr;
+using ::testing::IsEmpty;
+using ::testing::Not;
+
+/// Notes what it is told to change.
+class Notes final : public Configurator {
+ public:
+  void edit(Edit edit, std::function<void(EditResult)> done) override {
+    std::string line = edit.by + "|" + edit.section + "|";
+    for (const auto& one : edit.lines) line += one + ";";
+    lines.push_back(line);
+    EditResult result;
+    result.ok = !refuse;
+    if (refuse) result.output = "% refused\n";
+    done(result);
+  }
+  void left(const std::string& by) override { lines.push_back("left " + by); }
+  [[nodiscard]] std::string running() const override { return ""; }
+  void reload(std::string /*by*/, std::function<void(Result<std::string>)> done) override {
+    done(std::string());
+  }
+  [[nodiscard]] Result<std::string> startup() const override { return std::string(); }
+  [[nodiscard]] Result<std::string> differences() const override { return std::string(); }
+  void save(std::string /*by*/, std::function<void(Result<std::string>)> done) override {
+    done(std::string());
+  }
+  bool refuse = false;
+  std::vector<std::string> lines;
+};
+
+class SessionTest : public ::testing::Test {
+ protected:
+  SessionTest() : clock_(lab::at("2017-07-10T12:14:46Z"), 820) {
+    auto e = std::make_shared<ExecEnvironment>(
+        ExecEnvironment{clock_, lab::cet, "0.1.0", "hub", "", {}, {}, {}, {}, {}});
+    e->configurator = &notes;
+    environment_ = std::move(e);
+    sit(Privilege::full);
+  }
+  void sit(Privilege privilege) {
+    session = std::make_shared<Session>([this] { return environment_; }, privilege, "alice");
+  }
+  std::string say(const std::string& line) {
+    std::string out;
+    session->say(line, {}, [&out](const ExecResult& result) { out = result.output; });
+    return out;
+  }
+
+  lab::FixedClock clock_;
+  std::shared_ptr<const ExecEnvironment> environment_;
+  Notes notes;
+  std::shared_ptr<Session> session;
+};
+
+TEST_F(SessionTest, GoesThroughTheModesAsOnIos) {
+  EXPECT_EQ(session->prompt(), "hub#");
+  EXPECT_THAT(say("conf t"), HasSubstr("one per line"));
+  EXPECT_EQ(session->prompt(), "hub(config)#");
+  say("crypto pki trustpoint SPOKE");
+  EXPECT_EQ(session->prompt(), "hub(ca-trustpoint)#");
+  say("enrollment url http://10.1.1.1");
+  say("crypto pki server ROOTCA");
+  EXPECT_EQ(session->prompt(), "hub(cs-server)#");
+  say("grant auto");
+  say("no grant auto");
+  say("exit");
+  EXPECT_EQ(session->prompt(), "hub(config)#");
+  say("crypto pki server ROOTCA");
+  say("hostname hub");
+  EXPECT_EQ(session->prompt(), "hub(config)#") << "a global command leaves the submode";
+  say("end");
+  EXPECT_EQ(session->prompt(), "hub#");
+  EXPECT_THAT(
+      notes.lines,
+      ElementsAre("alice||crypto pki trustpoint SPOKE;",
+                  "alice|crypto pki trustpoint SPOKE|enrollment url http://10.1.1.1;",
+                  "alice||crypto pki server ROOTCA;", "alice|crypto pki server ROOTCA|grant auto;",
+                  "alice|crypto pki server ROOTCA|no grant auto;",
+                  "alice||crypto pki server ROOTCA;", "alice||hostname hub;", "left alice"));
+  say("exit");
+  EXPECT_TRUE(session->over());
+  EXPECT_THAT(say("show clock"), HasSubstr("over"));
+}
+
+TEST_F(SessionTest, ARefusedChangeMovesNobody) {
+  say("configure terminal");
+  notes.refuse = true;
+  EXPECT_EQ(say("crypto pki server ROOTCA"), "% refused\n");
+  EXPECT_EQ(session->prompt(), "hub(config)#");
+}
+
+TEST_F(SessionTest, ACertificateIsOneChange) {
+  say("configure terminal");
+  say("crypto pki certificate chain SPOKE");
+  EXPECT_EQ(session->prompt(), "hub(config-cert-chain)#");
+  notes.lines.clear();
+  say("certificate ca 01");
+  EXPECT_EQ(session->prompt(), "hub(config-pubkey)#");
+  say("  30030101");
+  say("end");
+  EXPECT_THAT(notes.lines, IsEmpty());
+  say("quit");
+  EXPECT_THAT(notes.lines, ElementsAre("alice|crypto pki certificate chain SPOKE|certificate ca "
+                                       "01;  30030101;end;quit;"));
+  EXPECT_EQ(session->prompt(), "hub(config-cert-chain)#");
+}
+
+TEST_F(SessionTest, DoSaysAnExecCommand) {
+  say("configure terminal");
+  EXPECT_THAT(say("do show clock"), HasSubstr("13:14:46.820 CET"));
+  EXPECT_THAT(say("do sh cl | i nothing"), IsEmpty());
+  EXPECT_EQ(say("do"), "% Incomplete command.\n");
+  EXPECT_EQ(session->prompt(), "hub(config)#");
+}
+
+TEST_F(SessionTest, TheCaretStandsUnderTheWordBehindThePrompt) {
+  EXPECT_EQ(say("show foo"), "         ^\n% Invalid input detected at '^' marker.\n");
+  EXPECT_EQ(say("show cr pki ti extra"),
+            "                   ^\n% Invalid input detected at '^' marker.\n");
+  say("conf t");
+  EXPECT_EQ(say("do show foo"), "                    ^\n% Invalid input detected at '^' marker.\n");
+  EXPECT_EQ(say("no nonsense"), "               ^\n% Invalid input detected at '^' marker.\n");
+  EXPECT_EQ(say("crypto pki"), "% Incomplete command.\n");
+  EXPECT_THAT(say("c"), HasSubstr("% Ambiguous command:  \"c\""));
+}
+
+TEST_F(SessionTest, QuestionMarkAndTabComeFromTheTables) {
+  EXPECT_THAT(session->help("show crypto pki ti"), HasSubstr("timers"));
+  EXPECT_THAT(session->help("show clock | "), HasSubstr("section"));
+  EXPECT_THAT(session->help("terminal length "), HasSubstr("<0-512>"));
+  EXPECT_EQ(session->completion("sh"), "ow ");
+  EXPECT_EQ(session->completion("show crypto pki tr"), "ustpoints ");
+  EXPECT_EQ(session->completion("show clock | inc"), "lude ");
+  EXPECT_EQ(session->completion("conf"), "igure ");
+  EXPECT_EQ(session->completion("show c"), "") << "clock or crypto";
+  EXPECT_EQ(session->completion("nonsense x"), "");
+  say("conf t");
+  EXPECT_EQ(session->completion("crypto pki trust"), "point ");
+  EXPECT_EQ(session->completion("do sh"), "ow ");
+  EXPECT_THAT(session->help(""), HasSubstr("exit"));
+  say("crypto pki server ROOTCA");
+  EXPECT_THAT(session->help("gr"), HasSubstr("grant"));
+  EXPECT_EQ(session->completion("no gr"), "ant ");
+  EXPECT_EQ(session->completion("hostn"), "") << "not of this mode, as on IOS";
+}
+
+TEST_F(SessionTest, WhoMayLookMayNotChange) {
+  sit(Privilege::view);
+  EXPECT_EQ(session->prompt(), "hub>");
+  EXPECT_THAT(say("show clock"), HasSubstr("2017"));
+  for (const char* line :
+       {"configure terminal", "write memory", "show running-config", "show startup-config",
+        "show archive config differences", "crypto pki server ROOTCA rollover", "undebug all"}) {
+    EXPECT_THAT(say(line), HasSubstr("may look")) << line;
+    std::string out;
+    session->execute(line, {}, [&out](const ExecResult& result) { out = result.output; });
+    EXPECT_THAT(out, Not(IsEmpty())) << line;
+    EXPECT_THAT(out, Not(HasSubstr("hostname"))) << line;
+  }
+  EXPECT_EQ(session->prompt(), "hub>");
+  EXPECT_THAT(notes.lines, IsEmpty());
+}
+
+TEST_F(SessionTest, PagesAndBadInput) {
+  EXPECT_EQ(session->length(), std::nullopt);
+  say("terminal length 0");
+  EXPECT_EQ(session->length(), 0);
+  say("terminal no length");
+  EXPECT_EQ(session->length(), std::nullopt);
+  EXPECT_THAT(say("show \x1b[2J"), HasSubstr("one line of text"));
+  EXPECT_THAT(say(std::string(5000, 'x')), HasSubstr("4096"));
+  EXPECT_EQ(say(""), "");
+  EXPECT_EQ(say("! a comment"), "");
+}
+
+TEST_F(SessionTest, AClosedSessionHoldsNothing) {
+  const std::weak_ptr<const ExecEnvironment> seen = environment_;
+  say("show clock");
+  environment_.reset();
+  session->close();
+  EXPECT_TRUE(seen.expired());
+  EXPECT_THAT(say("show clock"), HasSubstr("over"));
+}
+
+}  // namespace
+}  // namespace umbra::console
