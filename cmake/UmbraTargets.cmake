@@ -1,8 +1,9 @@
 # One folder = one namespace umbra::x = one static library umbra_x.
 #
 #   umbra_library(x SOURCES a.cc b.cc USES base x509 LIBRARIES OpenSSL::Crypto)
-#   umbra_tests(x SOURCES a_test.cc LIBRARIES ...)      unit tests, beside their sources; COMPUTES if
-#                                                       they work hard themselves
+#   umbra_tests(x SOURCES a_test.cc LIBRARIES ...)      unit tests, beside their sources
+#
+# Both take COMPUTES if it is their own code that works hard, and not OpenSSL's or SQLite's.
 #   umbra_program(umbrad SOURCES umbrad.cc USES io server)
 
 add_library(umbra_warnings INTERFACE)
@@ -31,6 +32,13 @@ endif()
 
 # What the sanitizers' runs need: no program, no bench.
 add_custom_target(unit_tests)
+# What the run as shipped needs beside the programs.
+add_custom_target(shipped_tests)
+
+# ctest is run with twice as many jobs as there are processors: a test counts for a whole processor
+# with two of them, and for half of one if it mostly waits for other programs' timers.
+set(UMBRA_A_PROCESSOR 2)
+set(UMBRA_HALF_A_PROCESSOR 1)
 
 function(umbra_uses target)
   foreach(used ${ARGN})
@@ -40,21 +48,24 @@ function(umbra_uses target)
   endforeach()
 endfunction()
 
+# To optimise what a sanitizer has put into a file takes longer than to run it.
+function(umbra_quickly_built target)
+  if(UMBRA_SANITIZE)
+    target_compile_options(${target} PRIVATE -O0)
+  endif()
+endfunction()
+
 function(umbra_library name)
-  cmake_parse_arguments(ARG "" "" "SOURCES;USES;LIBRARIES" ${ARGN})
+  cmake_parse_arguments(ARG "COMPUTES" "" "SOURCES;USES;LIBRARIES" ${ARGN})
   if(ARG_SOURCES)
     add_library(umbra_${name} STATIC ${ARG_SOURCES})
     target_include_directories(umbra_${name} PUBLIC ${PROJECT_SOURCE_DIR}/src)
     target_include_directories(umbra_${name} SYSTEM PUBLIC ${UMBRA_EXPECTED_INCLUDE})
     target_link_libraries(umbra_${name} PRIVATE umbra_warnings ${ARG_LIBRARIES})
     umbra_uses(umbra_${name} ${ARG_USES})
-  endif()
-endfunction()
-
-# To optimise what a sanitizer has put into a test takes longer than to run it.
-function(umbra_quickly_built target)
-  if(UMBRA_SANITIZE)
-    target_compile_options(${target} PRIVATE -O0)
+    if(NOT ARG_COMPUTES)
+      umbra_quickly_built(umbra_${name})
+    endif()
   endif()
 endfunction()
 
@@ -72,7 +83,8 @@ function(umbra_tests name)
     umbra_quickly_built(${name}_test)
   endif()
   add_dependencies(unit_tests ${name}_test)
-  gtest_discover_tests(${name}_test TEST_PREFIX "${name}." DISCOVERY_TIMEOUT 60 PROPERTIES TIMEOUT 300)
+  gtest_discover_tests(${name}_test TEST_PREFIX "${name}." DISCOVERY_TIMEOUT 60
+    PROPERTIES TIMEOUT 300 PROCESSORS ${UMBRA_A_PROCESSOR})
 endfunction()
 
 function(umbra_program name)

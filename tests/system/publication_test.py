@@ -271,7 +271,7 @@ class PublicationTest(unittest.TestCase):
         self.serve(f"database url unix:{folder}", account=False,
                    prefix=("unshare", "--mount", "sh", "-c", mount, "sh"))
         seen = self.lab.path(f"/proc/{self.ca.process.pid}/root{folder}")
-        self.assertIn("%PKI-2-CS_ROOM: unix:", self.ca.log())
+        wait_for("the warning", lambda: "%PKI-2-CS_ROOM: unix:" in self.ca.log())
         self.assertIn("Storage is nearly full: ", self.screen())
         self.enroll()
         wait_for("the first files", lambda: (seen / "2.crt").exists())
