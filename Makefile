@@ -1,7 +1,7 @@
 # make          incremental release build: build/release/umbrad and build/release/umbra
 # make demo     set up, build, and play a CA's rollover in two minutes, then meet third-party clients
 # make test     set up, build, and run every test
-# make bench    durable enrolments per second beside their crypto floor; CRLs of a million entries; a million devices rehearsed
+# make bench    durable enrolments per second beside their crypto floor; CRLs of a million entries; an idle agent; a million devices rehearsed
 # make install  the two programs to /usr/bin and the unit for systemd (DESTDIR=... puts them elsewhere)
 # make format | tidy | fuzz | clean
 
@@ -13,7 +13,8 @@ FUZZ_SECONDS ?= 60
 THREADED := store ca server io rehearse
 # The other rehearsals are played on the same threads, and take ThreadSanitizer a minute.
 THREADED_TESTS := ^(store|ca|server|io)\.|^rehearse\.Rehearsal\.|^system\.parallel
-CTEST := ctest -j$(JOBS) --output-on-failure --no-tests=error --progress
+# Two jobs a processor: a test takes both, unless it mostly waits.
+CTEST := ctest -j$(shell echo $$((2 * $(JOBS)))) --output-on-failure --no-tests=error --progress
 
 .PHONY: all release setup setup-test setup-develop demo test install bench format tidy fuzz clean help
 .DEFAULT_GOAL := all
@@ -42,10 +43,11 @@ release: setup
 demo: setup-test release
 	@python3 -B tests/demo/demo.py build/release
 
-# The units under ASan and UBSan, what has threads under TSan, then everything as shipped.
+# The units and the virtual labs under ASan and UBSan, what has threads under TSan; then, as shipped, the programs among
+# their peers, and the virtual labs once more.
 test: setup-test
 	$(call configured,release)
-	$(call build,release,)
+	$(call build,release,umbrad umbra shipped_tests)
 	$(call configured,asan)
 	$(call build,asan,unit_tests)
 	$(call configured,tsan)
@@ -54,8 +56,8 @@ test: setup-test
 	@$(CTEST) --test-dir build/asan -LE system
 	@echo "== what has threads, ThreadSanitizer"
 	@$(CTEST) --test-dir build/tsan -R '$(THREADED_TESTS)'
-	@echo "== everything, as shipped"
-	@$(CTEST) --test-dir build/release
+	@echo "== programs and labs, as shipped"
+	@$(CTEST) --test-dir build/release -R '^(system|scenarios)\.'
 
 install: release
 	install -D -m 0755 build/release/umbrad $(DESTDIR)/usr/bin/umbrad
@@ -64,9 +66,10 @@ install: release
 
 bench: setup
 	$(call configured,release)
-	$(call build,release,umbrad enrolments crl rehearsal)
+	$(call build,release,umbrad enrolments crl agent rehearsal)
 	@build/release/bench/enrolments --umbrad build/release/umbrad
 	@build/release/bench/crl --umbrad build/release/umbrad
+	@build/release/bench/agent --umbrad build/release/umbrad
 	@build/release/bench/rehearsal
 
 format: setup-develop

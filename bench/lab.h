@@ -18,6 +18,7 @@
 #include <ctime>
 #include <filesystem>
 #include <fstream>
+#include <functional>
 #include <iterator>
 #include <span>
 #include <sstream>
@@ -161,19 +162,26 @@ inline std::uint16_t free_port() {
   return ntohs(address.sin_port);
 }
 
-/// The real daemon on a fresh data directory; ended and removed with this object. Its certificate
-/// server is called BENCH.
+/// The real daemon on a fresh data directory; ended and removed with this object.
 class Daemon {
  public:
-  Daemon(std::string umbrad, std::uint16_t port) : umbrad_(std::move(umbrad)), port_(port) {
+  /// With a certificate server called BENCH.
+  Daemon(std::string umbrad, std::uint16_t port)
+      : Daemon(std::move(umbrad),
+               fmt::format(
+                   "ip http server\nip http port {}\nip http address 127.0.0.1\n"
+                   "clock calendar-valid\ncrypto pki server BENCH\n issuer-name CN=Bench,O=Umbra\n"
+                   " grant auto\n no shutdown\n",
+                   port),
+               [port](const Daemon&) { return Connection(port).open(); }) {}
+  Daemon(std::string umbrad, const std::string& configuration,
+         std::function<bool(const Daemon&)> runs)
+      : umbrad_(std::move(umbrad)), runs_(std::move(runs)) {
     std::string shape = (std::filesystem::temp_directory_path() / "umbra-bench-XXXXXX").string();
     if (::mkdtemp(shape.data()) == nullptr) stop("no temporary directory");
     directory_ = shape;
     const std::string config = (directory_ / "umbra.conf").string();
-    std::ofstream(config) << fmt::format(
-        "ip http server\nip http port {}\nip http address 127.0.0.1\nclock calendar-valid\n"
-        "crypto pki server BENCH\n issuer-name CN=Bench,O=Umbra\n grant auto\n no shutdown\n",
-        port);
+    std::ofstream(config) << configuration;
     std::filesystem::create_directory(data());
     start();
   }
@@ -199,10 +207,10 @@ class Daemon {
     }
     posix_spawn_file_actions_destroy(&actions);
     for (int i = 0; i < 300; ++i) {
-      if (Connection(port_).open()) return;
+      if (runs_(*this)) return;
       std::this_thread::sleep_for(100ms);
     }
-    stop("the daemon does not listen; its log is " + log);
+    stop("the daemon does not run; its log is " + log);
   }
   void end() {
     if (pid_ == 0) return;
@@ -211,11 +219,15 @@ class Daemon {
     pid_ = 0;
   }
   [[nodiscard]] pid_t pid() const { return pid_; }
+  [[nodiscard]] std::string log() const {
+    std::ifstream in(directory_ / "log");
+    return {std::istreambuf_iterator<char>(in), {}};
+  }
   [[nodiscard]] std::string data() const { return (directory_ / "data").string(); }
 
  private:
   std::string umbrad_;
-  std::uint16_t port_;
+  std::function<bool(const Daemon&)> runs_;
   std::filesystem::path directory_;
   pid_t pid_ = 0;
 };

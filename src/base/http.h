@@ -34,7 +34,10 @@ struct HttpCall {
   std::string url;  ///< absolute, http://host[:port]/path?query
   std::string content_type;
   Bytes body;
-  std::chrono::seconds patience{60};  ///< for all of it
+  std::chrono::seconds patience{60};  ///< for all of it, once it has left
+  /// By the clock: it leaves at a random moment within this time. Who calls because a timer has
+  /// fired, as thousands of others' timers may have on the same second, is not in a hurry.
+  std::chrono::seconds spread{0};
   std::size_t reply_octets_max = std::size_t{1} << 20;
   std::string source = {};  ///< an interface or an address of this host to come from; or empty
   std::string vrf = {};     ///< the VRF device to go out by; or empty

@@ -108,7 +108,7 @@ void Trustpoint::Agent::run_due() {
     take({EventKind::restarted, {}});
   }
   if (wants_capabilities(state_)) {
-    if (!asking_capabilities_) fetch_capabilities([](const Result<void>&) {});
+    if (!asking_capabilities_) fetch_capabilities([](const Result<void>&) {}, spread());
     return;
   }
   for (int i = 0; i < steps_at_once_max; ++i) {
@@ -246,11 +246,11 @@ void Trustpoint::Agent::act(Action action, const Arrival& arrival) {
         debug(fmt::format(" Certificate Request Fingerprint {} :{}", word,
                           to_hex_groups(state_.request->fingerprint(digest))));
       }
-      return exchange(Message::request);
+      return exchange(Message::request, arrival.by_hand ? Seconds::zero() : spread());
     case Action::send_request:
-      return exchange(Message::request);
+      return exchange(Message::request, spread());
     case Action::send_poll:
-      return exchange(Message::poll);
+      return exchange(Message::poll, spread());
     case Action::install_identity: {
       log(Severity::informational, "CERTRET", "Certificate received from Certificate Authority");
       held_until_ = lifecycle::rest_after_install(settings_, state_.facts(), now());

@@ -34,7 +34,8 @@ class Trustpoint::Agent : public std::enable_shared_from_this<Agent> {
 
   // On the strand.
   void run_due();
-  void fetch_ca(std::function<void(Result<x509::Certificate>)> done);
+  void fetch_ca(std::function<void(Result<x509::Certificate>)> done,
+                Seconds spread = Seconds::zero());
   void accept_ca(const x509::Certificate& certificate, std::function<void(Result<void>)> done);
   void enroll_by_hand();
   void reconfigure(const config::Trustpoint& configuration, const std::string& fqdn);
@@ -162,11 +163,14 @@ class Trustpoint::Agent : public std::enable_shared_from_this<Agent> {
   void answered_by(const Way& way, bool well);
   /// What this server says is of no use: the next one is asked the next time.
   void turn_to_next();
-  [[nodiscard]] HttpCall get(scep::Operation operation) const;
-  void fetch_capabilities(std::function<void(Result<void>)> done);
+  [[nodiscard]] HttpCall get(scep::Operation operation, Seconds spread) const;
+  /// What a call that a timer has made may wait before it leaves (`enrollment spread`): a tenth of
+  /// what is left at most.
+  [[nodiscard]] Seconds spread() const;
+  void fetch_capabilities(std::function<void(Result<void>)> done, Seconds spread);
   void fetch_and_accept_pinned();
   void fetch_next_ca();
-  void exchange(Message message);
+  void exchange(Message message, Seconds spread);
   void on_cert_rep(const scep::CertRep& reply);
   void on_no_answer(const Error& error);
   /// In the log, whatever the peer has said or not said.

@@ -39,8 +39,9 @@ std::string media_type(const HttpReply& reply) {
 
 }  // namespace
 
-HttpCall Trustpoint::Agent::get(scep::Operation operation) const {
+HttpCall Trustpoint::Agent::get(scep::Operation operation, Seconds spread) const {
   HttpCall call;
+  call.spread = spread;
   // The trustpoint's name is the CA identifier, as IOS sends it.
   const auto& identifier = configuration_.ca_identifier;
   call.url =
@@ -65,6 +66,15 @@ std::vector<Trustpoint::Agent::Way> Trustpoint::Agent::ways() const {
       all.push_back({url, !exact});
   }
   return all;
+}
+
+Seconds Trustpoint::Agent::spread() const {
+  constexpr int part_of_what_is_left = 10;
+  Time end = Time::max();
+  if (state_.ca) end = std::min(end, state_.ca->not_after());
+  if (state_.identity) end = std::min(end, state_.identity->not_after());
+  const Seconds left = std::max(end - now(), Seconds::zero());
+  return std::min(configuration_.spread, left / part_of_what_is_left);
 }
 
 void Trustpoint::Agent::send(HttpCall call, Answered answered) {
@@ -114,8 +124,10 @@ void Trustpoint::Agent::go(const HttpCall& call, std::vector<Way> ways,
             return !r ? 0 : path_is_missing(*r) ? 1 : 2;
           };
           const auto& next = best && worth(*best) >= worth(reply) ? *best : reply;
-          if (!rest.empty()) return agent.go(call, std::move(rest), number, next, answered);
-          answered(agent, next);
+          if (rest.empty()) return answered(agent, next);
+          HttpCall again = call;
+          again.spread = Seconds::zero();
+          agent.go(again, std::move(rest), number, next, answered);
         });
       });
 }
@@ -140,9 +152,10 @@ void Trustpoint::Agent::turn_to_next() {
   if (urls.size() > 1) server_ = urls[(place_of(server_, urls) + 1) % urls.size()];
 }
 
-void Trustpoint::Agent::fetch_ca(std::function<void(Result<x509::Certificate>)> done) {
+void Trustpoint::Agent::fetch_ca(std::function<void(Result<x509::Certificate>)> done,
+                                 Seconds spread) {
   debug("Sending GetCACert request for trustpoint " + configuration_.name);
-  send(get(scep::Operation::get_ca_cert),
+  send(get(scep::Operation::get_ca_cert, spread),
        [done = std::move(done)](Agent& agent, Result<HttpReply> answer) {
          const auto reply = usable(std::move(answer));
          if (!reply) return done(tl::unexpected(reply.error()));
@@ -173,30 +186,32 @@ void Trustpoint::Agent::accept_ca(const x509::Certificate& certificate,
   if (offer_ && offer_->ca == certificate) offer = *offer_;
   if (auto accepted = accept(offer); !accepted) return done(std::move(accepted));
   if (configuration_.enrollment_url.empty()) return done({});  // nobody to ask
-  fetch_capabilities(std::move(done));
+  fetch_capabilities(std::move(done), Seconds::zero());
 }
 
 void Trustpoint::Agent::fetch_and_accept_pinned() {
   if (asking_ca_) return;
   asking_ca_ = true;
-  fetch_ca([weak = weak_from_this()](const Result<x509::Certificate>& ca) {
-    const auto self = weak.lock();
-    if (!self) return;
-    self->asking_ca_ = false;
-    if (!ca) return self->no_answer(ca.error());
-    // Somebody may have authenticated it by hand in the meantime.
-    if (self->state_.ca) return;
-    self->accept_ca(*ca, [name = self.get()](const Result<void>& accepted) {
-      if (!accepted) name->no_answer(accepted.error());
-    });
-  });
+  fetch_ca(
+      [weak = weak_from_this()](const Result<x509::Certificate>& ca) {
+        const auto self = weak.lock();
+        if (!self) return;
+        self->asking_ca_ = false;
+        if (!ca) return self->no_answer(ca.error());
+        // Somebody may have authenticated it by hand in the meantime.
+        if (self->state_.ca) return;
+        self->accept_ca(*ca, [name = self.get()](const Result<void>& accepted) {
+          if (!accepted) name->no_answer(accepted.error());
+        });
+      },
+      spread());
 }
 
-void Trustpoint::Agent::fetch_capabilities(std::function<void(Result<void>)> done) {
+void Trustpoint::Agent::fetch_capabilities(std::function<void(Result<void>)> done, Seconds spread) {
   asking_capabilities_ = true;
   publish_snapshot();
   debug("Sending GetCACaps request for trustpoint " + configuration_.name);
-  send(get(scep::Operation::get_ca_caps),
+  send(get(scep::Operation::get_ca_caps, spread),
        [done = std::move(done)](Agent& agent, const Result<HttpReply>& reply) {
          agent.asking_capabilities_ = false;
          if (!reply) {
@@ -218,7 +233,8 @@ void Trustpoint::Agent::fetch_capabilities(std::function<void(Result<void>)> don
 
 void Trustpoint::Agent::fetch_next_ca() {
   debug("Sending GetNextCACert request for trustpoint " + configuration_.name);
-  send_newest(get(scep::Operation::get_next_ca_cert), [](Agent& agent, Result<HttpReply> answer) {
+  send_newest(get(scep::Operation::get_next_ca_cert, spread()), [](Agent& agent,
+                                                                   Result<HttpReply> answer) {
     const auto reply = usable(std::move(answer));
     if (!reply) {
       if (agent.settings_.is_ca && agent.state_.row.tries == 0) {
@@ -248,13 +264,14 @@ void Trustpoint::Agent::fetch_next_ca() {
   });
 }
 
-void Trustpoint::Agent::exchange(Message message) {
+void Trustpoint::Agent::exchange(Message message, Seconds spread) {
   if (configuration_.selfsigned) return sign_for_itself();
   auto prepared = make_exchange(state_, message, configuration_, environment_.random);
   if (!prepared) return on_no_answer(prepared.error());
   debug(prepared->type == scep::MessageType::cert_poll     ? "Client sending GetCertInitial"
         : prepared->type == scep::MessageType::renewal_req ? "Client sending RenewalReq"
                                                            : "Client sending PKCSReq");
+  prepared->call.spread = spread;
   send_newest(std::move(prepared->call), [expected = std::move(prepared->expected),
                                           session = counted_session(environment_.counters)](
                                              Agent& agent, Result<HttpReply> answer) {

@@ -234,6 +234,10 @@ constexpr Command table[] = {
      "How certificates are asked for|When there is no answer, or not yet|How long until the first "
      "time; doubled each time|Minutes",
      "enrollment retry period 1", &set::retry_period},
+    {Mode::trustpoint, "enrollment spread", "enrollment spread SECONDS:0-3600",
+     "How certificates are asked for|Umbra's: calls that a timer makes leave at random within this "
+     "time, that a fleet does not arrive in one second|Seconds; 0 = at once",
+     "enrollment spread 10", &set::enrollment_spread},
     {Mode::trustpoint, "enrollment url",
      "enrollment url URL:url [pem] [identifier IDENTIFIER:word]",
      "How certificates are asked for|The SCEP server; given more than once, servers of one CA that "

@@ -135,6 +135,7 @@ struct Trustpoint {
   From from;
   int retry_count = 999;  ///< 0 = no limit
   Seconds retry_period = std::chrono::minutes{1};
+  Seconds spread{10};                     ///< calls that a timer makes leave at random within it
   std::string subject_name;               ///< as typed; empty = FQDN only
   bool serial_number = false;             ///< `serial-number`: include the board's serial
   std::optional<std::string> ip_address;  ///< nothing = none
@@ -145,10 +146,10 @@ struct Trustpoint {
   std::vector<x509::KeyPurpose> eku_request;  ///< `eku request`
   std::vector<x509::KeyPurpose> usage;        ///< `usage`: asked for where `eku request` is silent
   std::vector<std::string> revocation_check = {"crl"};
-  std::string ocsp_url;  ///< empty = as certificates say
+  std::string ocsp_url;                  ///< empty = as certificates say
   std::optional<Seconds> crl_cache_max;  ///< `crl cache delete-after`; 0 = none is kept
   Seconds crl_cache_extend{0};           ///< how long a CRL counts beyond its end
-  std::string key_label;  ///< rsakeypair; empty = FQDN
+  std::string key_label;                 ///< rsakeypair; empty = FQDN
   int modulus = 2048;
   std::optional<int> auto_enroll;  ///< percent; `auto-enroll` alone is 100
   bool regenerate = false;

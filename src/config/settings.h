@@ -121,6 +121,7 @@ void vrf(Setting&);
 void usage(Setting&);
 void retry_count(Setting&);
 void retry_period(Setting&);
+void enrollment_spread(Setting&);
 void serial_number(Setting&);
 void fqdn(Setting&);
 void ip_address(Setting&);

@@ -168,6 +168,7 @@ void retry_count(Setting& s) { s.trustpoint().retry_count = s.number("COUNT"); }
 void retry_period(Setting& s) {
   s.trustpoint().retry_period = std::chrono::minutes{s.number("MINUTES")};
 }
+void enrollment_spread(Setting& s) { s.trustpoint().spread = Seconds{s.number("SECONDS")}; }
 void serial_number(Setting& s) { s.trustpoint().serial_number = !s.has("none"); }
 
 void fqdn(Setting& s) {

@@ -34,6 +34,7 @@
 #include "io/publishing.h"
 #include "io/random.h"
 #include "io/site.h"
+#include "io/spread_transport.h"
 #include "plan/check.h"
 #include "store/store.h"
 
@@ -103,7 +104,7 @@ class Daemon {
                      .random = random_,
                      .log = log_,
                      .files = *files_,
-                     .transport = transport_,
+                     .transport = spread_,
                      .outlet = outlet_,
                      .publishing = publishing_,
                      .door = *door_,
@@ -112,7 +113,10 @@ class Daemon {
                      .key_passphrase = secret.text,
                      .board_serial = serial,
                      .counters = counters_.get(),
-                     .moved = [this](const std::string&) { poke(); },
+                     .moved =
+                         [this](const std::string& trustpoint) {
+                           if (const auto driver = current_driver()) driver->changed(trustpoint);
+                         },
                      .replaced = [this](const RosterPtr& roster) { follow(roster)->start(); }});
     return site_->open(parsed_, std::move(plan));
   }
@@ -167,6 +171,7 @@ class Daemon {
     if (door_) door_->stop();
     if (const auto driver = current_driver()) driver->stop();
     transport_.stop();
+    spread_.stop();
     workers_.join();
     life_.join();
     // What rested is published before the end; what cannot be sent stays in the outbox.
@@ -353,6 +358,7 @@ class Daemon {
   // From the first moment: one that comes while it starts stops it in order as soon as it runs.
   asio::signal_set signals_{loop_, SIGTERM, SIGINT};
   CurlTransport transport_;
+  SpreadTransport spread_{loop_, *clock_, random_, transport_};
   FileOutlet outlet_{loop_};
   std::unique_ptr<HttpDoor> door_;
   std::unique_ptr<Site> site_;

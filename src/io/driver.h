@@ -15,8 +15,9 @@ class thread_pool;
 
 namespace umbra::io {
 
-/// Arms the soonest deadline of all servers and trustpoints and runs what is due. Waits at most a
-/// minute of real time, so that a clock that was stepped, or became authoritative, is noticed.
+/// Arms the soonest deadline of all servers and trustpoints and runs what is due. Sleeps until
+/// then, however long; that the system's clock was stepped, or that it became authoritative, wakes
+/// it.
 class Driver : public std::enable_shared_from_this<Driver> {
  public:
   Driver(boost::asio::io_context& loop, boost::asio::thread_pool& life, const Clock& clock,
@@ -24,7 +25,9 @@ class Driver : public std::enable_shared_from_this<Driver> {
          std::vector<std::shared_ptr<client::Trustpoint>> trustpoints, ExpiryWatch& watch);
   ~Driver();
   void start();
-  /// Somebody's deadlines may have changed. Thread-safe.
+  /// The deadlines of this one of the trustpoints may have changed. Thread-safe.
+  void changed(const std::string& trustpoint);
+  /// A server's deadlines may have changed. Thread-safe.
   void poke();
   void stop();
 

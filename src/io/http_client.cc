@@ -7,6 +7,7 @@
 
 #include <cerrno>
 #include <cstring>
+#include <deque>
 #include <mutex>
 #include <thread>
 #include <unordered_map>
@@ -16,6 +17,12 @@ namespace umbra::io {
 namespace {
 
 constexpr long connect_seconds = 10;
+// Of an agent with ten thousand trustpoints the others wait their turn, rather than run out of
+// files.
+constexpr std::size_t calls_at_once_max = 256;
+// Whoever brings a call wakes the thread.
+constexpr int busy_ms = 1000;
+constexpr int idle_ms = 24 * 3600 * 1000;
 
 struct Exchange {
   HttpCall call;
@@ -87,21 +94,33 @@ class CurlTransport::Loop {
       {
         const std::lock_guard lock(mutex_);
         if (stopping_) break;
-        fresh.swap(waiting_);
+        while (!waiting_.empty() && running_.size() + fresh.size() < calls_at_once_max) {
+          fresh.push_back(std::move(waiting_.front()));
+          waiting_.pop_front();
+        }
       }
       for (auto& exchange : fresh) begin(std::move(exchange));
       int running = 0;
       curl_multi_perform(multi_, &running);
       int left = 0;
+      bool finished = false;
       while (const CURLMsg* message = curl_multi_info_read(multi_, &left)) {
-        if (message->msg == CURLMSG_DONE) finish(message->easy_handle, message->data.result);
+        if (message->msg != CURLMSG_DONE) continue;
+        finish(message->easy_handle, message->data.result);
+        finished = true;
       }
-      curl_multi_poll(multi_, nullptr, 0, 1000, nullptr);
+      if (finished && others_wait()) continue;
+      curl_multi_poll(multi_, nullptr, 0, running_.empty() ? idle_ms : busy_ms, nullptr);
     }
     while (!running_.empty()) finish(running_.begin()->first, CURLE_ABORTED_BY_CALLBACK);
     for (auto& exchange : waiting_)
       exchange->answered(fail(Errc::unreachable, "the process is stopping"));
     waiting_.clear();
+  }
+
+  bool others_wait() {
+    const std::lock_guard lock(mutex_);
+    return !waiting_.empty();
   }
 
   void begin(std::unique_ptr<Exchange> exchange) {
@@ -171,7 +190,7 @@ class CurlTransport::Loop {
 
   CURLM* multi_;
   std::mutex mutex_;
-  std::vector<std::unique_ptr<Exchange>> waiting_;
+  std::deque<std::unique_ptr<Exchange>> waiting_;
   bool stopping_ = false;
   std::unordered_map<CURL*, std::unique_ptr<Exchange>> running_;  ///< the thread's own
   std::thread thread_;

@@ -6,7 +6,8 @@
 
 namespace umbra::io {
 
-/// libcurl on one thread of its own, however many calls are under way. http and https; no proxy, no
+/// libcurl on one thread of its own, however many calls are under way; more than 256 at once wait
+/// their turn. http and https; no proxy, no
 /// redirect; 10 s to connect; the call says how long in all, and how much reply.
 class CurlTransport final : public HttpTransport {
  public:

@@ -87,8 +87,8 @@ class LiveConfigurationTest : public testing::Test {
                      .key_passphrase = "a passphrase",
                      .board_serial = "12345678",
                      .moved =
-                         [this](const std::string&) {
-                           if (const auto driver = this->driver()) driver->poke();
+                         [this](const std::string& trustpoint) {
+                           if (const auto driver = this->driver()) driver->changed(trustpoint);
                          },
                      .replaced = [this](const RosterPtr& roster) { follow(roster); }});
     auto parsed = std::make_shared<const config::Parsed>(config::parse(text_));

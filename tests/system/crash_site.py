@@ -105,6 +105,7 @@ class Site:
 clock calendar-valid
 crypto pki trustpoint Root-CA
  enrollment url http://127.0.0.1:{self.port}
+ enrollment spread 0
  subject-name CN=spoke-1.cisco.com,OU=CVO
  revocation-check none
  rsakeypair spoke-1-RSA 2048

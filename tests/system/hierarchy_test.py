@@ -64,6 +64,7 @@ class Hierarchy(unittest.TestCase):
  no shutdown
 crypto pki trustpoint SUB
  enrollment url http://127.0.0.1:{root_port}
+ enrollment spread 0
  fingerprint {fingerprint(root_der)}
 """, *lapse)
         wait_for("the subordinate's request to wait at the root",
@@ -78,6 +79,7 @@ crypto pki trustpoint SUB
  no shutdown
 crypto pki trustpoint RA
  enrollment url http://127.0.0.1:{sub_port}
+ enrollment spread 0
  subject-name CN=RA,OU=ioscs RA
  fingerprint {fingerprint(sub_der)}
 """, *lapse)

@@ -94,6 +94,7 @@ class ScepServerTest(unittest.TestCase):
 clock calendar-valid
 crypto pki trustpoint Micro
  enrollment url http://127.0.0.1:{self.port}/scep
+ enrollment spread 0
  fingerprint {server.fingerprint()}
  subject-name CN=spoke-1,O=Cisco
  serial-number none

@@ -97,6 +97,7 @@ clock calendar-valid
 crypto pki trustpoint Root-CA
  enrollment url http://127.0.0.1:{self.port}
  subject-name CN=spoke-1
+ enrollment spread 0
  fingerprint {fingerprint(ca_der(self.port))}
  auto-enroll 80 regenerate
  storage pem {self.lab.path("pem")}

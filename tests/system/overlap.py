@@ -12,7 +12,7 @@ HOUR = 3600
 
 def trustpoint_text(name, port, pin, lines):
     block = "\n".join(f" {line}" for line in lines)
-    return (f"crypto pki trustpoint {name}\n enrollment url http://127.0.0.1:{port}\n"
+    return (f"crypto pki trustpoint {name}\n enrollment url http://127.0.0.1:{port}\n enrollment spread 0\n"
             f" fingerprint {pin}\n auto-enroll 80\n{block}\n")
 
 
