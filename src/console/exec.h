@@ -120,6 +120,13 @@ class SavedCertificates {
   std::set<Bytes> all_;  ///< SHA-256
 };
 
+/// The CA certificates that `crypto pki authenticate` has shown, and that wait for a yes or no: of
+/// all consoles, for a question and its answer may come by two connections. Thread-safe.
+struct ShownAuthorities {
+  std::mutex mutex;
+  std::map<std::string, std::vector<x509::Certificate>> waiting;  ///< by trustpoint
+};
+
 struct ExecEnvironment {
   const Clock& clock;
   TimeZone zone;
@@ -135,6 +142,7 @@ struct ExecEnvironment {
   /// Puts a new file at unix:/PATH, for its owner alone. Errors: also if there is one. May be
   /// empty.
   std::function<Result<void>(const std::string& url, ByteView content)> write = {};
+  std::shared_ptr<ShownAuthorities> shown = std::make_shared<ShownAuthorities>();
   /// May be empty: then there is nothing to keep keys in.
   std::shared_ptr<client::KeyRing> keys = {};
   /// Destroys what is kept of a server that is not configured. May be empty.
@@ -213,8 +221,6 @@ class Exec {
                           const ExecDone& done) const;
   void authenticate(const TrustpointControl& found, const config::Match& match,
                     const std::optional<std::string>& input, const ExecDone& done) const;
-  void show_and_ask(const TrustpointControl& found, const x509::Certificate& ca,
-                    const ExecDone& done) const;
   void enroll(const TrustpointControl& found, const ExecDone& done) const;
   void export_keys(const TrustpointControl& found, const config::Match& match,
                    const ExecDone& done) const;
@@ -241,14 +247,6 @@ class Exec {
   [[nodiscard]] const TrustpointControl* trustpoint(std::string_view name) const;
   [[nodiscard]] std::vector<server::Status> server_statuses() const;
   [[nodiscard]] std::vector<client::Status> trustpoint_statuses() const;
-
-  /// The CA certificates that were shown, and wait for a yes or no: changed by the trustpoints'
-  /// threads.
-  struct Shown {
-    std::mutex mutex;
-    std::map<std::string, std::vector<x509::Certificate>> waiting;
-  };
-  std::shared_ptr<Shown> shown_ = std::make_shared<Shown>();
 
   std::function<std::shared_ptr<const ExecEnvironment>()> source_;
   std::shared_ptr<const ExecEnvironment> environment_;

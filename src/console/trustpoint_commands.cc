@@ -78,6 +78,18 @@ void accept(const TrustpointControl& found, const x509::Certificate& ca, const s
   });
 }
 
+void show_and_ask(ShownAuthorities& shown, const std::string& name, const x509::Certificate& ca,
+                  const ExecDone& done) {
+  {
+    const std::lock_guard lock(shown.mutex);
+    auto& waiting = shown.waiting[name];
+    if (std::find(waiting.begin(), waiting.end(), ca) == waiting.end() &&
+        waiting.size() < shown_max)
+      waiting.push_back(ca);
+  }
+  done({true, attributes(ca) + "\n% Do you accept this certificate? [yes/no]: ", Ask::line});
+}
+
 }  // namespace
 
 bool Exec::trustpoint_command(const Match& match, const std::optional<std::string>& input,
@@ -149,8 +161,8 @@ void Exec::authenticate(const TrustpointControl& found, const Match& match,
   if (input && !pasted) {
     std::vector<x509::Certificate> waiting;
     {
-      const std::lock_guard lock(shown_->mutex);
-      waiting.swap(shown_->waiting[name]);
+      const std::lock_guard lock(environment_->shown->mutex);
+      waiting.swap(environment_->shown->waiting[name]);
     }
     if (!says_yes(*input)) return done(failed("% Certificate not accepted.\n"));
     // What was shown to somebody else meanwhile, he may not have seen.
@@ -167,7 +179,7 @@ void Exec::authenticate(const TrustpointControl& found, const Match& match,
                  "End with a blank line or the word \"quit\" on a line by itself\n",
                  Ask::text});
   }
-  const auto offered = [this, found, digits, pinned = status.pinned,
+  const auto offered = [shown_to = environment_->shown, found, digits, pinned = status.pinned,
                         done](const x509::Certificate& ca) {
     const std::string shown = attributes(ca);
     if (!digits.empty() && !is_fingerprint_of(ca, digits)) {
@@ -176,7 +188,7 @@ void Exec::authenticate(const TrustpointControl& found, const Match& match,
     }
     // A pinned one that is not what is configured is refused below.
     if (!digits.empty() || pinned) return accept(found, ca, shown, done);
-    show_and_ask(found, ca, done);
+    show_and_ask(*shown_to, found.name, ca, done);
   };
   if (status.by_hand) {
     const auto ca = certificate_in(*input);
@@ -190,18 +202,6 @@ void Exec::authenticate(const TrustpointControl& found, const Match& match,
                            "FAIL, cert length = 0\n% {}\n",
                            ca.error().detail)));
   });
-}
-
-void Exec::show_and_ask(const TrustpointControl& found, const x509::Certificate& ca,
-                        const ExecDone& done) const {
-  {
-    const std::lock_guard lock(shown_->mutex);
-    auto& waiting = shown_->waiting[found.name];
-    if (std::find(waiting.begin(), waiting.end(), ca) == waiting.end() &&
-        waiting.size() < shown_max)
-      waiting.push_back(ca);
-  }
-  done({true, attributes(ca) + "\n% Do you accept this certificate? [yes/no]: ", Ask::line});
 }
 
 void Exec::enroll(const TrustpointControl& found, const ExecDone& done) const {

@@ -238,6 +238,7 @@ class Daemon {
         .fetch = [this](const std::string& url, auto done) { fetch(url, std::move(done)); },
         .fqdn = configuration.fqdn(),
         .write = write_new,
+        .shown = shown_,
         .keys = keys_,
         .destroy_server = [this](const std::string& name) { return site_->destroy(name); },
         .plan = plan::to_text(*roster.plan),
@@ -364,6 +365,8 @@ class Daemon {
   std::unique_ptr<Site> site_;
   std::unique_ptr<LiveConfiguration> live_;
   std::unique_ptr<ExpiryWatch> watch_;
+  const std::shared_ptr<console::ShownAuthorities> shown_ =
+      std::make_shared<console::ShownAuthorities>();
   const std::shared_ptr<console::SavedCertificates> saved_ =
       std::make_shared<console::SavedCertificates>();
   mutable std::mutex mutex_;  ///< guards what follows: replaced when the configuration changes
