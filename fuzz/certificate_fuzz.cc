@@ -41,6 +41,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   (void)ours->subject().joined();
   (void)ours->is_ca();
   (void)ours->crl_urls();
+  (void)ours->ocsp_urls();
   (void)ours->authority_key_id();
   (void)ours->verify_signed_by(ours->public_key());
   ERR_clear_error();

@@ -424,6 +424,8 @@ Status Trustpoint::Agent::status() const {
   status.keys_generated = state.key.has_value();
   status.exportable = state.row.exportable;
   status.by_hand = configuration_.terminal;
+  status.ca_by_hand = configuration_.authenticate_by_hand ||
+                      (configuration_.terminal && configuration_.authentication_url.empty());
   status.pinned = !configuration_.fingerprint.empty();
   status.key_label = label_of(configuration_, device_);
   status.last_enrollment_status = state.row.last_status;

@@ -150,6 +150,7 @@ class Trustpoint::Agent : public std::enable_shared_from_this<Agent> {
   /// What is to be tried in this order: the server in use, then the others, each with both its
   /// paths. A request that is pending is known to its own server alone.
   [[nodiscard]] std::vector<Way> ways() const;
+  [[nodiscard]] std::vector<Way> ways_to(const std::string& url) const;
   /// `answered` runs on the strand. `call.url` is the query alone. A path that is not there is
   /// tried once more as the URL was given; a server that does not answer, or not with 200, is
   /// followed by the next.

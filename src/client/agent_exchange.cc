@@ -1,5 +1,7 @@
 #include <fmt/format.h>
 
+#include <algorithm>
+
 #include "client/agent.h"
 
 namespace umbra::client {
@@ -59,11 +61,8 @@ std::vector<Trustpoint::Agent::Way> Trustpoint::Agent::ways() const {
   const auto urls = urls_of(configuration_);
   std::vector<Way> all;
   for (std::size_t i = 0; i < (stays ? 1 : urls.size()); ++i) {
-    const std::string& url = urls[(place_of(server_, urls) + i) % urls.size()];
-    const bool exact = exact_.contains(url);
-    all.push_back({url, exact});
-    if (has_path(url) && scep::request_url(url, exact) != scep::request_url(url, !exact))
-      all.push_back({url, !exact});
+    for (auto& way : ways_to(urls[(place_of(server_, urls) + i) % urls.size()]))
+      all.push_back(std::move(way));
   }
   return all;
 }
@@ -75,6 +74,13 @@ Seconds Trustpoint::Agent::spread() const {
   if (state_.identity) end = std::min(end, state_.identity->not_after());
   const Seconds left = std::max(end - now(), Seconds::zero());
   return std::min(configuration_.spread, left / part_of_what_is_left);
+}
+
+std::vector<Trustpoint::Agent::Way> Trustpoint::Agent::ways_to(const std::string& url) const {
+  const bool exact = exact_.contains(url);
+  if (has_path(url) && scep::request_url(url, exact) != scep::request_url(url, !exact))
+    return {{url, exact}, {url, !exact}};
+  return {{url, exact}};
 }
 
 void Trustpoint::Agent::send(HttpCall call, Answered answered) {
@@ -138,7 +144,9 @@ void Trustpoint::Agent::answered_by(const Way& way, bool well) {
   } else {
     exact_.erase(way.server);
   }
-  if (!well || way.server == server_in_use()) return;
+  const auto urls = urls_of(configuration_);
+  const bool one_of_them = std::find(urls.begin(), urls.end(), way.server) != urls.end();
+  if (!well || !one_of_them || way.server == server_in_use()) return;
   server_ = way.server;
   log(Severity::notice, "ENROLLMENT_URL",
       fmt::format("Trustpoint {}: {} answers, and is asked from now on", configuration_.name,
@@ -155,29 +163,32 @@ void Trustpoint::Agent::turn_to_next() {
 void Trustpoint::Agent::fetch_ca(std::function<void(Result<x509::Certificate>)> done,
                                  Seconds spread) {
   debug("Sending GetCACert request for trustpoint " + configuration_.name);
-  send(get(scep::Operation::get_ca_cert, spread),
-       [done = std::move(done)](Agent& agent, Result<HttpReply> answer) {
-         const auto reply = usable(std::move(answer));
-         if (!reply) return done(tl::unexpected(reply.error()));
-         const auto received = scep::parse_ca_cert(reply->body);
-         if (!received) return done(tl::unexpected(received.error()));
-         auto offer = choose_ca(*received);
-         if (!offer) return done(tl::unexpected(offer.error()));
-         if (agent.configuration_.mode_ra && offer->ras.empty()) {
-           return done(fail(Errc::conflict,
-                            "\"enrollment mode ra\" is configured, and the CA names no RA"));
-         }
-         const auto& pinned = agent.configuration_.fingerprint;
-         if (!pinned.empty() && !has_fingerprint(offer->ca, pinned)) {
-           agent.log(Severity::error, "FINGERPRINT",
-                     "The CA certificate offered to trustpoint " + agent.configuration_.name +
-                         " has not the configured fingerprint and is refused",
-                     "UMBRA");
-           return done(fail(Errc::crypto, "the CA certificate has not the configured fingerprint"));
-         }
-         agent.offer_ = *std::move(offer);
-         done(agent.offer_->ca);
-       });
+  const auto& elsewhere = configuration_.authentication_url;
+  if (elsewhere.empty() && configuration_.enrollment_url.empty())
+    return done(fail(Errc::conflict, "no enrollment url is configured"));
+  go(get(scep::Operation::get_ca_cert, spread), elsewhere.empty() ? ways() : ways_to(elsewhere),
+     std::nullopt, std::nullopt, [done = std::move(done)](Agent& agent, Result<HttpReply> answer) {
+       const auto reply = usable(std::move(answer));
+       if (!reply) return done(tl::unexpected(reply.error()));
+       const auto received = scep::parse_ca_cert(reply->body);
+       if (!received) return done(tl::unexpected(received.error()));
+       auto offer = choose_ca(*received);
+       if (!offer) return done(tl::unexpected(offer.error()));
+       if (agent.configuration_.mode_ra && offer->ras.empty()) {
+         return done(
+             fail(Errc::conflict, "\"enrollment mode ra\" is configured, and the CA names no RA"));
+       }
+       const auto& pinned = agent.configuration_.fingerprint;
+       if (!pinned.empty() && !has_fingerprint(offer->ca, pinned)) {
+         agent.log(Severity::error, "FINGERPRINT",
+                   "The CA certificate offered to trustpoint " + agent.configuration_.name +
+                       " has not the configured fingerprint and is refused",
+                   "UMBRA");
+         return done(fail(Errc::crypto, "the CA certificate has not the configured fingerprint"));
+       }
+       agent.offer_ = *std::move(offer);
+       done(agent.offer_->ca);
+     });
 }
 
 void Trustpoint::Agent::accept_ca(const x509::Certificate& certificate,

@@ -31,7 +31,9 @@ Result<x509::PrivateKey> key_for(store::TrustpointRow& row, const State& state,
   const auto& present = replace ? state.shadow_key : state.key;
   // No two CA certificates have one key.
   if (present && configuration.role != config::Role::subordinate_ca) return *present;
-  UMBRA_TRY(auto key, x509::PrivateKey::generate_rsa(configuration.modulus));
+  constexpr int curve = 256;
+  UMBRA_TRY(auto key, configuration.ec_key ? x509::PrivateKey::generate_ec(curve)
+                                           : x509::PrivateKey::generate_rsa(configuration.modulus));
   UMBRA_TRY(auto sealed, key.seal(passphrase));
   (replace ? row.sealed_shadow_key : row.sealed_key) = std::move(sealed);
   return key;

@@ -216,6 +216,16 @@ TEST_F(HandTest, AnEcKeyIsNotAskedForByScepAndDoesItByHand) {
   EXPECT_TRUE(asked->verify());
 }
 
+TEST_F(HandTest, AnEllipticKeyIsMadeWhereOneIsConfigured) {
+  spoke.ec_key = true;
+  by_hand();
+  const auto asked = request();
+  ASSERT_TRUE(asked);
+  EXPECT_EQ(asked->public_key().algorithm(), x509::KeyAlgorithm::ec);
+  ASSERT_TRUE(import(granted(*asked)));
+  EXPECT_EQ(outlet.published.at("/etc/spoke").cert, status().identity->to_pem());
+}
+
 TEST_F(HandTest, AnImportedKeyAndCertificateLiveOnAsIfEnrolled) {
   spoke.subject_name = "CN=somebody";
   spoke.fqdn_none = true;

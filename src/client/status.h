@@ -24,8 +24,9 @@ struct Status {
   std::string fqdn;                      ///< "Name:" of a pending request
   bool keys_generated = false;
   bool exportable = false;
-  bool by_hand = false;  ///< without a URL: requests and certificates are carried by people
-  bool pinned = false;   ///< a fingerprint is configured
+  bool by_hand = false;     ///< requests and certificates are carried by people
+  bool ca_by_hand = false;  ///< the CA certificate is
+  bool pinned = false;      ///< a fingerprint is configured
   std::string key_label;
   std::string last_enrollment_status;  ///< "Granted", "Pending", "Rejected", or empty
   std::string enrollment_url;          ///< with the path IOS shows: http://10.1.255.12:80/cgi-bin

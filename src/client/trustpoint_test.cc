@@ -181,6 +181,17 @@ TEST_F(TrustpointTest, AsksForTheCaThatTheServerKnowsByAnotherName) {
   EXPECT_EQ(sent[0].target, "http://a/scep?site=1&operation=GetCACert&message=CA%202");
 }
 
+TEST_F(TrustpointTest, TheCaMayBeGotElsewhereThanCertificates) {
+  spoke.authentication_url = "http://auth/scep";
+  start();
+  authenticate();
+  EXPECT_EQ(sent[0].target.substr(0, 28), "http://auth/scep/pkiclient.e");
+  EXPECT_EQ(operations().front(), "GetCACert");
+  for (std::size_t i = 1; i < sent.size(); ++i)
+    EXPECT_TRUE(sent[i].target.starts_with(spoke.enrollment_url)) << sent[i].target;
+  EXPECT_TRUE(status().identity);
+}
+
 TEST_F(TrustpointTest, ACaWithoutAnRaIsRefusedWhereAnRaIsConfigured) {
   spoke.mode_ra = true;
   start();

@@ -48,6 +48,7 @@ class Assembler {
 
   void run() {
     apply(document_.global, nullptr, nullptr);
+    for (const Block& block : document_.profiles) apply(block, nullptr, &profiles_[block.name]);
     for (const Block& block : document_.servers) server(block);
     for (const Block& block : document_.trustpoints) trustpoint(block);
     for (const Block& block : document_.chains) {
@@ -372,12 +373,60 @@ class Assembler {
     made.name = block.name;
     apply(block, nullptr, &made);
     weak_things(block, made, "rsakeypair", "SIZE");
+    profile(block, made);
+    one_way(block);
     const Entry* const automatic = find(block, "auto-enroll");
-    const bool somehow = find(block, "enrollment url") || find(block, "enrollment terminal") ||
-                         find(block, "enrollment selfsigned") || find(block, "enrollment profile");
+    const bool somehow = !made.enrollment_url.empty() || made.terminal || made.selfsigned ||
+                         find(block, "enrollment profile");
     if (automatic && !somehow) {
       fault(*automatic, "", "auto-enroll without an enrollment url",
             "expected: \"enrollment url http://HOST\" in this trustpoint");
+    } else if (automatic && made.terminal) {
+      note(automatic->line, "auto-enroll: people carry the requests of this trustpoint");
+    }
+    if (made.ec_key && !made.enrollment_url.empty()) {
+      fault(*find(block, "eckeypair"), "", "SCEP envelopes its answers for RSA keys alone",
+            "expected: \"rsakeypair\"; or \"enrollment terminal\" or \"selfsigned\"");
+    }
+  }
+
+  /// What its enrollment profile says of how a trustpoint enrols.
+  void profile(const Block& block, Trustpoint& made) {
+    const Entry* const named = find(block, "enrollment profile");
+    if (!named) return;
+    const std::string name = named->match.text("NAME");
+    const auto found = profiles_.find(name);
+    if (found == profiles_.end()) {
+      fault(*named, "NAME", fmt::format("there is no enrollment profile {}", name),
+            fmt::format("expected: \"crypto pki profile enrollment {}\" in this configuration",
+                        name));
+      return;
+    }
+    const Trustpoint& says = found->second;
+    if (says.enrollment_url.empty() && !says.terminal) {
+      fault(*named, "NAME", fmt::format("enrollment profile {} does not say how to enrol", name),
+            "expected: \"enrollment url http://HOST\" or \"enrollment terminal\" in it");
+    }
+    made.enrollment_url = says.enrollment_url;
+    made.more_urls = says.more_urls;
+    made.ca_identifier = says.ca_identifier;
+    made.authentication_url = says.authentication_url;
+    made.authenticate_by_hand = says.authenticate_by_hand;
+    made.terminal = says.terminal;
+  }
+
+  void one_way(const Block& block) {
+    const Entry* first = nullptr;
+    for (const auto* key :
+         {"enrollment url", "enrollment terminal", "enrollment selfsigned", "enrollment profile"}) {
+      const Entry* const entry = find(block, key);
+      if (entry && first) {
+        fault(*entry, "", "a trustpoint enrols in one way",
+              fmt::format("expected: no \"{}\" here, or no \"{}\"",
+                          render(entry->match, true, Secrets::left_out),
+                          render(first->match, true, Secrets::left_out)));
+      }
+      if (entry) first = entry;
     }
   }
 
@@ -487,6 +536,8 @@ class Assembler {
     write_globals(false);
     for (const Block& block : document_.servers) write_block("crypto pki server", block);
     for (const Block& block : document_.trustpoints) write_block("crypto pki trustpoint", block);
+    for (const Block& block : document_.profiles)
+      write_block("crypto pki profile enrollment", block);
     for (const Block& block : document_.chains) out += "!\n" + to_string(block.chain);
     group.clear();
     write_globals(true);
@@ -495,6 +546,7 @@ class Assembler {
 
   const Document& document_;
   Parsed& parsed_;
+  std::map<std::string, Trustpoint> profiles_;  ///< what each enrollment profile sets
 };
 
 }  // namespace

@@ -57,6 +57,10 @@ constexpr Command table[] = {
      "Encryption|Certificates|Certificates, older spelling|A trustpoint: a CA that is trusted, and "
      "the identity it gave|Its name",
      "[none]", nullptr, Command::opens, Mode::trustpoint},
+    {Mode::global, "crypto pki profile enrollment", "crypto {pki|ca} profile enrollment NAME:word",
+     "Encryption|Certificates|Certificates, older spelling|Profiles|How trustpoints authenticate "
+     "their CA and enrol|Its name",
+     "[none]", nullptr, Command::opens, Mode::profile},
     {Mode::global, "crypto pki certificate chain", "crypto {pki|ca} certificate chain NAME:word",
      "Encryption|Certificates|Certificates, older spelling|Certificates as text|Of one "
      "trustpoint|The trustpoint",
@@ -253,7 +257,8 @@ constexpr Command table[] = {
      "How certificates are asked for|Not at all: self-signed", "[off]",
      &set::enrollment_selfsigned},
     {Mode::trustpoint, "enrollment profile", "enrollment profile NAME:word",
-     "How certificates are asked for|As a profile says|The profile", "[none]"},
+     "How certificates are asked for|As a profile says|The profile", "[none]",
+     &set::enrollment_profile},
     {Mode::trustpoint, "serial-number", "serial-number [none]",
      "The serial number of this system in the subject|Leave it out", "[left out]",
      &set::serial_number},
@@ -282,6 +287,9 @@ constexpr Command table[] = {
      "The key to certify; made if it is missing|Its label|2048-4096; 1024 and more with `allow "
      "legacy rsa-1024`|Of a second key for encryption",
      "[the FQDN, 2048 bits]", &set::rsakeypair},
+    {Mode::trustpoint, "eckeypair", "eckeypair LABEL:word",
+     "The elliptic key to certify, by hand or self-signed; P-256, made if it is missing|Its label",
+     "[an RSA key]", &set::eckeypair},
     {Mode::trustpoint, "auto-enroll", "auto-enroll [PERCENT:10-100] [regenerate]",
      "Enrols, and renews when this much of the lifetime has passed; at the end if nothing "
      "follows|Percent|With a new key each time",
@@ -361,6 +369,29 @@ constexpr Command table[] = {
     {Mode::trustpoint, "show", "show", "Shows these settings (on the router's console)",
      "[let pass]", nullptr, Command::passed},
 
+    // -- crypto pki profile enrollment --------------------------------------------------------
+    {Mode::profile, "authentication url", "authentication url URL:url",
+     "How the CA certificate is got|The SCEP server|http://HOST[:PORT][/PATH][?QUERY]",
+     "[the enrollment url]", &set::authentication_url},
+    {Mode::profile, "authentication terminal", "authentication terminal",
+     "How the CA certificate is got|By hand", "[off]", &set::authentication_terminal},
+    {Mode::profile, "authentication command", "authentication command TEXT:line",
+     "How the CA certificate is got|By another HTTP request than SCEP's|The request", "[SCEP]"},
+    {Mode::profile, "enrollment url", "enrollment url URL:url [identifier IDENTIFIER:word]",
+     "How certificates are asked for|The SCEP server; given more than once, servers of one CA that "
+     "are tried in turn|http://HOST[:PORT][/PATH][?QUERY]; without a path, /cgi-bin|Umbra's: which "
+     "CA, where a server has several|What GetCACert says; the trustpoint's name if left out",
+     "[none]", &set::enrollment_url, Command::many},
+    {Mode::profile, "enrollment terminal", "enrollment terminal",
+     "How certificates are asked for|By hand", "[off]", &set::enrollment_terminal},
+    {Mode::profile, "enrollment command", "enrollment command TEXT:line",
+     "How certificates are asked for|By another HTTP request than SCEP's|The request", "[SCEP]"},
+    {Mode::profile, "enrollment credential", "enrollment credential NAME:word",
+     "How certificates are asked for|Signed by another trustpoint's certificate|The trustpoint",
+     "[its own]"},
+    {Mode::profile, "parameter", "parameter TEXT:line",
+     "What `command` puts in|Its number and value", "[none]", nullptr, Command::many},
+
     // -- crypto pki certificate chain ---------------------------------------------------------
     {Mode::chain, "certificate",
      "certificate [{ca [rollover]|rollover|self-signed}] SERIAL:hex [FILE:url]",
@@ -378,6 +409,7 @@ const Grammar& grammar(Mode mode) {
   static const Grammar server(table, Mode::server);
   static const Grammar trustpoint(table, Mode::trustpoint);
   static const Grammar chain(table, Mode::chain);
+  static const Grammar profile(table, Mode::profile);
   switch (mode) {
     case Mode::server:
       return server;
@@ -385,6 +417,8 @@ const Grammar& grammar(Mode mode) {
       return trustpoint;
     case Mode::chain:
       return chain;
+    case Mode::profile:
+      return profile;
     case Mode::global:
     case Mode::exec:
       break;

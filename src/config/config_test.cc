@@ -328,6 +328,62 @@ TEST(Config, KnowsWhereACaIsAndHowToGetThere) {
   EXPECT_EQ(parse("crypto pki trustpoint B\n vrf SIXTEEN-LETTERS-\n").faults.size(), 1U);
 }
 
+TEST(Config, KnowsHowRevocationIsChecked) {
+  const auto trustpoint = [](const std::string& lines) {
+    const Parsed parsed = good("crypto pki trustpoint A\n" + lines);
+    EXPECT_THAT(not_effective(parsed), IsEmpty());
+    return parsed.configuration.trustpoints.at(0);
+  };
+  const auto all = trustpoint(
+      " revocation-check ocsp crl none\n ocsp url http://ocsp/x\n crl cache extend 30\n");
+  EXPECT_THAT(all.revocation_check, ElementsAre("ocsp", "crl", "none"));
+  EXPECT_EQ(all.ocsp_url, "http://ocsp/x");
+  EXPECT_EQ(all.crl_cache_extend, std::chrono::minutes{30});
+  EXPECT_EQ(all.crl_cache_max, std::nullopt);
+  EXPECT_THAT(trustpoint("").revocation_check, ElementsAre("crl"));
+  EXPECT_EQ(trustpoint(" crl cache none\n").crl_cache_max, Seconds{0});
+  EXPECT_EQ(trustpoint(" crl cache delete-after 5\n").crl_cache_max, std::chrono::minutes{5});
+  EXPECT_EQ(parse("crypto pki trustpoint A\n ocsp url ldap://x\n").faults.size(), 1U);
+}
+
+TEST(Config, AProfileSaysHowItsTrustpointsEnrol) {
+  const std::string text =
+      "!\ncrypto pki trustpoint A\n enrollment profile P\n auto-enroll 70\n"
+      "!\ncrypto pki trustpoint B\n enrollment profile Q\n"
+      "!\ncrypto pki profile enrollment P\n authentication url http://ra/scep\n"
+      " enrollment url http://ca1\n enrollment url http://ca2 identifier X\n"
+      "!\ncrypto pki profile enrollment Q\n authentication terminal\n enrollment terminal\n"
+      " enrollment credential A\n!\n";
+  const Parsed parsed = good(text);
+  EXPECT_EQ(parsed.running_config, text);
+  EXPECT_EQ(good(parsed.running_config).configuration, parsed.configuration);
+  EXPECT_THAT(not_effective(parsed), ElementsAre("enrollment credential A"));
+  const auto& t = parsed.configuration.trustpoints;
+  EXPECT_EQ(t.at(0).authentication_url, "http://ra/scep");
+  EXPECT_EQ(t.at(0).enrollment_url, "http://ca1");
+  EXPECT_THAT(t.at(0).more_urls, ElementsAre("http://ca2"));
+  EXPECT_EQ(t.at(0).ca_identifier, "X");
+  EXPECT_TRUE(t.at(1).terminal);
+  EXPECT_TRUE(t.at(1).authenticate_by_hand);
+}
+
+TEST(Config, ATrustpointEnrolsInOneWayThatThereIs) {
+  const auto fault = [](const std::string& lines) {
+    const Parsed parsed = parse("crypto pki trustpoint A\n" + lines);
+    return parsed.faults.empty() ? "" : parsed.faults.front().what;
+  };
+  EXPECT_EQ(fault(" enrollment profile P\n"), "there is no enrollment profile P");
+  EXPECT_EQ(fault(" enrollment profile P\ncrypto pki profile enrollment P\n"),
+            "enrollment profile P does not say how to enrol");
+  EXPECT_EQ(fault(" enrollment url http://a\n enrollment terminal\n"),
+            "a trustpoint enrols in one way");
+  EXPECT_EQ(fault(" enrollment url http://a\n eckeypair K\n"),
+            "SCEP envelopes its answers for RSA keys alone");
+  EXPECT_EQ(fault(" enrollment terminal\n eckeypair K\n"), "");
+  EXPECT_THAT(not_effective(good("crypto pki trustpoint A\n enrollment terminal\n auto-enroll\n")),
+              ElementsAre("auto-enroll: people carry the requests of this trustpoint"));
+}
+
 TEST(Config, AnEcCaSignsWithTheDigestOfItsCurve) {
   const auto server = [](const std::string& lines) {
     return good("crypto pki server A\n" + lines).configuration.servers.front();

@@ -33,6 +33,7 @@ struct Document {
   Block global;
   std::vector<Block> servers;
   std::vector<Block> trustpoints;
+  std::vector<Block> profiles;  ///< `crypto pki profile enrollment`
   std::vector<Block> chains;
   std::vector<Entry> actions;  ///< accepted, not kept
 };

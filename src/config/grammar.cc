@@ -215,6 +215,8 @@ std::string_view describe(Mode mode) {
       return "a certificate";
     case Mode::exec:
       return "a command";
+    case Mode::profile:
+      return "an enrollment profile command";
   }
   return "a command";
 }

@@ -13,7 +13,7 @@ namespace umbra::config {
 class Setting;  // settings.h: one accepted command on its way into the typed configuration
 
 /// Where a command is typed.
-enum class Mode : std::uint8_t { global, server, trustpoint, chain, exec };
+enum class Mode : std::uint8_t { global, server, trustpoint, chain, exec, profile };
 /// "a global command", "a certificate server command" ...
 [[nodiscard]] std::string_view describe(Mode mode);
 

@@ -129,6 +129,7 @@ struct Trustpoint {
   std::string ca_identifier;           ///< what GetCACert asks for; empty = the trustpoint's name
   bool mode_ra = false;                ///< `enrollment mode ra`: a CA without an RA is refused
   std::string authentication_url;      ///< of an enrollment profile: where GetCACert goes instead
+  bool authenticate_by_hand = false;   ///< the CA certificate is pasted, whatever the URL
   bool terminal = false;               ///< `enrollment terminal`: requests are carried by people
   bool terminal_pem = false;           ///< ... with PEM boundaries
   bool selfsigned = false;             ///< `enrollment selfsigned`: it is its own CA
@@ -151,6 +152,7 @@ struct Trustpoint {
   Seconds crl_cache_extend{0};           ///< how long a CRL counts beyond its end
   std::string key_label;                 ///< rsakeypair; empty = FQDN
   int modulus = 2048;
+  bool ec_key = false;             ///< `eckeypair`: P-256 in place of RSA
   std::optional<int> auto_enroll;  ///< percent; `auto-enroll` alone is 100
   bool regenerate = false;
   std::string fingerprint;  ///< hex without blanks: 32 (MD5), 40 (SHA-1) or 64 (SHA-256) digits

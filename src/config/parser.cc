@@ -367,6 +367,7 @@ class Parser {
   std::vector<Block>& blocks_of(Mode mode) {
     return mode == Mode::server       ? document_.servers
            : mode == Mode::trustpoint ? document_.trustpoints
+           : mode == Mode::profile    ? document_.profiles
                                       : document_.chains;
   }
   std::unordered_map<std::string, std::size_t>& index_of(Mode mode) {
@@ -465,7 +466,7 @@ class Parser {
   bool collecting_ = false;
   std::size_t certificate_line_ = 0;
   std::string certificate_source_;
-  std::unordered_map<std::string, std::size_t> index_[5];
+  std::unordered_map<std::string, std::size_t> index_[6];
 };
 
 }  // namespace

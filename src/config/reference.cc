@@ -63,6 +63,7 @@ std::string command_reference() {
       {Mode::global, "Global commands"},
       {Mode::server, "`crypto pki server NAME`"},
       {Mode::trustpoint, "`crypto pki trustpoint NAME`"},
+      {Mode::profile, "`crypto pki profile enrollment NAME`"},
       {Mode::chain, "`crypto pki certificate chain NAME`"},
   };
   std::string out =

@@ -34,6 +34,7 @@ std::string_view elsewhere(std::string_view line, const Reading& reading, Mode c
   if (words.empty()) return "";
   if (right_in(Mode::server)) return "this is a command of crypto pki server NAME";
   if (right_in(Mode::trustpoint)) return "this is a command of crypto pki trustpoint NAME";
+  if (right_in(Mode::profile)) return "this is a command of crypto pki profile enrollment NAME";
   return "";
 }
 

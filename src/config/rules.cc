@@ -10,7 +10,8 @@ lifecycle::TrustpointSettings trustpoint_settings(const Trustpoint& trustpoint) 
   settings.retry_count = trustpoint.retry_count;
   settings.retry_period = trustpoint.retry_period;
   // What is its own CA is nobody to be asked about.
-  settings.pinned = !trustpoint.fingerprint.empty() || trustpoint.selfsigned;
+  settings.pinned = (!trustpoint.fingerprint.empty() && !trustpoint.authenticate_by_hand) ||
+                    trustpoint.selfsigned;
   settings.is_ca = trustpoint.role == Role::subordinate_ca;
   settings.is_ra = trustpoint.role == Role::ra;
   settings.relays = trustpoint.relays;

@@ -107,6 +107,22 @@ void enrollment_url(Setting& s) {
   if (s.match().find("IDENTIFIER")) made.ca_identifier = s.text("IDENTIFIER");
 }
 
+void authentication_url(Setting& s) {
+  const std::string url = s.text("URL");
+  if (const auto why = why_no_http_url(url)) {
+    s.fault("URL", *why, "expected: http://HOST, http://HOST:PORT or http://HOST:PORT/PATH");
+    return;
+  }
+  s.trustpoint().authentication_url = url;
+}
+void authentication_terminal(Setting& s) { s.trustpoint().authenticate_by_hand = true; }
+void enrollment_profile(Setting&) {}  // resolved where all profiles are known
+
+void eckeypair(Setting& s) {
+  s.trustpoint().key_label = s.text("LABEL");
+  s.trustpoint().ec_key = true;
+}
+
 void enrollment_terminal(Setting& s) {
   s.trustpoint().terminal = true;
   s.trustpoint().terminal_pem = s.has("pem");

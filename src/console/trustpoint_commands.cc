@@ -173,7 +173,7 @@ void Exec::authenticate(const TrustpointControl& found, const Match& match,
     }
     return accept(found, waiting.front(), "", done);
   }
-  if (status.by_hand && !pasted) {
+  if (status.ca_by_hand && !pasted) {
     return done({true,
                  "Enter the base 64 encoded CA certificate.\n"
                  "End with a blank line or the word \"quit\" on a line by itself\n",
@@ -190,7 +190,7 @@ void Exec::authenticate(const TrustpointControl& found, const Match& match,
     if (!digits.empty() || pinned) return accept(found, ca, shown, done);
     show_and_ask(*shown_to, found.name, ca, done);
   };
-  if (status.by_hand) {
+  if (status.ca_by_hand) {
     const auto ca = certificate_in(*input);
     if (!ca) return done(failed(ca.error()));
     return offered(*ca);

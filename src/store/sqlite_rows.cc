@@ -271,12 +271,6 @@ struct Writer {
         use(digest), use(request), use(signer), use(generation), use(renewal), use(received),
         use(granted), use(row.refusal_text), use(signed_by), use(certificate), use(fail_info);
   }
-  void put(const KeyPairRow& row) const {
-    const std::string key = text(row.sealed_key);
-    const Integer exportable = row.exportable ? 1 : 0, created = seconds(row.created_at);
-    sql << "INSERT OR REPLACE INTO key_pair VALUES (:a,:b,:c,:d)", use(row.label), use(key),
-        use(exportable), use(created);
-  }
   void put(const TrustpointRow& row) const {
     const std::string ca = text(row.ca_certificate), ra = text(row.ra_certificates),
                       identity = text(row.identity), key = text(row.sealed_key),
@@ -356,10 +350,6 @@ void RowWriter::apply(const Change& change) {
     if (!there) throw Contradiction("the CA this was issued by has been taken back");
   } else if (const auto* trustpoint = std::get_if<PutTrustpoint>(&change)) {
     writer.put(trustpoint->row);
-  } else if (const auto* put_key = std::get_if<PutKeyPair>(&change)) {
-    writer.put(put_key->row);
-  } else if (const auto* drop_key = std::get_if<DropKeyPair>(&change)) {
-    sql_ << "DELETE FROM key_pair WHERE label=:a", use(drop_key->label);
   } else if (!prepared_->outbox.apply(change)) {
     apply_service(sql_, change);
   }
@@ -520,18 +510,6 @@ std::optional<TrustpointRow> RowReader::trustpoint(const std::string& name) {
   row.failing = failing != 0;
   row.exportable = exportable != 0;
   return row;
-}
-
-std::vector<KeyPairRow> RowReader::key_pairs() {
-  std::vector<KeyPairRow> rows;
-  std::string label, key;
-  Integer exportable = 0, created = 0;
-  soci::statement statement = (sql_.prepare << "SELECT label, sealed_key, exportable, created_at "
-                                               "FROM key_pair ORDER BY label",
-                               into(label), into(key), into(exportable), into(created));
-  statement.execute();
-  while (statement.fetch()) rows.push_back({label, bytes(key), exportable != 0, time(created)});
-  return rows;
 }
 
 }  // namespace umbra::store

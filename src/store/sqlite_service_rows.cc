@@ -49,6 +49,14 @@ void apply_service(soci::session& sql, const Change& change) {
     sql << "UPDATE certificate SET revoked_at=:a, reason=:b WHERE server=:c AND generation=:d AND "
            "revoked_at=0",
         use(at), use(reason), use(revoke->server), use(generation);
+  } else if (const auto* put = std::get_if<PutKeyPair>(&change)) {
+    const std::string key = to_base64(put->row.sealed_key);
+    const Integer exportable = put->row.exportable ? 1 : 0;
+    const Integer created = seconds(put->row.created_at);
+    sql << "INSERT OR REPLACE INTO key_pair VALUES (:a,:b,:c,:d)", use(put->row.label), use(key),
+        use(exportable), use(created);
+  } else if (const auto* drop = std::get_if<DropKeyPair>(&change)) {
+    sql << "DELETE FROM key_pair WHERE label=:a", use(drop->label);
   } else {
     const std::string& name = std::get<DropServer>(change).server;
     for (const auto& [table, column] : tables_of_a_server)
@@ -121,6 +129,22 @@ std::vector<Holder> RowReader::holders(const std::string& server, std::uint32_t 
       holder.shadow = *serial;
     }
     rows.push_back(std::move(holder));
+  }
+  return rows;
+}
+
+std::vector<KeyPairRow> RowReader::key_pairs() {
+  std::vector<KeyPairRow> rows;
+  std::string label, key;
+  Integer exportable = 0, created = 0;
+  soci::statement statement = (sql_.prepare << "SELECT label, sealed_key, exportable, created_at "
+                                               "FROM key_pair ORDER BY label",
+                               into(label), into(key), into(exportable), into(created));
+  statement.execute();
+  while (statement.fetch()) {
+    auto sealed = from_base64(key);
+    if (!sealed) throw soci::soci_error("a column is not base64: the database is damaged");
+    rows.push_back({label, *std::move(sealed), exportable != 0, time(created)});
   }
   return rows;
 }
