@@ -49,6 +49,18 @@ class RawKeys {
   termios before_{};
 };
 
+/// Whether the terminal itself shows what is typed while nobody edits a line. What is typed ahead,
+/// or pasted, is shown by the next prompt's editing; shown twice it would be hard to read.
+void echo(bool on) {
+  termios now{};
+  if (::tcgetattr(STDIN_FILENO, &now) != 0) return;
+  if (on)
+    now.c_lflag |= ECHO;
+  else
+    now.c_lflag &= ~static_cast<tcflag_t>(ECHO);
+  ::tcsetattr(STDIN_FILENO, TCSADRAIN, &now);
+}
+
 int rows() {
   constexpr int usual = 24;
   winsize size{};
@@ -140,9 +152,12 @@ class Console {
     ::el_set(edit, EL_BIND, "^W", "ed-delete-prev-word", nullptr);
     // ^C and ^Z are keys while a line is typed.
     ::el_set(edit, EL_SETTY, "-d", "-isig", nullptr);
+    ::el_set(edit, EL_SETTY, "-x", "-echo", nullptr);
     while (!over_) {
       int count = 0;
       cancelled_ = false;
+      // Before the prompt is there: who sees it may type, and Ctrl-C and Ctrl-Z are keys.
+      ::el_set(edit, EL_PREP_TERM, 1);
       const char* const got = ::el_gets(edit, &count);
       if (got == nullptr || count <= 0) {
         fmt::print("\n");
@@ -177,7 +192,9 @@ class Console {
       learn(*reply);
       page(reply->output);
       if (reply->ask.empty() || asked == questions_max) return true;
+      echo(true);
       request.input = asked_for(reply->ask);
+      echo(false);
       std::cin.clear();
       std::clearerr(stdin);
     }

@@ -27,6 +27,8 @@ class Terminal:
     def __init__(self, lab, path, rows=24):
         master, slave = pty.openpty()
         fcntl.ioctl(slave, termios.TIOCSWINSZ, struct.pack("HHHH", rows, 200, 0, 0))
+        self.name = os.ttyname(slave)
+        self.modes = termios.tcgetattr(slave)[3]
         environment = {**os.environ, "TERM": "vt100", "LC_ALL": "C.UTF-8"}
         self.process = lab.spawn(lab.build / "umbra", "--socket", path, stdin=slave, stdout=slave,
                                  stderr=slave, env=environment, start_new_session=True,
@@ -142,10 +144,24 @@ class ConsoleTest(unittest.TestCase):
         self.assertIn("one.example", two.say("show running-config | include domain", "hub#"))
         one.type("\x1a")
         one.expect("hub#$")
+        two.say("terminal length 0", "hub#")
         self.assertIn("User:console by root  logged command:ip domain name one.example",
-                      two.say("terminal length 0\rshow logging | include domain", "hub#"))
+                      two.say("show logging | include domain", "hub#"))
         one.say("conf t", r"hub\(config\)#")
         one.say("no ip domain name", r"hub\(config\)#")
+
+    def test_what_is_pasted_is_shown_once_and_the_terminal_is_left_as_it_was(self):
+        terminal = self.terminal()
+        terminal.type("conf t\r! one\r! two\rend\rshow version | include name\r")
+        shown = terminal.expect(r"System name is hub\r?\n.*hub#$")
+        self.assertEqual([shown.count(line) for line in ("! one", "! two")], [1, 1], shown)
+        # The line discipline's modes outlive the program: another end of it is still open here.
+        slave = os.open(terminal.name, os.O_RDWR | os.O_NOCTTY)
+        self.addCleanup(os.close, slave)
+        terminal.type("exit\r")
+        self.assertEqual(terminal.process.wait(20), 0)
+        self.assertTrue(terminal.modes & termios.ECHO)
+        self.assertEqual(termios.tcgetattr(slave)[3], terminal.modes)
 
     def test_scripts_stop_at_the_first_failure(self):
         script = self.lab.write("script", "show clock\nshow nonsense\nshow version\n")
