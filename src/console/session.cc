@@ -65,23 +65,10 @@ std::string Session::prompt() const {
       return host + "(ca-trustpoint)#";
     case Mode::chain:
       return host + "(config-cert-chain)#";
+    case Mode::profile:
+      return host + "(ca-profile-enroll)#";
   }
   return host + "#";
-}
-
-config::Mode Session::grammar_mode() const {
-  switch (mode_) {
-    case Mode::server:
-      return config::Mode::server;
-    case Mode::trustpoint:
-      return config::Mode::trustpoint;
-    case Mode::chain:
-      return config::Mode::chain;
-    case Mode::exec:
-    case Mode::global:
-      break;
-  }
-  return config::Mode::global;
 }
 
 Configurator* Session::configurator() const {
@@ -187,13 +174,13 @@ void Session::configure(std::string_view line, const ExecDone& done) {
   const bool reset = head == "no" || (head.size() > 2 && abbreviates(head, "default"));
   const auto words = std::span(tokens).subspan(reset ? 1 : 0);
   if (words.empty()) return done(failed("% Incomplete command.\n"));
-  config::Mode read_in = grammar_mode();
+  Mode read_in = mode_;
   Outcome outcome = config::grammar(read_in).match(line, words, reset);
-  if (outcome.verdict != Verdict::matched && read_in != config::Mode::global) {
-    Outcome global = config::grammar(config::Mode::global).match(line, words, reset);
+  if (outcome.verdict != Verdict::matched && read_in != Mode::global) {
+    Outcome global = config::grammar(Mode::global).match(line, words, reset);
     if (global.verdict == Verdict::matched || global.token > outcome.token) {
       outcome = std::move(global);
-      read_in = config::Mode::global;
+      read_in = Mode::global;
     }
   }
   if (outcome.verdict != Verdict::matched) {
@@ -201,7 +188,7 @@ void Session::configure(std::string_view line, const ExecDone& done) {
     return done(failed(misread(line, tokens, outcome, indent)));
   }
   const Command& command = *outcome.match.command;
-  const Mode here = read_in == config::Mode::global ? Mode::global : mode_;
+  const Mode here = read_in == Mode::global ? Mode::global : mode_;
   const std::string section = here == Mode::global ? "" : section_;
   if (command.flags & Command::action) {
     // Some of what IOS has in configuration mode is an exec command here.
@@ -215,10 +202,7 @@ void Session::configure(std::string_view line, const ExecDone& done) {
     return done({true, "Enter the certificate in hexadecimal representation....\n"});
   }
   if ((command.flags & Command::opens) && !reset) {
-    const Mode next = command.submode == config::Mode::server       ? Mode::server
-                      : command.submode == config::Mode::trustpoint ? Mode::trustpoint
-                                                                    : Mode::chain;
-    return edit("", {std::string(line)}, next, std::string(line), done);
+    return edit("", {std::string(line)}, command.submode, std::string(line), done);
   }
   edit(section, {std::string(line)}, here, section, done);
 }
@@ -257,7 +241,7 @@ Choices Session::choices_at(std::string_view line) const {
   const auto tokens = config::tokenize(line);
   const bool first = tokens.empty() || (tokens.size() == 1 && !line.ends_with(' '));
   if (first) {
-    Choices found = choices(config::grammar(grammar_mode()), line, 0, false);
+    Choices found = choices(config::grammar(mode_), line, 0, false);
     for (const auto& [word, help] : everywhere) {
       const auto same = [&w = word](const Choice& c) { return c.text == w; };
       if (word.starts_with(found.begun) && std::none_of(found.all.begin(), found.all.end(), same))
@@ -274,9 +258,9 @@ Choices Session::choices_at(std::string_view line) const {
   }
   const bool reset = head == "no" || (head.size() > 2 && abbreviates(head, "default"));
   const std::size_t from = reset ? 1 : 0;
-  Choices found = choices(config::grammar(grammar_mode()), line, from, reset);
+  Choices found = choices(config::grammar(mode_), line, from, reset);
   if (found.all.empty() && mode_ != Mode::global)
-    return choices(config::grammar(config::Mode::global), line, from, reset);
+    return choices(config::grammar(Mode::global), line, from, reset);
   return found;
 }
 

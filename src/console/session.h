@@ -42,8 +42,7 @@ class Session : public std::enable_shared_from_this<Session> {
   void close();
 
  private:
-  enum class Mode { exec, global, server, trustpoint, chain };
-  [[nodiscard]] config::Mode grammar_mode() const;
+  using Mode = config::Mode;
   [[nodiscard]] Choices choices_at(std::string_view line) const;
   void say_exec(std::string_view line, const std::optional<std::string>& input,
                 const ExecDone& done, std::size_t indent);

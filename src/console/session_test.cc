@@ -3,6 +3,9 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <set>
+
+#include "config/command_table.h"
 #include "console/lab_test.h"
 
 namespace umbra::console {
@@ -91,6 +94,26 @@ TEST_F(SessionTest, GoesThroughTheModesAsOnIos) {
   say("exit");
   EXPECT_TRUE(session->over());
   EXPECT_THAT(say("show clock"), HasSubstr("over"));
+}
+
+TEST_F(SessionTest, EverySubmodeOfTheTableHasItsPromptAndItsCommands) {
+  std::set<std::string> prompts;
+  std::size_t submodes = 0;
+  for (const auto& row : config::command_table()) {
+    if (!(row.flags & config::Command::opens)) continue;
+    ++submodes;
+    sit(Privilege::full);
+    say("configure terminal");
+    const std::string global = session->help("");
+    say(std::string(row.key) + " NAME");
+    EXPECT_THAT(session->prompt(), HasSubstr("hub(c")) << row.key;
+    prompts.insert(session->prompt());
+    EXPECT_NE(session->help(""), global) << row.key;
+    say("exit");
+    EXPECT_EQ(session->prompt(), "hub(config)#");
+  }
+  EXPECT_EQ(prompts.size(), submodes) << "one is taken for another";
+  EXPECT_GE(submodes, 4U);
 }
 
 TEST_F(SessionTest, ARefusedChangeMovesNobody) {
