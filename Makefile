@@ -2,7 +2,7 @@
 # make demo     set up, build, and play a CA's rollover in two minutes, then meet third-party clients
 # make test     set up, build, and run every test
 # make bench    durable enrolments per second beside their crypto floor; CRLs of a million entries; an idle agent; a million devices rehearsed
-# make install  the two programs to /usr/bin and the unit for systemd (DESTDIR=... puts them elsewhere)
+# make install  the two programs to /usr/bin, manual pages, bash completion and the unit for systemd (DESTDIR=... puts them elsewhere)
 # make format | tidy | fuzz | clean
 
 SHELL := /bin/bash
@@ -62,6 +62,15 @@ test: setup-test
 install: release
 	install -D -m 0755 build/release/umbrad $(DESTDIR)/usr/bin/umbrad
 	install -D -m 0755 build/release/umbra $(DESTDIR)/usr/bin/umbra
+	@mkdir -p build/share
+	build/release/umbra --generate umbra.1 >build/share/umbra.1
+	build/release/umbra --generate umbra.conf.5 >build/share/umbra.conf.5
+	build/release/umbra --generate bash >build/share/umbra
+	build/release/umbrad --generate-manual >build/share/umbrad.8
+	install -D -m 0644 build/share/umbra.1 $(DESTDIR)/usr/share/man/man1/umbra.1
+	install -D -m 0644 build/share/umbra.conf.5 $(DESTDIR)/usr/share/man/man5/umbra.conf.5
+	install -D -m 0644 build/share/umbrad.8 $(DESTDIR)/usr/share/man/man8/umbrad.8
+	install -D -m 0644 build/share/umbra $(DESTDIR)/usr/share/bash-completion/completions/umbra
 	install -D -m 0644 packaging/umbrad.service $(DESTDIR)/usr/lib/systemd/system/umbrad.service
 
 bench: setup

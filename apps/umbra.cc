@@ -21,6 +21,7 @@
 #include "console.h"
 #include "exec.h"
 #include "io/import_ios.h"
+#include "manual.h"
 #include "rehearse.h"
 #include "status.h"
 
@@ -33,6 +34,10 @@ int main(int argc, char** argv) try {
   app.add_option("--socket", socket, "the daemon's socket, for a session")
       ->envname("UMBRA_SOCKET")
       ->capture_default_str();
+  std::string generate;
+  app.add_option("--generate", generate, "prints umbra.1, umbra.conf.5, or bash's completion")
+      ->check(CLI::IsMember({"umbra.1", "umbra.conf.5", "bash"}))
+      ->group("");
   const CheckCommand check(app);
   const RehearseCommand rehearse(app);
   const StatusCommand status(app);
@@ -63,6 +68,12 @@ int main(int argc, char** argv) try {
   } catch (const CLI::ParseError& error) {
     if (app.exit(error) == 0) return 0;
     return status.chosen() ? StatusCommand::unknown : ExecCommand::usage;
+  }
+  if (!generate.empty()) {
+    fmt::print("{}", generate == "bash"      ? bash_completion(app)
+                     : generate == "umbra.1" ? umbra_manual(app, UMBRA_VERSION)
+                                             : configuration_manual(UMBRA_VERSION));
+    return 0;
   }
   if (check.chosen()) return check.run();
   if (rehearse.chosen()) return rehearse.run();

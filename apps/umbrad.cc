@@ -5,6 +5,7 @@
 #include <exception>
 
 #include "io/daemon.h"
+#include "manual.h"
 
 int main(int argc, char** argv) try {
   umbra::io::DaemonOptions options;
@@ -26,6 +27,14 @@ int main(int argc, char** argv) try {
   auto* const check = app.add_flag("--check", options.check,
                                    "read the configuration, say what is wrong with it, and end");
   app.add_flag("--debug", options.debug, "log what `debug crypto pki ...` shows on IOS");
+  app.add_flag_callback("--generate-manual",
+                        [&app] {
+                          std::fputs(program_manual(app, "umbrad", "8", UMBRA_VERSION).c_str(),
+                                     stdout);
+                          throw CLI::Success();
+                        })
+      ->trigger_on_parse()
+      ->group("");
   try {
     app.parse(argc, argv);
     if (!*check && !*data) throw CLI::RequiredError("--data");

@@ -1,0 +1,86 @@
+"""What `make install` brings along: manual pages without a fault and without a gap, and completion."""
+
+import os
+import pathlib
+import re
+import shutil
+import subprocess
+import tempfile
+import unittest
+
+BUILD = pathlib.Path(os.environ["UMBRA_BUILD"])
+DOCS = pathlib.Path(__file__).resolve().parents[2] / "docs"
+
+
+def made(*command):
+    return subprocess.run([BUILD / command[0], *command[1:]], capture_output=True, text=True,
+                          timeout=60, check=True).stdout
+
+
+class ManualTest(unittest.TestCase):
+    def page(self, *command):
+        """As a reader sees it, on one line; roff has nothing to say against it."""
+        text = made(*command)
+        done = subprocess.run(["groff", "-man", "-ww", "-Tascii", "-P-cbou", "-rLL=200n"], input=text,
+                              capture_output=True, text=True, timeout=60, check=True)
+        self.assertEqual(done.stderr, "")
+        return re.sub(r"\s+", " ", done.stdout)
+
+    def headings(self, name, until=None):
+        text = (DOCS / name).read_text()
+        return re.findall(r"^### `(.*)`$", text.split(until)[0] if until else text, re.M)
+
+    def test_every_command_is_in_them(self):
+        umbra = self.page("umbra", "--generate", "umbra.1")
+        commands = self.headings("exec.md", "## In a session alone")
+        self.assertGreater(len(commands), 40)
+        for command in commands:
+            self.assertIn(command, umbra)
+        conf = self.page("umbra", "--generate", "umbra.conf.5")
+        commands = self.headings("commands.md")
+        self.assertGreater(len(commands), 80)
+        for command in commands:
+            self.assertIn(command, conf)
+
+    def test_every_option_is_in_them(self):
+        for program, *words in (("umbra", "--generate", "umbra.1"), ("umbrad", "--generate-manual")):
+            page = self.page(program, *words)
+            helps = [made(program, "--help")]
+            helps += [made(program, one, "--help") for one in
+                      (re.findall(r"^  ([a-z]+) {2,}", helps[0].split("Subcommands:")[-1], re.M)
+                       if "Subcommands:" in helps[0] else [])]
+            options = re.findall(r"^  (?:-\w,)?(--[a-z-]+)", "\n".join(helps), re.M)
+            self.assertGreater(len(options), 7)
+            for option in options:
+                self.assertIn(option, page)
+
+    def complete(self, *words):
+        script = self.script
+        line = " ".join(f"'{word}'" for word in words)
+        code = (f"source {script}; COMP_WORDS=({line}); COMP_CWORD={len(words) - 1}; _umbra;"
+                'printf "%s\\n" "${COMPREPLY[@]}"')
+        done = subprocess.run(["bash", "-c", code], capture_output=True, text=True, timeout=60,
+                              env={**os.environ, "PATH": f"{self.bin}:{os.environ['PATH']}"},
+                              check=True)
+        self.assertEqual(done.stderr, "")
+        return done.stdout.split()
+
+    def test_bash_completes(self):
+        folder = pathlib.Path(tempfile.mkdtemp())
+        self.addCleanup(shutil.rmtree, folder)
+        self.script = folder / "umbra.bash"
+        self.script.write_text(made("umbra", "--generate", "bash"))
+        # A stand-in for a console that is asked what may stand here.
+        self.bin = folder
+        stand_in = folder / "umbra"
+        stand_in.write_text("#!/bin/sh\n[ \"$2\" = 'show ?' ] && "
+                            "printf '  clock   The time\\n  crypto  Encryption\\n  NAME  A name\\n'\n")
+        stand_in.chmod(0o755)
+        self.assertEqual(self.complete("umbra", "che"), ["check"])
+        self.assertIn("--timeline", self.complete("umbra", "check", "--t"))
+        self.assertEqual(self.complete("umbra", "exec", "show", "c"), ["clock", "crypto"])
+        self.assertEqual(self.complete("umbra", "exec", "--ke"), ["--keep-going"])
+
+
+if __name__ == "__main__":
+    unittest.main()
