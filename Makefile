@@ -12,7 +12,7 @@ JOBS  ?= $(shell nproc)
 FUZZ_SECONDS ?= 60
 THREADED := store ca server io rehearse
 # The other rehearsals are played on the same threads, and take ThreadSanitizer a minute.
-THREADED_TESTS := ^(store|ca|server|io)\.|^rehearse\.Rehearsal\.|^system\.parallel
+THREADED_TESTS := ^(store|ca|server|io)\.|^rehearse\.Rehearsal\.|^system\.(parallel|live)$$
 # Two jobs a processor: a test takes both, unless it mostly waits.
 CTEST := ctest -j$(shell echo $$((2 * $(JOBS)))) --output-on-failure --no-tests=error --progress
 

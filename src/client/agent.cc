@@ -473,4 +473,12 @@ void Trustpoint::Agent::debug(std::string_view text) const {
   environment_.log.debug("CRYPTO_PKI", text);
 }
 
+void Trustpoint::Agent::debug_scep(std::string_view text) const {
+  environment_.log.debug("CRYPTO_PKI_SCEP", text);
+}
+
+void Trustpoint::Agent::debug_message(std::string_view text) const {
+  environment_.log.debug("CRYPTO_PKI/messages", text);
+}
+
 }  // namespace umbra::client

@@ -180,6 +180,9 @@ class Trustpoint::Agent : public std::enable_shared_from_this<Agent> {
   void log(Severity severity, std::string_view mnemonic, std::string text,
            std::string_view facility = "PKI") const;
   void debug(std::string_view text) const;
+  /// SCEP as it passes by, and what its messages are like.
+  void debug_scep(std::string_view text) const;
+  void debug_message(std::string_view text) const;
 
   const std::string name_;
   const Environment environment_;

@@ -109,6 +109,9 @@ void Trustpoint::Agent::go(const HttpCall& call, std::vector<Way> ways,
     made.url[made.url.size() - call.url.size()] = '&';
   made.source = configuration_.from.source;
   made.vrf = configuration_.from.vrf;
+  // Without the query, which may be the whole message.
+  debug_message(fmt::format("Sending HTTP message: {} {}, {} bytes", made.method,
+                            made.url.substr(0, made.url.find('?')), made.body.size()));
   environment_.transport.send(
       std::move(made), [weak = weak_from_this(), call, ways = std::move(ways), number, way,
                         best = std::move(best), answered](const Result<HttpReply>& reply) {
@@ -116,8 +119,13 @@ void Trustpoint::Agent::go(const HttpCall& call, std::vector<Way> ways,
         if (!self) return;
         self->post([call, ways, number, way, best, answered, reply](Agent& agent) {
           if (number && *number != agent.newest_call_) return;
-          if (!reply)
+          if (!reply) {
             agent.log(Severity::error, "SOCKETSEND", "Failed to send out message to CA server.");
+          } else {
+            agent.debug_message(
+                fmt::format("Reply HTTP header: {}, Content-Type: {}, received msg of {} bytes",
+                            reply->status, reply->content_type, reply->content().size()));
+          }
           auto rest = ways;
           const bool other_path = !rest.empty() && rest.front().server == way.server;
           const bool missing = reply && path_is_missing(*reply);
@@ -162,7 +170,7 @@ void Trustpoint::Agent::turn_to_next() {
 
 void Trustpoint::Agent::fetch_ca(std::function<void(Result<x509::Certificate>)> done,
                                  Seconds spread) {
-  debug("Sending GetCACert request for trustpoint " + configuration_.name);
+  debug_scep("Client sending GetCACert request for trustpoint " + configuration_.name);
   const auto& elsewhere = configuration_.authentication_url;
   if (elsewhere.empty() && configuration_.enrollment_url.empty())
     return done(fail(Errc::conflict, "no enrollment url is configured"));
@@ -221,7 +229,7 @@ void Trustpoint::Agent::fetch_and_accept_pinned() {
 void Trustpoint::Agent::fetch_capabilities(std::function<void(Result<void>)> done, Seconds spread) {
   asking_capabilities_ = true;
   publish_snapshot();
-  debug("Sending GetCACaps request for trustpoint " + configuration_.name);
+  debug_scep("Client sending GetCACaps request for trustpoint " + configuration_.name);
   send(get(scep::Operation::get_ca_caps, spread),
        [done = std::move(done)](Agent& agent, const Result<HttpReply>& reply) {
          agent.asking_capabilities_ = false;
@@ -243,7 +251,7 @@ void Trustpoint::Agent::fetch_capabilities(std::function<void(Result<void>)> don
 }
 
 void Trustpoint::Agent::fetch_next_ca() {
-  debug("Sending GetNextCACert request for trustpoint " + configuration_.name);
+  debug_scep("Client sending GetNextCACert request for trustpoint " + configuration_.name);
   send_newest(get(scep::Operation::get_next_ca_cert, spread()), [](Agent& agent,
                                                                    Result<HttpReply> answer) {
     const auto reply = usable(std::move(answer));
@@ -279,9 +287,9 @@ void Trustpoint::Agent::exchange(Message message, Seconds spread) {
   if (configuration_.selfsigned) return sign_for_itself();
   auto prepared = make_exchange(state_, message, configuration_, environment_.random);
   if (!prepared) return on_no_answer(prepared.error());
-  debug(prepared->type == scep::MessageType::cert_poll     ? "Client sending GetCertInitial"
-        : prepared->type == scep::MessageType::renewal_req ? "Client sending RenewalReq"
-                                                           : "Client sending PKCSReq");
+  debug_scep(prepared->type == scep::MessageType::cert_poll     ? "Client sending GetCertInitial"
+             : prepared->type == scep::MessageType::renewal_req ? "Client sending RenewalReq"
+                                                                : "Client sending PKCSReq");
   prepared->call.spread = spread;
   send_newest(std::move(prepared->call), [expected = std::move(prepared->expected),
                                           session = counted_session(environment_.counters)](
@@ -307,16 +315,19 @@ void Trustpoint::Agent::on_cert_rep(const scep::CertRep& reply) {
                 granted->subject().joined(),
             "UMBRA");
       }
+      debug_scep("Client received CertRep - GRANTED");
       debug("status = 100: certificate is granted");
       take({EventKind::granted, {granted->not_before(), granted->not_after()}},
            {.certificate = *granted});
       return;
     }
     case scep::PkiStatus::pending:
+      debug_scep("Client received CertRep - PENDING");
       debug("status = 102: certificate request pending");
       take({EventKind::pending, {}});
       return;
     case scep::PkiStatus::failure:
+      debug_scep("Client received CertRep - REJECTED");
       debug("status = 101: certificate request is rejected");
       if (reply.fail_info) debug(fmt::format("Fail Info={}", static_cast<int>(*reply.fail_info)));
       if (!reply.fail_info_text.empty()) debug(reply.fail_info_text);

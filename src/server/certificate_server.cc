@@ -131,11 +131,14 @@ void CertificateServer::Impl::handle(const HttpRequest& request, HttpDone done) 
   if (!operation) return done(text_reply(400, operation.error().detail));
   switch (operation->operation) {
     case scep::Operation::get_ca_caps: {
+      debug_scep("CS received SCEP GetCACaps request");
       scep::Capabilities capabilities = announced();
       capabilities.sha1 = configuration.allow_sha1;
       return done({200, "text/plain", to_bytes(as_bytes(scep::to_text(capabilities)))});
     }
     case scep::Operation::get_ca_cert:
+      debug("received a SCEP GetCACert request");
+      debug("CA certificate sent");
       if (all->active->exchange) {
         return done(
             {200, std::string(scep::type_ca_ra_cert),
@@ -143,6 +146,7 @@ void CertificateServer::Impl::handle(const HttpRequest& request, HttpDone done) 
       }
       return done({200, std::string(scep::type_ca_cert), to_bytes(all->active->certificate.der())});
     case scep::Operation::get_next_ca_cert:
+      debug_scep("CS received SCEP GetNextCACert request");
       return done(get_next_ca_cert(*all, request.address, operation->ra, now));
     case scep::Operation::pki_operation: {
       if (request.method == "POST") return pki_operation(request.body, false, std::move(done));
@@ -197,8 +201,14 @@ void CertificateServer::Impl::pki_operation(ByteView message, bool by_get, HttpD
     return done(
         text_reply(400, "not a SCEP message that can be answered: " + opened.error().detail));
   }
-  debug(fmt::format("received a SCEP request, scep msg type - {}, trans id - {}",
-                    static_cast<int>(opened->envelope.type), opened->envelope.transaction_id));
+  debug("received a SCEP request");
+  debug(fmt::format("scep msg type - {}", static_cast<int>(opened->envelope.type)));
+  debug(fmt::format("trans id - {}", opened->envelope.transaction_id));
+  environment.log.debug(
+      "CRYPTO_PKI/messages",
+      fmt::format("received msg of {} bytes, {}, signing cert: issuer {} serial {}", message.size(),
+                  by_get ? "by GET" : "by POST", opened->envelope.signer.issuer().joined(),
+                  opened->envelope.signer.serial().to_hex()));
   auto conversation = std::make_shared<Conversation>(Conversation{
       .envelope = opened->envelope,
       .cipher = scep::Cipher::aes128_cbc,

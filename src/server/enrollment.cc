@@ -63,6 +63,8 @@ void CertificateServer::Impl::reply(const Conversation& conversation,
     log(Severity::error, "CS_REPLY", "an answer could not be made: " + body.error().detail);
     return conversation.done(unavailable());
   }
+  environment.log.debug("CRYPTO_PKI/messages",
+                        fmt::format("Sending msg of {} bytes", body->size()));
   conversation.done({200, std::string(scep::type_pki_message), *std::move(body)});
 }
 
@@ -111,6 +113,7 @@ void CertificateServer::Impl::enroll_once(const std::shared_ptr<const Conversati
     return refuse(*conversation,
                   {scep::FailInfo::bad_request, "this transaction id is the administrator's"});
   }
+  debug("received an enrollment request");
   if (const auto known = answer_from_store(*conversation)) return reply(*conversation, *known);
   const ca::Authority* authority = conversation->generations->find(conversation->generation);
   const bool retired =
@@ -140,6 +143,8 @@ void CertificateServer::Impl::enroll_once(const std::shared_ptr<const Conversati
         {503, "text/plain", to_bytes(as_bytes("the next CA is taking over; try again\n"))});
   }
   if (reception == lifecycle::Reception::by_active) authority = &*conversation->generations->active;
+  debug(fmt::format("checking policy for enrollment request, trans id - {}",
+                    conversation->envelope.transaction_id));
   auto decision = policy::decide(*facts, rules());
   std::optional<store::OneTimePassword> spent;
   if (const auto* grant = std::get_if<policy::Grant>(&decision); grant && grant->spends_password) {
@@ -301,10 +306,15 @@ void CertificateServer::Impl::grant_now(const std::shared_ptr<const Conversation
     if (spent) give_back(*spent);
     return conversation->done(text_reply(503, "the certificate server is stopped"));
   }
+  debug(fmt::format("request has been authorized, transaction id={}",
+                    conversation->envelope.transaction_id));
   const auto issue = [&]() -> Result<x509::Certificate> {
     UMBRA_TRY(const auto validity,
               validity_from(authority, *conversation->generations, as, conversation->now));
     UMBRA_TRY(const auto serial, ledger->take_serial());
+    debug(fmt::format("Validity: {}-{}", to_ios_time(validity.not_before, {}),
+                      to_ios_time(validity.not_after, {})));
+    debug(fmt::format("writing serial number 0x{}.", serial.to_hex()));
     return ca::issue(authority, *conversation->request, serial, validity, profile(as));
   };
   const auto certificate = issue();
@@ -340,6 +350,7 @@ void CertificateServer::Impl::grant_now(const std::shared_ptr<const Conversation
         }
         debug(fmt::format("request granted, serial {}, trans id - {}", serial.to_hex(),
                           conversation->envelope.transaction_id));
+        debug("Certificate generated and sent to requestor");
         conversation->done(std::move(*prepared));
       });
 }

@@ -306,6 +306,8 @@ struct CertificateServer::Impl {
   void count(Counters::Count Counters::*which) const {
     if (environment.counters != nullptr) ++(environment.counters->*which);
   }
+  /// SCEP as it passes by: `debug crypto pki scep`.
+  void debug_scep(const std::string& text) const { environment.log.debug("CRYPTO_PKI_SCEP", text); }
   void debug(const std::string& text) const { environment.log.debug("CRYPTO_CS", text); }
 
   const config::Server configuration;

@@ -17,6 +17,7 @@ class LiveTest(unittest.TestCase):
 
     def serve(self, *lines, more=""):
         self.ca = self.lab.daemon("ca", server_text(self.port, lines=lines) + more)
+        self.addCleanup(lambda: self.assertEqual(self.ca.stop(), 0, self.ca.log()[-5000:]))
 
     def reload(self, text):
         """The file says this now; what the log said of it."""
@@ -60,7 +61,6 @@ class LiveTest(unittest.TestCase):
                                                             ok=False).stdout)
         self.reload(text)
         self.assertEqual(self.serial("SPOKE-0"), before["SPOKE-0"])
-        self.assertEqual(self.ca.stop(), 0)
 
     def test_a_file_with_faults_changes_nothing(self):
         self.serve()
@@ -107,16 +107,45 @@ class LiveTest(unittest.TestCase):
                          "Building configuration...\n[OK]\n")
         self.assertEqual(self.ca.config.read_text(), running)
 
-    def test_the_log_is_shown_and_debugging_switched(self):
-        self.serve()
+    def test_debugging_is_switched_and_tells_no_secret(self):
+        self.serve("challenge password open sesame now")
         self.assertIn("%PKI-6-CS_ENABLED", self.ca.exec("show logging"))
         self.assertEqual(self.ca.exec("show debugging"), "")
-        self.assertEqual(self.ca.exec("debug crypto pki server"),
-                         "Crypto PKI Server debugging is on\n")
+        said = self.ca.exec("debug crypto pki all")
+        self.assertEqual(said.count("debugging is on"), 4)
         self.assertIn("Server debugging is on", self.ca.exec("show debugging"))
+        pin = fingerprint(ca_der(self.port))
+        self.reload(self.ca.config.read_text() + self.spoke("SPOKE", pin) +
+                    " password open sesame now\n")
+        wait_for("SPOKE to enrol", lambda: self.serial("SPOKE"), 60)
+        log = self.ca.exec("show logging")
+        for line in ("CRYPTO_PKI_SCEP: Client sending PKCSReq", "CRYPTO_CS: scep msg type - 19",
+                     "CRYPTO_CS: writing serial number 0x2.", "CRYPTO_PKI: Sending HTTP message",
+                     "CRYPTO_PKI: status = 100: certificate is granted"):
+            self.assertIn(line, log)
+        for text in (log, self.ca.log()):
+            for secret in ("sesame", "PRIVATE", "cisco123"):
+                self.assertNotIn(secret, text)
+        self.assertEqual(self.ca.exec("undebug all"),
+                         "All possible debugging has been turned off\n")
+        before = self.ca.log().count("CRYPTO_")
         ca_der(self.port)
-        self.ca.exec("undebug all")
-        self.assertEqual(self.ca.exec("show debugging"), "")
+        self.assertEqual(self.ca.log().count("CRYPTO_"), before)
+
+    def test_what_happens_is_counted(self):
+        self.serve()
+        self.reload(self.ca.config.read_text() + self.spoke("SPOKE", fingerprint(ca_der(self.port))))
+        wait_for("SPOKE to enrol", lambda: self.serial("SPOKE"), 60)
+        shown = self.ca.exec("show crypto pki counters")
+        for line in ("PKI Sessions Started: 2", "PKI Sessions Active: 0",
+                     "Successful Validations: 2", "Failed Validations: 0"):
+            self.assertIn(line, shown, "as a client and as a server")
+        self.assertRegex(self.ca.exec("show crypto pki server ROOTCA certificates"),
+                         r"\n1 .* cn=RootCA,ou=TAC,o=Cisco\n2 .*hostname=lab-ca\n$")
+        self.assertIn("Key name: ROOTCA\n", self.ca.exec("show crypto key mypubkey rsa"))
+        self.assertIn("cn=RootCA ou=TAC o=Cisco", self.ca.exec("show crypto pki crls"))
+        self.assertIn("lab-ca uptime is", self.ca.exec("show version"))
+        self.assertIn("The time is authoritative: ", self.ca.exec("show clock detail"))
 
 
 if __name__ == "__main__":
