@@ -85,13 +85,20 @@ class Sampler {
 std::vector<std::string> contexts(Mode mode) {
   const std::string vouching = "crypto pki trustpoint W1\n enrollment url http://192.0.2.9\n";
   const std::string weak = " allow legacy md5\n allow legacy rsa-1024\n";
+  const std::string profile =
+      "crypto pki profile enrollment W1\n authentication url http://192.0.2.1\n"
+      " enrollment url http://192.0.2.1\n";
   switch (mode) {
     case Mode::server:
       return {vouching + "crypto pki server CA\n" + weak,
               vouching + "crypto pki trustpoint CA\n enrollment url http://192.0.2.8\n" +
                   "crypto pki server CA\n" + weak};
     case Mode::trustpoint:
-      return {"crypto pki trustpoint TP\n enrollment url http://192.0.2.1\n" + weak};
+      // With a way to enrol, and without: a trustpoint has one.
+      return {"crypto pki trustpoint TP\n enrollment url http://192.0.2.1\n" + weak,
+              profile + "crypto pki trustpoint TP\n" + weak};
+    case Mode::profile:
+      return {"crypto pki profile enrollment P\n"};
     case Mode::chain:
       return {"crypto pki certificate chain TP\n"};
     case Mode::global:
@@ -116,7 +123,8 @@ bool comes_back(const std::string& text) {
 
 TEST(RunningConfig, OfEveryCommandIsReadBackAsWhatItWas) {
   Sampler sampler(20151009);
-  for (const Mode mode : {Mode::global, Mode::server, Mode::trustpoint, Mode::chain}) {
+  for (const Mode mode :
+       {Mode::global, Mode::server, Mode::trustpoint, Mode::profile, Mode::chain}) {
     for (const auto& compiled : grammar(mode).commands()) {
       const Command& command = *compiled.command;
       if (command.flags & (Command::action | Command::passed | Command::opens)) continue;
@@ -143,7 +151,7 @@ TEST(RunningConfig, OfManyCommandsTogetherIsReadBackAsWhatItWas) {
   int good = 0;
   for (int i = 0; i < 4000; ++i) {
     std::string text;
-    for (const Mode mode : {Mode::global, Mode::trustpoint, Mode::server}) {
+    for (const Mode mode : {Mode::global, Mode::trustpoint, Mode::profile, Mode::server}) {
       text += contexts(mode).front();
       const auto& commands = grammar(mode).commands();
       for (int n = 0; n < 3; ++n) {

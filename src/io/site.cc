@@ -85,7 +85,7 @@ server::TrustedCa Site::trusted_ca(const std::string& name) const {
 
 Result<Site::ServerPtr> Site::open_server(const config::Server& server, bool http_enabled) {
   const auto itself = std::make_shared<std::weak_ptr<server::CertificateServer>>();
-  const auto transport = std::make_shared<WhileThere>(in_.transport, itself);
+  auto transport = std::make_shared<WhileThere>(in_.transport, itself);
   UMBRA_TRY(auto opened,
             server::CertificateServer::open(
                 server, http_enabled,
@@ -104,8 +104,12 @@ Result<Site::ServerPtr> Site::open_server(const config::Server& server, bool htt
                    });
                  },
                  in_.counters}));
-  // What it was given lives as long as it does.
-  ServerPtr made(opened.release(), [transport](server::CertificateServer* p) { delete p; });
+  // What it was given lives as long as it does, and no longer: `transport` knows the server weakly,
+  // and a deleter lives on with its control block as long as anybody does.
+  ServerPtr made(opened.release(), [transport](server::CertificateServer* p) mutable {
+    delete p;
+    transport.reset();
+  });
   *itself = made;
   return made;
 }
