@@ -6,6 +6,7 @@
 //   umbra exec "show crypto pki timers"
 //   umbra exec -f FILE
 //   umbra import ios DIRECTORY
+//   umbra verify --data DIRECTORY
 //   umbra status [--trustpoint NAME | --server NAME]
 //
 // Exit status: 0 the command succeeded, 1 it failed, 2 the command line is wrong, 3 no daemon
@@ -24,6 +25,7 @@
 #include "manual.h"
 #include "rehearse.h"
 #include "status.h"
+#include "verify.h"
 
 int main(int argc, char** argv) try {
   std::string socket = "/run/umbra/umbra.sock";
@@ -42,6 +44,7 @@ int main(int argc, char** argv) try {
   const RehearseCommand rehearse(app);
   const StatusCommand status(app);
   const ExecCommand exec(app);
+  const VerifyCommand verify(app);
   auto* const import_from =
       app.add_subcommand("import", "move a certificate server of another system here");
   import_from->require_subcommand(1);
@@ -79,6 +82,7 @@ int main(int argc, char** argv) try {
   if (rehearse.chosen()) return rehearse.run();
   if (status.chosen()) return status.run();
   if (exec.chosen()) return exec.run();
+  if (verify.chosen()) return verify.run();
   if (*ios) {
     const auto done = umbra::io::import_ios(import);
     if (!done) {

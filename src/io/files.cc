@@ -208,36 +208,66 @@ Result<std::unique_ptr<DirectoryLock>> DirectoryLock::take(const std::string& di
   return std::unique_ptr<DirectoryLock>(new DirectoryLock(file.release()));
 }
 
-DirectoryLock::~DirectoryLock() { ::close(file_); }
+DirectoryLock::~DirectoryLock() {
+  if (file_ >= 0) ::close(file_);
+}
 
-Result<Passphrase> passphrase(const std::string& directory, const std::string& file,
-                              Random& random) {
-  std::string path = file;
-  if (path.empty()) {
-    const char* const credentials = std::getenv("CREDENTIALS_DIRECTORY");
-    if (credentials != nullptr) {
-      const std::string credential = std::string(credentials) + "/umbra-passphrase";
-      if (::access(credential.c_str(), F_OK) == 0) path = credential;
-    }
+std::unique_ptr<DirectoryLock> DirectoryLock::keep_out(const std::string& directory) {
+  File file(directory + "/lock", O_RDONLY);
+  if (file.get() >= 0 && ::flock(file.get(), LOCK_SH | LOCK_NB) != 0) return nullptr;
+  return std::unique_ptr<DirectoryLock>(new DirectoryLock(file.release()));
+}
+
+namespace {
+
+/// Where it is, or is to be.
+std::string passphrase_file(const std::string& directory, const std::string& file) {
+  if (!file.empty()) return file;
+  const char* const credentials = std::getenv("CREDENTIALS_DIRECTORY");
+  if (credentials != nullptr) {
+    std::string credential = std::string(credentials) + "/umbra-passphrase";
+    if (::access(credential.c_str(), F_OK) == 0) return credential;
   }
-  Passphrase out;
-  if (path.empty()) {
-    path = directory + "/passphrase";
-    if (!is_there(path)) {
-      Bytes octets(32);
-      random.fill(octets);
-      const std::string text = to_base64(octets) + "\n";
-      UMBRA_CHECK(write_file(path, as_bytes(text)));
-      out.made = true;
-    }
-  }
-  out.origin = path;
-  UMBRA_TRY(const Bytes content, read_file(path, secret_file_max));
-  out.text = first_line(content);
+  return directory + "/passphrase";
+}
+
+Result<Passphrase> read_passphrase(const std::string& path) {
+  UMBRA_TRY(Bytes content, read_file(path, secret_file_max));
+  Passphrase out{first_line(content), path, false};
+  wipe(content);
   if (out.text.empty())
     return fail(Errc::malformed,
                 path + " is empty; its first line is the passphrase that seals the keys");
   return out;
+}
+
+}  // namespace
+
+Result<Passphrase> passphrase(const std::string& directory, const std::string& file,
+                              Random& random) {
+  const std::string path = passphrase_file(directory, file);
+  bool made = false;
+  if (path == directory + "/passphrase" && file.empty() && !is_there(path)) {
+    Bytes octets(32);
+    random.fill(octets);
+    std::string text = to_base64(octets) + "\n";
+    const auto written = write_file(path, as_bytes(text));
+    wipe(octets);
+    wipe(text);
+    if (!written) return tl::unexpected(written.error());
+    made = true;
+  }
+  UMBRA_TRY(Passphrase out, read_passphrase(path));
+  out.made = made;
+  return out;
+}
+
+Result<std::optional<Passphrase>> kept_passphrase(const std::string& directory,
+                                                  const std::string& file) {
+  const std::string path = passphrase_file(directory, file);
+  if (file.empty() && !is_there(path)) return std::nullopt;
+  UMBRA_TRY(Passphrase out, read_passphrase(path));
+  return std::optional<Passphrase>(std::move(out));
 }
 
 Result<std::string> board_serial(const std::string& directory, Random& random) {

@@ -41,6 +41,9 @@ class DirectoryLock {
  public:
   /// Errors: conflict, naming the process that has it; storage.
   [[nodiscard]] static Result<std::unique_ptr<DirectoryLock>> take(const std::string& directory);
+  /// For who only reads: keeps daemons from starting on the directory, and changes nothing in it.
+  /// Out: nothing if one runs there. A directory without a lock file has never had one.
+  [[nodiscard]] static std::unique_ptr<DirectoryLock> keep_out(const std::string& directory);
   ~DirectoryLock();
   DirectoryLock(const DirectoryLock&) = delete;
   DirectoryLock& operator=(const DirectoryLock&) = delete;
@@ -60,6 +63,9 @@ struct Passphrase {
 };
 [[nodiscard]] Result<Passphrase> passphrase(const std::string& directory, const std::string& file,
                                             Random& random);
+/// The same, of which nothing is made: nothing if there is none.
+[[nodiscard]] Result<std::optional<Passphrase>> kept_passphrase(const std::string& directory,
+                                                                const std::string& file);
 
 /// What `serial-number` puts into a subject: eight digits, made once per data directory.
 [[nodiscard]] Result<std::string> board_serial(const std::string& directory, Random& random);

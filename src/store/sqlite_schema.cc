@@ -150,9 +150,11 @@ constexpr std::span<const char* const> upgrades[] = {
     enrollment_urls,
     key_pairs,
 };
-constexpr int schema_version = static_cast<int>(std::size(upgrades));
+constexpr int newest = static_cast<int>(std::size(upgrades));
 
 }  // namespace
+
+int schema_version() { return newest; }
 
 void open_session(soci::session& sql, const std::string& path) {
   sql.open(soci::sqlite3, fmt::format("dbname=\"{}\" timeout=10", path));
@@ -167,19 +169,19 @@ void open_session(soci::session& sql, const std::string& path) {
 Result<void> prepare_schema(soci::session& sql, const std::string& path) {
   int version = 0;
   sql << "PRAGMA user_version", soci::into(version);
-  if (version == schema_version) return {};
-  if (version > schema_version) {
+  if (version == newest) return {};
+  if (version > newest) {
     return fail(
         Errc::storage,
         fmt::format("{} was written by a newer version of Umbra (schema {}, this one knows {}); "
                     "start that version, or restore a backup made before the upgrade",
-                    path, version, schema_version));
+                    path, version, newest));
   }
   soci::transaction all(sql);
   for (auto step = static_cast<std::size_t>(version); step < std::size(upgrades); ++step) {
     for (const char* statement : upgrades[step]) sql << statement;
   }
-  sql << fmt::format("PRAGMA user_version={}", schema_version);
+  sql << fmt::format("PRAGMA user_version={}", newest);
   all.commit();
   return {};
 }
