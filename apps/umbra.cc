@@ -7,6 +7,8 @@
 //   umbra exec -f FILE
 //   umbra import ios DIRECTORY
 //   umbra verify --data DIRECTORY
+//   umbra backup --data DIRECTORY --to FILE --passphrase-file FILE
+//   umbra restore --from FILE --data DIRECTORY --passphrase-file FILE
 //   umbra status [--trustpoint NAME | --server NAME]
 //
 // Exit status: 0 the command succeeded, 1 it failed, 2 the command line is wrong, 3 no daemon
@@ -18,6 +20,7 @@
 #include <cstdio>
 #include <exception>
 
+#include "backup.h"
 #include "check.h"
 #include "console.h"
 #include "exec.h"
@@ -45,6 +48,8 @@ int main(int argc, char** argv) try {
   const StatusCommand status(app);
   const ExecCommand exec(app);
   const VerifyCommand verify(app);
+  const BackupCommand backup(app);
+  const RestoreCommand restore(app);
   auto* const import_from =
       app.add_subcommand("import", "move a certificate server of another system here");
   import_from->require_subcommand(1);
@@ -83,6 +88,8 @@ int main(int argc, char** argv) try {
   if (status.chosen()) return status.run();
   if (exec.chosen()) return exec.run();
   if (verify.chosen()) return verify.run();
+  if (backup.chosen()) return backup.run();
+  if (restore.chosen()) return restore.run();
   if (*ios) {
     const auto done = umbra::io::import_ios(import);
     if (!done) {

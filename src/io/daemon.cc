@@ -18,6 +18,7 @@
 #include "client/trustpoint.h"
 #include "config/config.h"
 #include "console/exec.h"
+#include "io/backup.h"
 #include "io/clock.h"
 #include "io/console_door.h"
 #include "io/driver.h"
@@ -80,6 +81,12 @@ class Daemon {
   Result<void> open() {
     UMBRA_CHECK(make_directory(options_.data_directory));
     UMBRA_TRY(lock_, DirectoryLock::take(options_.data_directory));
+    std::error_code none;
+    if (std::filesystem::exists(options_.data_directory + "/" + restoring_directory, none)) {
+      return fail(Errc::conflict,
+                  options_.data_directory +
+                      ": a restore into it was broken off; empty it, and restore again");
+    }
     auto plan = tell_findings(*parsed_, options_.config_path, log_);
     UMBRA_TRY(const Passphrase secret,
               passphrase(options_.data_directory, options_.passphrase_file, random_));
