@@ -18,8 +18,10 @@ struct HttpRequest {
   std::string address = {};  ///< of the peer, without its port
 };
 
+inline constexpr unsigned http_ok = 200;
+
 struct HttpReply {
-  unsigned status = 200;
+  unsigned status = http_ok;
   std::string content_type = "text/plain";
   Bytes body;
   /// Instead of `body`: what is the same for everybody who asks, and copied for none of them.

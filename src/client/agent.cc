@@ -18,8 +18,6 @@ using EventKind = lifecycle::TrustpointEventKind;
 constexpr int steps_at_once_max = 8;
 constexpr std::uint32_t hold_doublings_max = 10;
 
-bool waiting(Phase phase) { return phase == Phase::requesting || phase == Phase::polling; }
-
 bool same_progress(const lifecycle::TrustpointFacts& a, const lifecycle::TrustpointFacts& b) {
   return a.phase == b.phase && a.kind == b.kind && a.since == b.since && a.tries == b.tries &&
          a.failing == b.failing;

@@ -15,8 +15,6 @@ constexpr std::size_t body_max = std::size_t{256} * 1024;
 // Keywords are a few hundred octets (RFC 8894 3.5.2).
 constexpr std::size_t capabilities_max = 4096;
 
-constexpr unsigned http_ok = 200;
-
 bool has_path(const std::string& url) {
   const auto host = url.find("://");
   return host != std::string::npos && url.find('/', host + 3) != std::string::npos;

@@ -17,8 +17,6 @@ constexpr std::size_t serial_octets = 8;
 constexpr Days self_signed_life{3650};  // as IOS
 constexpr std::uint8_t usage_self_signed = 0xA4;
 
-bool waiting(Phase phase) { return phase == Phase::requesting || phase == Phase::polling; }
-
 /// Nothing is under way, and nothing is to be.
 lifecycle::TrustpointFacts at_rest(const State& state, Phase phase) {
   auto facts = state.facts();

@@ -10,7 +10,6 @@
 namespace umbra::client {
 namespace {
 
-constexpr unsigned http_ok = 200;
 // 200,000 entries.
 constexpr std::size_t crl_octets_max = std::size_t{8} << 20;
 constexpr Seconds clocks_apart = std::chrono::minutes{5};

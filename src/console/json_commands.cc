@@ -16,7 +16,7 @@ namespace {
 using config::Match;
 using Json = nlohmann::ordered_json;
 
-constexpr std::size_t lines_max = 100000;
+constexpr std::size_t certificates_max = 100000;
 
 Json time_of(const std::optional<Time>& time) {
   return time ? Json(to_rfc3339(*time)) : Json(nullptr);
@@ -218,7 +218,7 @@ ExecResult Exec::json_of_server(const Match& match) const {
   Json all = Json::array();
   bool more = false;
   const auto read = found->each_certificate([&](const server::CertificateLine& line) {
-    more = all.size() == lines_max;
+    more = all.size() == certificates_max;
     if (more) return false;
     all.push_back({{"serial", line.serial.to_hex()},
                    {"subject", line.subject},

@@ -10,7 +10,7 @@ namespace {
 using config::Match;
 
 constexpr std::size_t names_shown = 20;
-constexpr std::size_t pem_columns = 64;
+constexpr std::size_t base64_columns = 64;  // as IOS shows what it issued
 
 std::optional<std::uint64_t> request_id(const Match& match) {
   const auto number = match.number("ID");
@@ -59,18 +59,9 @@ std::string_view seen_on(server::OnCrl crl) {
   return "";
 }
 
-/// Base64 in lines of 64 columns, as IOS shows what it issued.
-std::string base64_lines(ByteView der) {
-  const std::string text = to_base64(der);
-  std::string out;
-  for (std::size_t at = 0; at < text.size(); at += pem_columns)
-    out += text.substr(at, pem_columns) + "\n";
-  return out;
-}
-
 std::string granted_certificate(const x509::Certificate& certificate, bool pem) {
   return "% Granted certificate:\n" +
-         (pem ? certificate.to_pem() : base64_lines(certificate.der()));
+         (pem ? certificate.to_pem() : to_base64(certificate.der(), base64_columns));
 }
 
 /// DER, PEM or bare base64, whichever it is.

@@ -50,14 +50,6 @@ Result<x509::Certificate> certificate_in(std::string_view text) {
   return x509::Certificate::from_der(der);
 }
 
-std::string base64_lines(ByteView der) {
-  const std::string text = to_base64(der);
-  std::string out;
-  for (std::size_t at = 0; at < text.size(); at += pem_columns)
-    out += text.substr(at, pem_columns) + "\n";
-  return out;
-}
-
 ExecResult answer(const Result<void>& result, std::string text) {
   return result ? ExecResult{true, std::move(text)} : failed(result.error());
 }
@@ -247,7 +239,8 @@ void Exec::export_keys(const TrustpointControl& found, const Match& match,
       const auto sealed =
           x509::to_pkcs12(*got->key, *got->identity, got->label, passphrase, {{got->ca}});
       if (!sealed) return done(failed(sealed.error()));
-      if (url.empty()) return done({true, "Exported pkcs12 follows:\n" + base64_lines(*sealed)});
+      if (url.empty())
+        return done({true, "Exported pkcs12 follows:\n" + to_base64(*sealed, pem_columns)});
       return done(answer(write(url, *sealed), "CRYPTO_PKI: Exported PKCS12 file successfully.\n"));
     }
     std::string key;

@@ -15,7 +15,7 @@
 namespace umbra::io {
 namespace {
 
-Error os_error(const std::string& what, const std::string& path) {
+Error trouble(const std::string& what, const std::string& path) {
   return {Errc::storage, fmt::format("cannot {} {}: {}", what, path, std::strerror(errno))};
 }
 
@@ -41,20 +41,20 @@ class Draft {
   std::optional<Error> write(ByteView content) {
     ::unlink(temporary_.c_str());
     file_ = ::open(temporary_.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, mode_);
-    if (file_ < 0) return os_error("create", temporary_);
+    if (file_ < 0) return trouble("create", temporary_);
     there_ = true;
     while (!content.empty()) {
       const ssize_t written = ::write(file_, content.data(), content.size());
       if (written < 0 && errno == EINTR) continue;
-      if (written < 0) return os_error("write", temporary_);
+      if (written < 0) return trouble("write", temporary_);
       content = content.subspan(static_cast<std::size_t>(written));
     }
     return std::nullopt;
   }
   std::optional<Error> put_in_place() {
-    if (::fsync(file_) != 0) return os_error("sync", temporary_);
+    if (::fsync(file_) != 0) return trouble("sync", temporary_);
     ::close(std::exchange(file_, -1));
-    if (::rename(temporary_.c_str(), path_.c_str()) != 0) return os_error("replace", path_);
+    if (::rename(temporary_.c_str(), path_.c_str()) != 0) return trouble("replace", path_);
     there_ = false;
     return std::nullopt;
   }

@@ -40,6 +40,10 @@ enum class Phase : std::uint8_t {
   polling = 4,           ///< PENDING
   stopped = 5,           ///< rejected or given up: nothing more happens until an administrator acts
 };
+/// A request is under way.
+[[nodiscard]] constexpr bool waiting(Phase phase) {
+  return phase == Phase::requesting || phase == Phase::polling;
+}
 
 struct TrustpointFacts {
   std::optional<Validity> ca;

@@ -9,8 +9,6 @@ namespace {
 using lifecycle::RequestKind;
 using lifecycle::Validity;
 
-constexpr Offset hour_seconds = 3600;
-
 }  // namespace
 
 Life::Way Life::exchange(Operation operation) {

@@ -10,7 +10,6 @@ namespace {
 
 // Short enough for its seconds to stay in the processor's cache.
 constexpr Offset window = 4 * day_seconds;
-constexpr Offset hour_seconds = 3600;
 // Devices that a thread takes at a time.
 constexpr std::size_t share = 4096;
 constexpr std::uint32_t no_event = std::numeric_limits<std::uint32_t>::max();

@@ -10,7 +10,7 @@ namespace {
 
 using plan::count;
 
-constexpr std::size_t devices_shown = 50;
+constexpr std::size_t devices_in_page = 50;
 // Charts are drawn this wide and stretched to the page; their heights are pixels.
 constexpr double chart_width = 1000;
 constexpr int chart_height = 200;
@@ -338,7 +338,7 @@ class Page {
     add("<h3>Dark devices, the longest first</h3>\n<div class=\"wide\"><table><tr><th "
         "class=\"n\">Device</th><th>Like</th><th>From</th><th class=\"n\">For</th><th "
         "class=\"n\">Times</th><th>Why</th></tr>\n");
-    for (std::size_t i = 0; i < of.worst.size() && i < devices_shown; ++i) {
+    for (std::size_t i = 0; i < of.worst.size() && i < devices_in_page; ++i) {
       const DarkDevice& one = of.worst[i];
       add("<tr><td class=\"n\">{}</td><td>{}</td><td class=\"d\">{}</td><td "
           "class=\"n\">{}{}</td><td "
@@ -348,7 +348,8 @@ class Page {
           in_words(one.cause));
     }
     add("</table></div>\n");
-    if (of.dark > devices_shown) add("<p>... and {} more.</p>\n", count(of.dark - devices_shown));
+    if (of.dark > devices_in_page)
+      add("<p>... and {} more.</p>\n", count(of.dark - devices_in_page));
     add("<p class=\"soft\"><code>--client {}</code> tells the story of the first of them.</p>\n",
         of.worst.front().number);
   }

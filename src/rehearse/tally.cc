@@ -5,8 +5,6 @@
 namespace umbra::rehearse {
 namespace {
 
-constexpr Offset hour_seconds = 3600;
-
 template <class T>
 void add_each(std::vector<T>& to, const std::vector<T>& from) {
   for (std::size_t i = 0; i < from.size(); ++i) to[i] += from[i];

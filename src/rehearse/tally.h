@@ -11,6 +11,8 @@
 /// matter.
 namespace umbra::rehearse {
 
+inline constexpr Offset hour_seconds = 3600;
+
 enum class Operation : std::uint8_t { get_ca, get_caps, get_next_ca, enroll, poll };
 inline constexpr std::size_t operations = 5;
 [[nodiscard]] const char* to_string(Operation operation);

@@ -10,6 +10,7 @@
 /// CMS (RFC 5652), as much of it as SCEP needs, in DER out and BER in.
 namespace umbra::scep::cms {
 
+inline constexpr std::string_view oid_rsa_encryption = "1.2.840.113549.1.1.1";
 inline constexpr std::string_view oid_data = "1.2.840.113549.1.7.1";
 inline constexpr std::string_view oid_signed_data = "1.2.840.113549.1.7.2";
 inline constexpr std::string_view oid_enveloped_data = "1.2.840.113549.1.7.3";

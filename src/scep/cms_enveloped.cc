@@ -13,8 +13,6 @@ namespace {
 namespace der = x509::der;
 namespace tag = x509::der::tag;
 
-constexpr std::string_view oid_rsa_encryption = "1.2.840.113549.1.1.1";
-
 struct CipherRow {
   Cipher cipher;
   std::string_view oid;

@@ -9,7 +9,6 @@ namespace {
 namespace der = x509::der;
 namespace tag = x509::der::tag;
 
-constexpr std::string_view oid_rsa_encryption = "1.2.840.113549.1.1.1";
 constexpr std::size_t bag_max = 32;
 constexpr std::size_t attributes_max =
     32;  // SCEP has ten; nothing is verified yet when they are read

@@ -77,6 +77,8 @@ using GenerationsPtr = std::shared_ptr<const Generations>;
                                                       const std::string& passphrase);
 
 /// Waits for somebody: an administrator, or the CA above.
+/// A column of a trustpoint's row: empty if there is none. Errors: malformed.
+[[nodiscard]] Result<std::optional<x509::Certificate>> certificate_of_column(const Bytes& der);
 [[nodiscard]] bool is_open(store::RequestState state);
 [[nodiscard]] HttpReply text_reply(unsigned status, const std::string& text);
 /// What came with such a status is no answer.

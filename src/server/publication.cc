@@ -207,6 +207,10 @@ Result<CnmFacts> parse_cnm(std::string_view text) {
   return facts;
 }
 
+std::string files(std::uint64_t count) {
+  return count == 1 ? "1 file" : fmt::format("{} files", count);
+}
+
 Time next_try(const PlaceFate& fate, Seconds most) {
   Seconds wait = first_wait;
   for (std::uint32_t i = 1; i < fate.failures && wait < most; ++i) wait *= 2;

@@ -106,6 +106,8 @@ struct PlaceFate {
 
   [[nodiscard]] bool failing() const { return failures != 0; }
 };
+/// "1 file", "2 files".
+[[nodiscard]] std::string files(std::uint64_t count);
 /// 5 s after the first failure, then twice as long each time, `most` at most.
 [[nodiscard]] Time next_try(const PlaceFate& fate, Seconds most);
 /// The next size of a backlog that the log tells: 100, 1000, ... and nothing below.

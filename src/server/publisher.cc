@@ -17,10 +17,6 @@ constexpr std::uint64_t pages_at_once = 64;
 constexpr Seconds wait_most = std::chrono::minutes{5};
 constexpr Seconds wait_most_strict{30};  // nothing is issued meanwhile
 
-std::string files(std::uint64_t count) {
-  return count == 1 ? "1 file" : fmt::format("{} files", count);
-}
-
 bool rests(const std::optional<Time>& since, Time now, Seconds for_long) {
   return since && now >= *since && now - *since < for_long;  // a clock may be put back
 }

@@ -11,10 +11,6 @@ namespace {
 
 constexpr Seconds between_looks_at_room = std::chrono::minutes{1};
 
-std::string files(std::uint64_t count) {
-  return count == 1 ? "1 file" : fmt::format("{} files", count);
-}
-
 }  // namespace
 
 /// Cost: reads all that waits.

@@ -14,12 +14,6 @@
 namespace umbra::server {
 namespace {
 
-Result<std::optional<x509::Certificate>> certificate_in(const Bytes& der) {
-  if (der.empty()) return std::nullopt;
-  UMBRA_TRY(auto certificate, x509::Certificate::from_der(der));
-  return certificate;
-}
-
 HttpReply unreachable() {
   return text_reply(503, "the CA above this RA cannot be reached now; try again");
 }
@@ -60,7 +54,7 @@ Result<std::shared_ptr<const CaAbove>> CaAbove::read(
   if (!row || row->ca_certificate.empty()) return nullptr;
   UMBRA_TRY(auto ca, x509::Certificate::from_der(row->ca_certificate));
   CaAbove above{std::move(ca), std::nullopt};
-  UMBRA_TRY(above.next, certificate_in(row->rollover_ca_certificate));
+  UMBRA_TRY(above.next, certificate_of_column(row->rollover_ca_certificate));
   UMBRA_TRY(above.ras, x509::Certificate::all_from_der(row->ra_certificates));
   UMBRA_TRY(above.next_ras, x509::Certificate::all_from_der(row->rollover_ra_certificates));
   above.capabilities = scep::parse_capabilities(row->capabilities);
@@ -82,8 +76,8 @@ Result<void> CertificateServer::Impl::issues() const {
 /// What the trustpoint has is what the RA has: its identity is active, its rollover identity the
 /// next one, and all others are retired.
 Result<void> CertificateServer::Impl::adopt_ra(const store::TrustpointRow& row, Time now) {
-  UMBRA_TRY(const auto identity, certificate_in(row.identity));
-  UMBRA_TRY(const auto next, certificate_in(row.rollover_identity));
+  UMBRA_TRY(const auto identity, certificate_of_column(row.identity));
+  UMBRA_TRY(const auto next, certificate_of_column(row.rollover_identity));
   UMBRA_TRY(const auto rows, environment.store.generations(configuration.name));
   using As = store::GenerationStatus;
   const auto wanted = [&](ByteView der) {

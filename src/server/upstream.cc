@@ -7,13 +7,14 @@
 /// and keeps what was granted in the store; here it is taken over. The store is all they share, so
 /// that whoever dies in between finds both where they were.
 namespace umbra::server {
-namespace {
 
-Result<std::optional<x509::Certificate>> certificate_in(const Bytes& der) {
+Result<std::optional<x509::Certificate>> certificate_of_column(const Bytes& der) {
   if (der.empty()) return std::nullopt;
   UMBRA_TRY(auto certificate, x509::Certificate::from_der(der));
   return certificate;
 }
+
+namespace {
 
 bool holds(const Generations& all, const x509::Certificate& certificate) {
   const auto is_it = [&](const ca::Authority& one) { return one.certificate == certificate; };
@@ -41,7 +42,7 @@ Result<void> CertificateServer::Impl::adopt(Time now) {
     if (is_ra()) return adopt_ra(*row, now);
     // In this order: the identity is the older of the two.
     for (const Bytes* der : {&row->identity, &row->rollover_identity}) {
-      UMBRA_TRY(const auto certificate, certificate_in(*der));
+      UMBRA_TRY(const auto certificate, certificate_of_column(*der));
       if (certificate) UMBRA_CHECK(adopt_one(*certificate, *row, now));
     }
     return {};
@@ -117,7 +118,7 @@ UpperCa CertificateServer::Impl::upper_ca(const std::optional<x509::Certificate>
     return upper;
   }
   for (const Bytes* der : {&row->ca_certificate, &row->rollover_ca_certificate}) {
-    const auto candidate = certificate_in(*der);
+    const auto candidate = certificate_of_column(*der);
     if (!candidate || !*candidate) continue;
     const bool issued_it = own && (*candidate)->subject() == own->issuer() &&
                            own->verify_signed_by((*candidate)->public_key());

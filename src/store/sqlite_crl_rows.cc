@@ -4,18 +4,15 @@
 #include <soci/sqlite3/soci-sqlite3.h>
 
 #include "store/sqlite_rows.h"
+#include "store/sqlite_values.h"
 
 /// CRLs, and what is on them: by the million, so that this file counts copies and goes around SOCI
 /// where it makes a string of everything.
 namespace umbra::store {
 namespace {
 
-using Integer = long long;
 using soci::into;
 using soci::use;
-
-Integer seconds(Time at) { return at.time_since_epoch().count(); }
-Time time(Integer value) { return Time{Seconds{value}}; }
 
 /// What is in our tables we wrote: text that does not decode is a damaged database.
 void append(Bytes& to, const std::string& base64) {

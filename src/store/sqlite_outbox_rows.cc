@@ -5,19 +5,13 @@
 #include <algorithm>
 
 #include "store/sqlite_rows.h"
+#include "store/sqlite_values.h"
 
 namespace umbra::store {
 namespace {
 
-using Integer = long long;
 using soci::into;
 using soci::use;
-
-x509::Serial serial(const std::string& hex) {
-  const auto parsed = x509::Serial::from_hex(hex);
-  if (!parsed) throw soci::soci_error("a column is no serial number: the database is damaged");
-  return *parsed;
-}
 
 }  // namespace
 

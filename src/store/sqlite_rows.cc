@@ -3,6 +3,7 @@
 #include "store/sqlite_crl_rows.h"
 #include "store/sqlite_outbox_rows.h"
 #include "store/sqlite_service_rows.h"
+#include "store/sqlite_values.h"
 
 #include <algorithm>
 
@@ -11,12 +12,9 @@
 namespace umbra::store {
 namespace {
 
-using Integer = long long;
 using soci::into;
 using soci::use;
 
-Integer seconds(Time at) { return at.time_since_epoch().count(); }
-Time time(Integer value) { return Time{Seconds{value}}; }
 std::string text(const x509::Serial& serial) {
   // A CA's serials have at most 20 octets: 40 digits, which sort as the numbers do. A longer one
   // can only be asked for; it is looked up whole, and not found.
@@ -32,11 +30,6 @@ Bytes bytes(const std::string& base64) {
   auto decoded = from_base64(base64);
   if (!decoded) throw soci::soci_error("a column is not base64: the database is damaged");
   return *std::move(decoded);
-}
-x509::Serial serial(const std::string& hex) {
-  const auto parsed = x509::Serial::from_hex(hex);
-  if (!parsed) throw soci::soci_error("a column is no serial number: the database is damaged");
-  return *parsed;
 }
 
 constexpr const char* certificate_columns =

@@ -3,16 +3,13 @@
 #include <soci/soci.h>
 
 #include "store/sqlite_rows.h"
+#include "store/sqlite_values.h"
 
 namespace umbra::store {
 namespace {
 
-using Integer = long long;
 using soci::into;
 using soci::use;
-
-Integer seconds(Time at) { return at.time_since_epoch().count(); }
-Time time(Integer value) { return Time{Seconds{value}}; }
 
 /// Every table that has rows of a server, and the column that names it.
 constexpr std::pair<const char*, const char*> tables_of_a_server[] = {

@@ -6,11 +6,11 @@
 #include <array>
 
 #include "x509/der.h"
+#include "x509/extensions.h"
 
 namespace umbra::x509 {
 namespace {
 
-constexpr std::string_view oid_subject_alt_name = "2.5.29.17";
 constexpr std::size_t name_octets_max = 253;  // RFC 1035: of a whole DNS name
 constexpr std::size_t label_octets_max = 63;
 constexpr std::size_t uri_octets_max = 1024;

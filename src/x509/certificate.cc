@@ -15,7 +15,6 @@ constexpr std::string_view oid_subject_key_id = "2.5.29.14";
 constexpr std::string_view oid_key_usage = "2.5.29.15";
 constexpr std::string_view oid_extended_key_usage = "2.5.29.37";
 constexpr std::string_view oid_key_purposes = "1.3.6.1.5.5.7.3";
-constexpr std::string_view oid_subject_alt_name = "2.5.29.17";
 constexpr std::string_view oid_basic_constraints = "2.5.29.19";
 constexpr std::string_view oid_crl_distribution_points = "2.5.29.31";
 constexpr std::string_view oid_authority_info_access = "1.3.6.1.5.5.7.1.1";

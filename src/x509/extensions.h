@@ -8,6 +8,8 @@
 /// What certificates and requests have in common: reading a list of extensions.
 namespace umbra::x509 {
 
+inline constexpr std::string_view oid_subject_alt_name = "2.5.29.17";
+
 /// In: the contents of `Extensions ::= SEQUENCE OF Extension`. Errors: malformed, also on a
 /// type that comes twice and over 100 extensions.
 [[nodiscard]] Result<std::vector<Extension>> parse_extensions(ByteView sequence_content);

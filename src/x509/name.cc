@@ -11,7 +11,7 @@
 namespace umbra::x509 {
 namespace {
 
-constexpr std::size_t name_octets_max = 4096;
+constexpr std::size_t whole_name_octets_max = 4096;
 constexpr std::string_view oid_country = "2.5.4.6";
 
 struct TypeRow {
@@ -287,7 +287,8 @@ std::string canonical(const Attribute& attribute) {
 Name::Name() : der_(der::sequence({})) {}
 
 Result<Name> Name::from_der(ByteView der) {
-  if (der.size() > name_octets_max) return fail(Errc::malformed, "a name of more than 4096 octets");
+  if (der.size() > whole_name_octets_max)
+    return fail(Errc::malformed, "a name of more than 4096 octets");
   UMBRA_CHECK(parse_rdns(der));
   Name name;
   name.der_ = to_bytes(der);
