@@ -1,5 +1,6 @@
 #include <algorithm>
 #include <map>
+#include <tuple>
 
 #include <fmt/format.h>
 
@@ -71,6 +72,9 @@ class Assembler {
                      [](const auto& a, const auto& b) { return a.line < b.line; });
     std::stable_sort(parsed_.faults.begin(), parsed_.faults.end(),
                      [](const auto& a, const auto& b) { return a.line < b.line; });
+    std::stable_sort(parsed_.lines.begin(), parsed_.lines.end(), [](const auto& a, const auto& b) {
+      return std::tie(a.in, a.block) < std::tie(b.in, b.block);
+    });
   }
 
  private:

@@ -47,8 +47,8 @@ struct SettingLine {
 
 struct Parsed {
   Configuration configuration;
-  std::vector<SettingLine> lines;
-  std::vector<Fault> faults;  ///< all of the file's faults; not empty = must not start
+  std::vector<SettingLine> lines;  ///< block by block: sorted by `in` and `block`, and no further
+  std::vector<Fault> faults;       ///< all of the file's faults; not empty = must not start
   std::vector<NotEffective> not_effective;
   std::vector<Chain> chains;  ///< certificates the text brought along; kept, not installed
   /// `show running-config`: normalised text of everything that was accepted, defaults left out,

@@ -1,6 +1,7 @@
 #include "plan/pairing.h"
 
 #include <algorithm>
+#include <tuple>
 
 namespace umbra::plan {
 namespace {
@@ -30,11 +31,15 @@ std::string server_in(std::string_view path) {
 
 const config::SettingLine* setting(const Source& source, config::SettingLine::In in,
                                    const std::string& block, const std::string& key) {
+  // Ten thousand trustpoints ask for theirs.
   const auto& lines = source.parsed.lines;
-  const auto found = std::find_if(lines.begin(), lines.end(), [&](const auto& one) {
-    return one.in == in && one.block == block && one.key == key;
-  });
-  return found == lines.end() ? nullptr : &*found;
+  const auto begin = std::lower_bound(
+      lines.begin(), lines.end(), std::tie(in, block),
+      [](const auto& one, const auto& wanted) { return std::tie(one.in, one.block) < wanted; });
+  const auto is_of_another = [&](const auto& one) { return one.in != in || one.block != block; };
+  const auto end = std::find_if(begin, lines.end(), is_of_another);
+  const auto found = std::find_if(begin, end, [&](const auto& one) { return one.key == key; });
+  return found == end ? nullptr : &*found;
 }
 
 std::size_t line_of(const Source& source, config::SettingLine::In in, const std::string& block,
