@@ -3,7 +3,7 @@
 #   umbra_library(x SOURCES a.cc b.cc USES base x509 LIBRARIES OpenSSL::Crypto)
 #   umbra_tests(x SOURCES a_test.cc LIBRARIES ...)      unit tests, beside their sources
 #
-# APART names the tests whose own names another test of the target has too: what the sanitizers see
+# APART names the sources that cannot stand beside the others, as when their own names are others' too: what the sanitizers see
 # is compiled several files at once (CMAKE_UNITY_BUILD in the presets), which takes a third of the time.
 #
 # Both take COMPUTES if it is their own code that works hard, and not OpenSSL's or SQLite's.
@@ -68,9 +68,10 @@ function(umbra_quickly_built target)
 endfunction()
 
 function(umbra_library name)
-  cmake_parse_arguments(ARG "COMPUTES" "" "SOURCES;USES;LIBRARIES" ${ARGN})
+  cmake_parse_arguments(ARG "COMPUTES" "" "SOURCES;APART;USES;LIBRARIES" ${ARGN})
   if(ARG_SOURCES)
-    add_library(umbra_${name} STATIC ${ARG_SOURCES})
+    add_library(umbra_${name} STATIC ${ARG_SOURCES} ${ARG_APART})
+    set_source_files_properties(${ARG_APART} PROPERTIES SKIP_UNITY_BUILD_INCLUSION ON)
     target_include_directories(umbra_${name} PUBLIC ${PROJECT_SOURCE_DIR}/src)
     target_include_directories(umbra_${name} SYSTEM PUBLIC ${UMBRA_EXPECTED_INCLUDE})
     target_link_libraries(umbra_${name} PRIVATE umbra_warnings ${ARG_LIBRARIES})

@@ -44,7 +44,6 @@ namespace {
 
 namespace asio = boost::asio;
 
-constexpr std::size_t config_octets_max = 16U << 20;
 constexpr std::chrono::seconds seconds_for_last_files{5};
 
 /// As systemd counts it, to know a reload from the one before.

@@ -9,6 +9,9 @@
 
 namespace umbra::io {
 
+/// What `read_file` takes of a configuration.
+inline constexpr std::size_t config_octets_max = 16U << 20;
+
 /// The whole file. Errors: storage, with path and reason; malformed if over `size_max`.
 [[nodiscard]] Result<Bytes> read_file(const std::string& path, std::size_t size_max);
 /// Whose a file is to be, whatever the umask says.

@@ -15,7 +15,6 @@ namespace {
 
 namespace asio = boost::asio;
 
-constexpr std::size_t config_octets_max = 16U << 20;
 constexpr std::size_t lines_one_by_one = 200;
 
 std::size_t count_lines(std::string_view text) {

@@ -11,8 +11,6 @@ namespace {
 
 namespace fs = std::filesystem;
 
-constexpr std::size_t config_octets_max = 16U << 20;
-
 bool is_hidden(const fs::path& path) { return path.filename().string().starts_with('.'); }
 
 /// The files of a directory, by name.

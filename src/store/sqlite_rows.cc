@@ -10,6 +10,13 @@
 #include <soci/soci.h>
 
 namespace umbra::store {
+
+x509::Serial serial(const std::string& hex) {
+  const auto parsed = x509::Serial::from_hex(hex);
+  if (!parsed) throw soci::soci_error("a column is no serial number: the database is damaged");
+  return *parsed;
+}
+
 namespace {
 
 using soci::into;
