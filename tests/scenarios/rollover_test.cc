@@ -5,6 +5,10 @@
 #include <fmt/format.h>
 #include <gtest/gtest.h>
 
+#include <functional>
+#include <random>
+#include <set>
+
 #include "scenarios/lab.h"
 
 namespace umbra::lab {
@@ -295,6 +299,73 @@ TEST_F(GuideLab, AnUnreachableServerIsTriedAgainAndTheOldCertificateStays) {
   world->mend("172.16.1.1:80");
   world->run_until(day(292) + std::chrono::minutes{9});
   EXPECT_NE(*world->trustpoint("Root-CA").status().identity, first);
+}
+
+/// A host whose link is down half of the time: outages of up to twelve days, in an order that
+/// repeats with its seed.
+class UnsteadyLink : public GuideLab {
+ protected:
+  static constexpr const char* server_host = "172.16.1.1:80";
+  static std::string host(int number, const std::string& auto_enroll) {
+    const std::string name = fmt::format("T{}", number);
+    return spoke_text(name, auto_enroll, fmt::format(" storage pem /etc/{}\n", name));
+  }
+
+  /// Cuts and mends the link as its calendar says, and leaves the clock at `until`.
+  void live_until(Time until, const std::function<void()>& look) {
+    while (changes_at <= until) {
+      world->run_until(changes_at);
+      look();
+      down = !down;
+      down ? world->cut(server_host) : world->mend(server_host);
+      const Seconds length = Seconds{std::chrono::hours{6}} * (1 + calendar() % 48);
+      if (down) {
+        total_down += length;
+        ++outages;
+      }
+      changes_at += length;
+    }
+    world->run_until(until);
+    look();
+  }
+
+  /// What other programs read is valid now, of the CA that is active now, and belongs together.
+  void expect_good_files(const std::string& name) {
+    expect_identity_of_active_ca(*world, name);
+    const auto& files = world->published().at("/etc/" + name);
+    const auto certificate = x509::Certificate::from_pem(files.cert);
+    const auto key = x509::PrivateKey::from_pem(files.key);
+    ASSERT_TRUE(certificate && key);
+    EXPECT_EQ(*certificate, *world->trustpoint(name).status().identity);
+    EXPECT_EQ(certificate->public_key(), key->public_key());
+    EXPECT_EQ(files.ca, active_ca(*world).to_pem());
+  }
+
+  std::minstd_rand calendar{2015};
+  Time changes_at = day(1);
+  bool down = false;
+  Seconds total_down{};
+  int outages = 0;
+};
+
+TEST_F(UnsteadyLink, FiveYearsAndThreeCasLongNoCertificateIsEverInvalid) {
+  const std::vector<std::string> how = {"auto-enroll 80", "auto-enroll 70 regenerate"};
+  std::string hosts;
+  for (std::size_t i = 0; i < how.size(); ++i) hosts += host(static_cast<int>(i), how[i]);
+  start(server_text() + " lifetime crl 336\n", hosts);  // or five years are ten thousand CRLs
+
+  std::set<std::string> authorities;
+  for (int at = 5; at <= 5 * 365; at += 5) {  // the CAs change on days 730 and 1460
+    live_until(day(at), [&] {
+      authorities.insert(active_ca(*world).serial().to_hex());
+      for (std::size_t i = 0; i < how.size(); ++i) expect_good_files(fmt::format("T{}", i));
+    });
+    if (HasFailure()) FAIL() << "on day " << at << (down ? ", link down" : ", link up");
+  }
+  EXPECT_EQ(authorities.size(), 3U);
+  EXPECT_NEAR(day_of(day_zero + total_down) / (5 * 365), 0.5, 0.05);
+  EXPECT_GT(outages, 100);
+  EXPECT_FALSE(logged(*world, "%PKI-6-AUTOCERTFAIL").empty()) << "outages were in the way";
 }
 
 }  // namespace
