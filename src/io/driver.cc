@@ -13,6 +13,7 @@
 #include <unordered_map>
 
 #include "io/clock_steps.h"
+#include "io/idle_memory.h"
 
 namespace umbra::io {
 namespace {
@@ -27,6 +28,8 @@ constexpr std::chrono::seconds look_at_servers{60};
 // A clock is slewed by 1 part in 2000 at most: who sleeps this much less than he would like never
 // oversleeps, and has slept enough after three or four times.
 constexpr int slew_reserve = 1000;
+// Who sleeps for as long as this does it without what he needs awake.
+constexpr std::chrono::seconds sound_sleep{30};
 
 /// One server or trustpoint, as the driver sees it.
 struct Actor {
@@ -123,6 +126,7 @@ struct Driver::Impl : std::enable_shared_from_this<Impl> {
       const auto left = clock.real_time_until(waiting.begin()->first);
       at_most(left - left / slew_reserve);
     }
+    if (agent && (!wait || *wait >= sound_sleep) && nobody_runs()) give_back_memory();
     if (!wait) {
       timer.cancel();
       return;
@@ -131,6 +135,10 @@ struct Driver::Impl : std::enable_shared_from_this<Impl> {
     timer.async_wait([self = shared_from_this()](boost::system::error_code error) {
       if (!error) self->arm();
     });
+  }
+
+  [[nodiscard]] bool nobody_runs() const {
+    return std::none_of(actors.begin(), actors.end(), [](const auto& one) { return one->busy; });
   }
 
   void launch(std::size_t index, std::optional<lifecycle::Deadline> deadline) {
@@ -195,6 +203,7 @@ struct Driver::Impl : std::enable_shared_from_this<Impl> {
   std::vector<std::size_t> silent;  ///< who does not tell: looked at whenever anything happens
   std::set<std::pair<Instant, std::size_t>> waiting;
   std::set<std::pair<Steady::time_point, std::size_t>> held_back;
+  bool agent = false;  ///< no requests come, which deadlines do not tell of
   bool was_authoritative = true;
   bool arming = false;
   bool stopped = false;
@@ -204,6 +213,7 @@ Driver::Driver(asio::io_context& loop, asio::thread_pool& life, const Clock& clo
                std::vector<std::shared_ptr<server::CertificateServer>> servers,
                std::vector<std::shared_ptr<client::Trustpoint>> trustpoints, ExpiryWatch& watch)
     : impl_(std::make_shared<Impl>(loop, life, clock)) {
+  impl_->agent = servers.empty();
   for (const auto& trustpoint : trustpoints) {
     impl_->trustpoints.emplace(trustpoint->status().name, impl_->actors.size());
     impl_->add([trustpoint] { return trustpoint->deadlines(); },

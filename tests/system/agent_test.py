@@ -2,6 +2,7 @@
 
 import os
 import pathlib
+import re
 import time
 import unittest
 
@@ -23,6 +24,11 @@ def switches(pid):
             if "_ctxt_switches" in line:
                 found += int(line.split()[1])
     return found
+
+
+def resident_kib(pid):
+    status = pathlib.Path(f"/proc/{pid}/status").read_text()
+    return int(re.search(r"^VmRSS:\s+(\d+) kB$", status, re.MULTILINE).group(1))
 
 
 class AgentTest(unittest.TestCase):
@@ -52,13 +58,14 @@ class AgentTest(unittest.TestCase):
         self.assertLess(len(tasks(agent.process.pid)), 20)
         self.assert_sleeps(agent)
 
-    def test_an_idle_agent_sleeps(self):
+    def test_an_idle_agent_sleeps_and_is_small(self):
         port = free_port()
         self.lab.daemon("ca", server_text(port))
-        pin = fingerprint(ca_der(port))
-        agent = self.agent(1, f" enrollment url http://127.0.0.1:{port}\n")
-        agent.exec(f"crypto pki authenticate T0 fingerprint {pin}")
+        agent = self.agent(1, f" enrollment url http://127.0.0.1:{port}\n enrollment spread 0\n"
+                              f" fingerprint {fingerprint(ca_der(port))}\n auto-enroll 80\n")
+        wait_for("its certificate", lambda: "RENEW T0" in agent.exec("show crypto pki timers"))
         self.assert_sleeps(agent)
+        self.assertLess(resident_kib(agent.process.pid), 15 * 1024)
 
 
 if __name__ == "__main__":
