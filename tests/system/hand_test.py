@@ -95,6 +95,50 @@ class HandTest(unittest.TestCase):
         self.assertEqual(self.certificate_of("T"), granted)
         self.assertIn("nothing was asked for", self.refused(command, granted + "\n"))
 
+    def test_a_profile_says_where_its_trustpoints_enrol(self):
+        ca = self.lab.daemon("ca", server_text(self.port))
+        url, dead = f"http://127.0.0.1:{self.port}", f"http://127.0.0.1:{free_port()}"
+        pin = fingerprint(ca_der(self.port))
+        self.box = self.lab.daemon("box", f"""hostname box
+clock calendar-valid
+crypto pki trustpoint A
+ enrollment profile P
+ subject-name CN=a
+ fingerprint {pin}
+ enrollment spread 0
+ auto-enroll 80
+crypto pki trustpoint B
+ enrollment profile P
+ subject-name CN=b
+crypto pki trustpoint C
+ enrollment profile Q
+ subject-name CN=c
+crypto pki profile enrollment P
+ authentication url {url}
+ enrollment url {dead}
+ enrollment url {url}
+crypto pki profile enrollment Q
+ authentication terminal
+ enrollment url {url}
+""")
+        wait_for("A to enrol by itself", lambda: "RENEW A" in self.box.exec("show crypto pki timers"))
+        self.assertIn(pin[:8], self.box.exec(f"crypto pki authenticate B fingerprint {pin}"))
+        self.box.exec("crypto pki enroll B")
+        self.assertIn("certificate", self.refused("crypto pki authenticate C", "this is none\n\n"))
+        self.assertIn("not authenticated",
+                      self.box.exec("show crypto pki status trustpoint C", ok=False).stdout)
+        pem = run_bytes("openssl", "x509", "-inform", "der", data=ca_der(self.port)).decode()
+        self.box.exec("crypto pki authenticate C", text_in=pem + "\nyes\n")
+        self.box.exec("crypto pki enroll C")
+        names = ["cn=a", "cn=b", "cn=c"]
+        wait_for("all to be certified", lambda: all(
+            name in ca.exec("show crypto pki server ROOTCA certificates") for name in names))
+        typed = self.lab.write("gone", "configure terminal\nno crypto pki profile enrollment P\n")
+        refused = run(self.lab.build / "umbra", "exec", "-f", typed, "--socket",
+                      self.box.data / "umbra.sock", ok=False)
+        self.assertEqual(refused.returncode, 1)
+        self.assertIn("there is no enrollment profile P", refused.stdout + refused.stderr)
+
     def test_an_exportable_key_moves_with_its_certificate_and_no_other_key_does(self):
         ca = self.lab.daemon("ca", server_text(self.port))
         url = f"enrollment url http://127.0.0.1:{self.port}"
