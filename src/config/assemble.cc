@@ -295,6 +295,7 @@ class Assembler {
     server.issuer_name = made.subject_name;
     server.upstream = Upstream{
         .url = made.enrollment_url,
+        .more_urls = made.more_urls,
         .from = made.from,
         .allow_des = made.allow_des,
         .allow_md5 = made.allow_md5,

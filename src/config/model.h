@@ -45,6 +45,7 @@ struct From {
 /// How a registration authority reaches the CA above it: what its trustpoint says of that.
 struct Upstream {
   std::string url;
+  std::vector<std::string> more_urls{};  ///< other servers of the same CA, tried in turn
   From from{};
   bool allow_des = false;
   bool allow_md5 = false;

@@ -66,8 +66,7 @@ CertificateServer::Impl::Impl(const config::Server& server, bool http, Environme
   if (!is_ra()) return;
   UMBRA_ENSURE(server.upstream && environment.transport != nullptr && environment.post,
                "a registration authority has a way to the CA above");
-  uplink = std::make_unique<Uplink>(server.upstream->url, server.upstream->from,
-                                    *environment.transport, environment.post);
+  uplink = std::make_unique<Uplink>(*server.upstream, *environment.transport, environment.post);
 }
 
 GenerationsPtr CertificateServer::Impl::generations() const {

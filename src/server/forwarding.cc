@@ -26,6 +26,13 @@ bool is_about_us(scep::FailInfo info) {
   return info == scep::FailInfo::bad_time || info == scep::FailInfo::bad_message_check;
 }
 
+/// Of several servers of the CA, a poll may reach another one than the request did.
+bool is_unknown_to_this_server(const store::EnrollmentRequest& entry, const scep::CertRep& told,
+                               const config::Upstream& upstream) {
+  return entry.state == store::RequestState::forwarded && !upstream.more_urls.empty() &&
+         told.fail_info == scep::FailInfo::bad_cert_id;
+}
+
 scep::Refusal refusal_of(const store::EnrollmentRequest& entry) {
   const auto info =
       entry.fail_info ? static_cast<scep::FailInfo>(*entry.fail_info) : scep::FailInfo::bad_request;
@@ -287,6 +294,12 @@ void CertificateServer::Impl::forwarded(store::EnrollmentRequest entry, const Qu
                       "key; nothing is handed out",
                       entry.id));
     }
+  } else if (is_unknown_to_this_server(entry, *told, *configuration.upstream)) {
+    entry.state = store::RequestState::authorized;
+    debug(
+        fmt::format("the server of the CA above that is in use now does not know request {}; it "
+                    "is sent there with the next poll",
+                    entry.id));
   } else if (const auto info = told->fail_info.value_or(scep::FailInfo::bad_request);
              is_about_us(info)) {
     log(Severity::error, "RA_REFUSED",

@@ -312,6 +312,23 @@ TEST_F(RaTest, HandsOutNothingButADevicesCertificateForTheDevicesKey) {
   EXPECT_EQ(granted(poll_through(spoke)), right);
 }
 
+TEST_F(RaTest, WhatAnotherServerOfTheCaHasPendingIsSentToTheOneThatAnswersNow) {
+  ra_configuration.upstream->more_urls = {"http://ca2"};
+  below_a_stranger();
+  says = [](const auto&) { return scep::Pending{}; };
+  EXPECT_EQ(through(spoke).reply.status, PkiStatus::pending);
+  EXPECT_EQ(state_of_first(), "forwarded");
+  says = [](const auto&) { return Refusal{scep::FailInfo::bad_cert_id, "not here"}; };
+  EXPECT_EQ(poll_through(spoke).reply.status, PkiStatus::pending) << "the CA has not refused it";
+  EXPECT_EQ(state_of_first(), "authorized");
+  const auto right = issue(csr(spoke), 5);
+  says = [right](const scep::Request& asked) -> scep::Answer {
+    if (asked.envelope.type != MessageType::pkcs_req) return scep::Pending{};
+    return scep::Granted{{right}};
+  };
+  EXPECT_EQ(granted(poll_through(spoke)), right);
+}
+
 TEST_F(RaTest, ARenewalWaitsForAPersonIfTheCaHasNoCrl) {
   below_a_stranger();
   says = [this](const scep::Request& asked) -> scep::Answer {
