@@ -5,7 +5,10 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <chrono>
+#include <condition_variable>
 #include <cstring>
+#include <mutex>
 
 namespace umbra::io {
 namespace {
@@ -107,6 +110,29 @@ int stop_if(void* user, curl_off_t, curl_off_t, curl_off_t, curl_off_t) {
   return static_cast<const Patience*>(user)->is_at_an_end() ? 1 : 0;
 }
 
+/// What std::timed_mutex is, by calls that ThreadSanitizer knows: of pthread_mutex_clocklock it
+/// sees the unlocking alone (GCC 12).
+class Turn {
+ public:
+  bool try_lock_for(std::chrono::milliseconds patience) {
+    std::unique_lock lock(mutex_);
+    if (!free_.wait_for(lock, patience, [this] { return !taken_; })) return false;
+    return taken_ = true;
+  }
+  void unlock() {
+    {
+      const std::lock_guard lock(mutex_);
+      taken_ = false;
+    }
+    free_.notify_one();
+  }
+
+ private:
+  std::mutex mutex_;
+  std::condition_variable free_;
+  bool taken_ = false;
+};
+
 }  // namespace
 
 /// One place's connection.
@@ -127,7 +153,7 @@ class Upload::Session {
   server::Delivery send(const std::vector<server::PublishedFile>& files,
                         const std::atomic<bool>& give_up) {
     // Two servers may have the same place; who waits for the other one's may give up as well.
-    std::unique_lock lock(mutex_, std::defer_lock);
+    std::unique_lock lock(turn_, std::defer_lock);
     while (!lock.try_lock_for(std::chrono::milliseconds(100))) {
       if (Patience{patience_.end, &give_up}.is_at_an_end())
         return {0, Error{Errc::unreachable, "the process is stopping"}};
@@ -300,7 +326,7 @@ class Upload::Session {
   const UploadTrust& trust_;
   const Target target_;
   Patience patience_;
-  std::timed_mutex mutex_;
+  Turn turn_;
   CURL* const easy_;
   char text_[CURL_ERROR_SIZE] = {};
   std::size_t heard_ = 0;
