@@ -12,7 +12,8 @@ std::string_view effect(const Command& command) {
   }
   if (command.flags & Command::opens || command.mode == Mode::exec || command.apply) return "";
   if (command.mode == Mode::chain) return "Kept and printed; not installed.";
-  return "**Not yet effective**: accepted, kept in the running configuration, named in the log.";
+  return "**Without effect**: accepted, kept in the running configuration, named in the log "
+         "([why](deviations.md#commands-without-effect)).";
 }
 
 std::string default_of(const Command& command) {

@@ -96,6 +96,33 @@ TEST_F(ExpiryWatchTest, WhatIsRenewedInTimeIsNotSpokenOf) {
               ElementsAre(HasSubstr("ID Certificate belonging to trustpoint Root-CA")));
 }
 
+TEST_F(ExpiryWatchTest, ATrustpointsCertificatesAreSpokenOfWeeklyAndInTheLastWeekDaily) {
+  client::Status t;
+  t.name = "Root-CA";
+  t.ca = ca;
+  t.identity = ca;
+  trustpoints = {t};
+  std::vector<std::string> said;
+  // Woken by what it says itself, as by the driver; its last 400 days.
+  for (Time at = end() - Days{400}; at < end(); at = watch.next()) {
+    for (const std::string& line : said_on(at)) {
+      const auto left = line.find("expire in ") + 10;
+      said.push_back(line.substr(0, line.find(':')) + " " + line.substr(line.find(": ") + 2, 2) +
+                     " " + line.substr(left, line.find(" 0 hours 0 mins 0 secs.") - left));
+    }
+    ASSERT_GT(watch.next(), at);
+  }
+  std::vector<std::string> expected;
+  for (const int days : {60, 53, 46, 39, 32, 25, 18, 11, 7, 6, 5, 4, 3, 2, 1}) {
+    for (const char* type : {"ID", "CA"}) {
+      expected.push_back(
+          std::string(days > 7 ? "%PKI-4-CERT_EXPIRY_WARNING " : "%PKI-1-CERT_EXPIRY_ALERT ") +
+          type + " " + std::to_string(days) + " Days");
+    }
+  }
+  EXPECT_EQ(said, expected);
+}
+
 TEST_F(ExpiryWatchTest, NothingIsSaidByAClockThatIsNotAuthoritative) {
   servers.resize(1);
   servers[0].ca = ca;
