@@ -210,7 +210,6 @@ Result<void> Trustpoint::Agent::prepare(store::TrustpointRow& row, Action action
     case Action::fetch_next_ca:
     case Action::send_request:
     case Action::send_poll:
-      log(Severity::error, "POLLROUTERCERT", "Polling Router certificate .....");
       return {};
   }
   return {};
@@ -248,6 +247,7 @@ void Trustpoint::Agent::act(Action action, const Arrival& arrival) {
     case Action::send_request:
       return exchange(Message::request, spread());
     case Action::send_poll:
+      log(Severity::error, "POLLROUTERCERT", "Polling Router certificate .....");
       return exchange(Message::poll, spread());
     case Action::install_identity: {
       log(Severity::informational, "CERTRET", "Certificate received from Certificate Authority");

@@ -58,6 +58,7 @@ class Trustpoint::Agent : public std::enable_shared_from_this<Agent> {
   [[nodiscard]] Status status() const;
   [[nodiscard]] Result<void> may_enroll() const;
   [[nodiscard]] const std::string& name() const { return name_; }
+  [[nodiscard]] std::optional<Credential> credential() const;
 
  private:
   using Event = lifecycle::TrustpointEvent;
@@ -172,6 +173,8 @@ class Trustpoint::Agent : public std::enable_shared_from_this<Agent> {
   void fetch_and_accept_pinned();
   void fetch_next_ca();
   void exchange(Message message, Seconds spread);
+  /// Who signs the request under way instead of its own key; nothing: nobody.
+  [[nodiscard]] Result<std::optional<Credential>> signs_instead() const;
   void on_cert_rep(const scep::CertRep& reply);
   void on_no_answer(const Error& error);
   /// In the log, whatever the peer has said or not said.

@@ -281,25 +281,54 @@ void Trustpoint::Agent::fetch_next_ca() {
   });
 }
 
+std::optional<Credential> Trustpoint::Agent::credential() const {
+  const std::lock_guard lock(mutex_);
+  const State& state = snapshot_.state;
+  if (!state.identity || !state.key) return std::nullopt;
+  return Credential{*state.identity, *state.key};
+}
+
+Result<std::optional<Credential>> Trustpoint::Agent::signs_instead() const {
+  const std::string& name = configuration_.credential;
+  if (name.empty() || state_.kind() != lifecycle::RequestKind::initial) return std::nullopt;
+  auto found = environment_.credential ? environment_.credential(name) : std::nullopt;
+  const auto of_no_use = [&](std::string_view why) {
+    return fail(Errc::conflict,
+                fmt::format("the request is to be signed by the certificate of trustpoint {} "
+                            "(enrollment credential), which {}",
+                            name, why));
+  };
+  if (!found) return of_no_use("has none yet");
+  if (found->certificate.not_after() <= now()) return of_no_use("has expired");
+  if (found->key.public_key().algorithm() != x509::KeyAlgorithm::rsa)
+    return of_no_use("has no RSA key, for which alone SCEP envelopes its answers");
+  return found;
+}
+
 void Trustpoint::Agent::exchange(Message message, Seconds spread) {
   if (configuration_.selfsigned) return sign_for_itself();
-  auto prepared = make_exchange(state_, message, configuration_, environment_.random);
+  const auto instead = signs_instead();
+  if (!instead) return on_no_answer(instead.error());
+  const Credential* const signer = *instead ? &**instead : nullptr;
+  auto prepared = make_exchange(state_, message, configuration_, environment_.random, signer);
   if (!prepared) return on_no_answer(prepared.error());
   debug_scep(prepared->type == scep::MessageType::cert_poll     ? "Client sending GetCertInitial"
              : prepared->type == scep::MessageType::renewal_req ? "Client sending RenewalReq"
                                                                 : "Client sending PKCSReq");
   prepared->call.spread = spread;
-  send_newest(std::move(prepared->call), [expected = std::move(prepared->expected),
-                                          session = counted_session(environment_.counters)](
-                                             Agent& agent, Result<HttpReply> answer) {
-    const auto reply = usable(std::move(answer));
-    if (!reply) return agent.on_no_answer(reply.error());
-    const auto opened = open_answer(agent.state_, reply->body, expected, agent.configuration_);
-    if (Counters* const counters = agent.environment_.counters)
-      ++(opened ? counters->validated : counters->refused);
-    if (!opened) return agent.on_no_answer(opened.error());
-    agent.believe(*opened);
-  });
+  send_newest(
+      std::move(prepared->call),
+      [expected = std::move(prepared->expected), instead = *instead,
+       session = counted_session(environment_.counters)](Agent& agent, Result<HttpReply> answer) {
+        const auto reply = usable(std::move(answer));
+        if (!reply) return agent.on_no_answer(reply.error());
+        const auto opened = open_answer(agent.state_, reply->body, expected, agent.configuration_,
+                                        instead ? &*instead : nullptr);
+        if (Counters* const counters = agent.environment_.counters)
+          ++(opened ? counters->validated : counters->refused);
+        if (!opened) return agent.on_no_answer(opened.error());
+        agent.believe(*opened);
+      });
 }
 
 void Trustpoint::Agent::on_cert_rep(const scep::CertRep& reply) {

@@ -210,8 +210,9 @@ Result<void> prepare_request(store::TrustpointRow& row, const State& state, Requ
 }
 
 Result<Exchange> make_exchange(const State& state, Message message,
-                               const config::Trustpoint& configuration, Random& random) {
-  const auto* signer_key = state.signer_key();
+                               const config::Trustpoint& configuration, Random& random,
+                               const Credential* instead) {
+  const auto* signer_key = instead ? &instead->key : state.signer_key();
   if (!state.request || !state.request_signer || !signer_key || !state.issuer())
     return fail(Errc::not_found, "no request is under way");
   const scep::RequestContext context{
@@ -219,7 +220,7 @@ Result<Exchange> make_exchange(const State& state, Message message,
       .transaction_id = state.row.transaction_id,
       .sender_nonce = scep::make_nonce(random),
       .recipient = recipient_of(state),
-      .signer = *state.request_signer,
+      .signer = instead ? instead->certificate : *state.request_signer,
       .cipher = scep::best_cipher(state.capabilities),
       .digest = scep::best_digest(state.capabilities, digest_of(configuration.hash))};
   const Bytes body = message == Message::poll
@@ -273,8 +274,9 @@ scep::Legacy legacy_of(const config::Trustpoint& configuration) {
 
 Result<scep::CertRep> open_answer(const State& state, ByteView body,
                                   const scep::ReplyExpectation& expected,
-                                  const config::Trustpoint& configuration) {
-  const auto* key = state.signer_key();
+                                  const config::Trustpoint& configuration,
+                                  const Credential* instead) {
+  const auto* key = instead ? &instead->key : state.signer_key();
   if (!key) return fail(Errc::not_found, "no request is under way");
   return scep::open_cert_rep(body, expected, *key, legacy_of(configuration));
 }

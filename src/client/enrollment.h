@@ -6,6 +6,7 @@
 #include "base/http.h"
 #include "base/random.h"
 #include "client/state.h"
+#include "client/trustpoint.h"
 #include "config/model.h"
 
 /// What a trustpoint says to its CA and what it believes of the answers: values in, values out, no
@@ -54,20 +55,23 @@ struct Exchange {
   scep::ReplyExpectation expected;
 };
 enum class Message { request, poll };
-/// The request under way, or a poll for it; the call's URL is the query alone. By POST where the CA
-/// takes it, by GET else. Errors: crypto, not_found (nothing under way).
+/// The request under way, or a poll for it, signed by `instead` where that is given; the call's URL
+/// is the query alone. By POST where the CA takes it, by GET else. Errors: crypto, not_found
+/// (nothing under way).
 [[nodiscard]] Result<Exchange> make_exchange(const State& state, Message message,
                                              const config::Trustpoint& configuration,
-                                             Random& random);
+                                             Random& random, const Credential* instead = nullptr);
 /// GetCRL for the active CA's CRL, signed by the identity, which there must be. Errors: crypto.
 [[nodiscard]] Result<Exchange> make_crl_exchange(const State& state,
                                                  const config::Trustpoint& configuration,
                                                  Random& random);
 [[nodiscard]] scep::Legacy legacy_of(const config::Trustpoint& configuration);
-/// Opens a CertRep with the key of the request's signer. Errors: crypto, malformed, not_found.
+/// Opens a CertRep with the key of whoever signed the request. Errors: crypto, malformed,
+/// not_found.
 [[nodiscard]] Result<scep::CertRep> open_answer(const State& state, ByteView body,
                                                 const scep::ReplyExpectation& expected,
-                                                const config::Trustpoint& configuration);
+                                                const config::Trustpoint& configuration,
+                                                const Credential* instead = nullptr);
 
 /// The certificate that was asked for, among those that came.
 /// Errors: crypto if none is for our key and signed by the issuing CA; conflict if its validity is

@@ -193,7 +193,8 @@ class Lab : public testing::Test, public HttpTransport {
                 .changed = [] {},
                 .key_passphrase = "spoke pass",
                 .fqdn = "spoke.lab",
-                .board_serial = "67109104"});
+                .board_serial = "67109104",
+                .credential = [this](const std::string&) { return voucher; }});
     ASSERT_TRUE(opened) << opened.error().detail;
     trustpoint = *opened;
     run_due();
@@ -338,6 +339,7 @@ class Lab : public testing::Test, public HttpTransport {
   std::function<HttpReply(const Sent&, HttpReply)> tamper;
   /// Answers what does not go to the server.
   std::function<std::optional<Result<HttpReply>>(const HttpCall&)> elsewhere;
+  std::optional<Credential> voucher;  ///< another trustpoint's certificate and key
   std::optional<std::size_t> die_after;
   bool reply_lost = false;
 };

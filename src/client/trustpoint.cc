@@ -64,6 +64,8 @@ Status Trustpoint::status() const { return agent_->status(); }
 
 const std::string& Trustpoint::name() const { return agent_->name(); }
 
+std::optional<Credential> Trustpoint::credential() const { return agent_->credential(); }
+
 void Trustpoint::reconfigure(config::Trustpoint configuration, std::string fqdn,
                              std::function<void()> done) {
   const auto answer = answered_anyway<>(std::move(done));

@@ -45,6 +45,12 @@ struct Validation {
   std::vector<Line> lines;
 };
 
+/// A certificate and its key, to sign with.
+struct Credential {
+  x509::Certificate certificate;
+  x509::PrivateKey key;
+};
+
 struct Environment {
   store::Store& store;
   const Clock& clock;
@@ -61,6 +67,8 @@ struct Environment {
   std::string fqdn;
   std::string board_serial;      ///< what `serial-number` puts into the subject
   Counters* counters = nullptr;  ///< of the process; may be null
+  /// Of another trustpoint of this name, if it has one (`enrollment credential`). From any thread.
+  std::function<std::optional<Credential>(const std::string& trustpoint)> credential{};
 };
 
 /// One `crypto pki trustpoint` in its life: authenticate, enrol, RENEW, SHADOW, switch. Public
@@ -89,6 +97,8 @@ class Trustpoint {
   [[nodiscard]] std::vector<lifecycle::Deadline> deadlines() const;
   [[nodiscard]] Status status() const;
   [[nodiscard]] const std::string& name() const;
+  /// Its identity and the key behind it, while there is one.
+  [[nodiscard]] std::optional<Credential> credential() const;
 
   /// Goes on under another configuration of the same name: what is under way stays under way, with
   /// the same key and transaction; from another URL it is asked again at once. `done` is called

@@ -192,6 +192,27 @@ TEST_F(TrustpointTest, TheCaMayBeGotElsewhereThanCertificates) {
   EXPECT_TRUE(status().identity);
 }
 
+TEST_F(TrustpointTest, AnotherTrustpointsCertificateSignsTheFirstRequestAndNoOther) {
+  spoke.credential = "OTHER";
+  start();
+  authenticate();
+  EXPECT_FALSE(status().identity);
+  EXPECT_EQ(
+      log.count("certificate of trustpoint OTHER (enrollment credential), which has none yet"), 1U);
+  EXPECT_EQ(operations().back(), "GetCACaps") << "nothing is sent without it";
+  const auto key = *x509::PrivateKey::generate_rsa(2048);
+  const auto name = *x509::Name::from_ios("CN=other");
+  voucher = Credential{*x509::self_signed_signer(name, zero, key, x509::Digest::sha256), key};
+  start_spoke();  // a restart goes on with the same request
+  ASSERT_TRUE(status().identity);
+  EXPECT_EQ(sent.back().envelope->signer, voucher->certificate);
+  const auto first = *status().identity;
+  EXPECT_FALSE(first.public_key() == key.public_key());
+  run_until(day(292));
+  EXPECT_NE(*status().identity, first);
+  EXPECT_EQ(sent.back().envelope->signer, first) << "RENEW is its own";
+}
+
 TEST_F(TrustpointTest, ACaWithoutAnRaIsRefusedWhereAnRaIsConfigured) {
   spoke.mode_ra = true;
   start();

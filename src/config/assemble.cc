@@ -418,6 +418,20 @@ class Assembler {
     made.authentication_url = says.authentication_url;
     made.authenticate_by_hand = says.authenticate_by_hand;
     made.terminal = says.terminal;
+    made.credential = says.credential;
+    const auto vouches = [&](const Block& other) { return other.name == made.credential; };
+    if (made.credential == made.name) {
+      fault(*named, "NAME",
+            fmt::format("enrollment profile {} has {} sign its own first request", name, made.name),
+            "expected: \"enrollment credential\" with another trustpoint, which has a certificate");
+    } else if (!made.credential.empty() &&
+               std::none_of(document_.trustpoints.begin(), document_.trustpoints.end(), vouches)) {
+      fault(*named, "NAME",
+            fmt::format("enrollment profile {} names the trustpoint {}, which is not there", name,
+                        made.credential),
+            fmt::format("expected: \"crypto pki trustpoint {}\" in this configuration",
+                        made.credential));
+    }
   }
 
   void one_way(const Block& block) {

@@ -387,8 +387,10 @@ constexpr Command table[] = {
     {Mode::profile, "enrollment command", "enrollment command TEXT:line",
      "How certificates are asked for|By another HTTP request than SCEP's|The request", "[SCEP]"},
     {Mode::profile, "enrollment credential", "enrollment credential NAME:word",
-     "How certificates are asked for|Signed by another trustpoint's certificate|The trustpoint",
-     "[its own]"},
+     "How certificates are asked for|First requests are signed by another trustpoint's "
+     "certificate, "
+     "for a CA that grants them for its sake (`grant auto trustpoint`)|The trustpoint",
+     "[its own]", &set::enrollment_credential},
     {Mode::profile, "parameter", "parameter TEXT:line",
      "What `command` puts in|Its number and value", "[none]", nullptr, Command::many},
 

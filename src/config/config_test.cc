@@ -357,7 +357,7 @@ TEST(Config, AProfileSaysHowItsTrustpointsEnrol) {
   const Parsed parsed = good(text);
   EXPECT_EQ(parsed.running_config, text);
   EXPECT_EQ(good(parsed.running_config).configuration, parsed.configuration);
-  EXPECT_THAT(not_effective(parsed), ElementsAre("enrollment credential A"));
+  EXPECT_THAT(not_effective(parsed), testing::IsEmpty());
   const auto& t = parsed.configuration.trustpoints;
   EXPECT_EQ(t.at(0).authentication_url, "http://ra/scep");
   EXPECT_EQ(t.at(0).enrollment_url, "http://ca1");
@@ -365,6 +365,7 @@ TEST(Config, AProfileSaysHowItsTrustpointsEnrol) {
   EXPECT_EQ(t.at(0).ca_identifier, "X");
   EXPECT_TRUE(t.at(1).terminal);
   EXPECT_TRUE(t.at(1).authenticate_by_hand);
+  EXPECT_EQ(t.at(1).credential, "A");
 }
 
 TEST(Config, ATrustpointEnrolsInOneWayThatThereIs) {
@@ -375,6 +376,11 @@ TEST(Config, ATrustpointEnrolsInOneWayThatThereIs) {
   EXPECT_EQ(fault(" enrollment profile P\n"), "there is no enrollment profile P");
   EXPECT_EQ(fault(" enrollment profile P\ncrypto pki profile enrollment P\n"),
             "enrollment profile P does not say how to enrol");
+  const std::string profile = "crypto pki profile enrollment P\n enrollment url http://ca\n";
+  EXPECT_EQ(fault(" enrollment profile P\n" + profile + " enrollment credential B\n"),
+            "enrollment profile P names the trustpoint B, which is not there");
+  EXPECT_EQ(fault(" enrollment profile P\n" + profile + " enrollment credential A\n"),
+            "enrollment profile P has A sign its own first request");
   EXPECT_EQ(fault(" enrollment url http://a\n enrollment terminal\n"),
             "a trustpoint enrols in one way");
   EXPECT_EQ(fault(" enrollment url http://a\n eckeypair K\n"),

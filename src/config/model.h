@@ -129,11 +129,12 @@ struct Trustpoint {
   std::vector<std::string> more_urls;  ///< of the same CA: tried in turn where one gives no answer
   std::string ca_identifier;           ///< what GetCACert asks for; empty = the trustpoint's name
   bool mode_ra = false;                ///< `enrollment mode ra`: a CA without an RA is refused
-  std::string authentication_url;      ///< of an enrollment profile: where GetCACert goes instead
-  bool authenticate_by_hand = false;   ///< the CA certificate is pasted, whatever the URL
-  bool terminal = false;               ///< `enrollment terminal`: requests are carried by people
-  bool terminal_pem = false;           ///< ... with PEM boundaries
-  bool selfsigned = false;             ///< `enrollment selfsigned`: it is its own CA
+  std::string credential;  ///< of a profile: the trustpoint whose certificate signs first requests
+  std::string authentication_url;     ///< of an enrollment profile: where GetCACert goes instead
+  bool authenticate_by_hand = false;  ///< the CA certificate is pasted, whatever the URL
+  bool terminal = false;              ///< `enrollment terminal`: requests are carried by people
+  bool terminal_pem = false;          ///< ... with PEM boundaries
+  bool selfsigned = false;            ///< `enrollment selfsigned`: it is its own CA
   From from;
   int retry_count = 999;  ///< 0 = no limit
   Seconds retry_period = std::chrono::minutes{1};

@@ -114,6 +114,7 @@ void enrollment_url(Setting&);
 void enrollment_mode(Setting&);
 void enrollment_terminal(Setting&);
 void enrollment_profile(Setting&);
+void enrollment_credential(Setting&);
 void authentication_url(Setting&);
 void authentication_terminal(Setting&);
 void eckeypair(Setting&);

@@ -118,6 +118,8 @@ void authentication_url(Setting& s) {
 void authentication_terminal(Setting& s) { s.trustpoint().authenticate_by_hand = true; }
 void enrollment_profile(Setting&) {}  // resolved where all profiles are known
 
+void enrollment_credential(Setting& s) { s.trustpoint().credential = s.text("NAME"); }
+
 void eckeypair(Setting& s) {
   s.trustpoint().key_label = s.text("LABEL");
   s.trustpoint().ec_key = true;

@@ -138,7 +138,12 @@ Result<Site::TrustpointPtr> Site::open_trustpoint(const config::Trustpoint& trus
        .key_passphrase = in_.key_passphrase,
        .fqdn = fqdn,
        .board_serial = in_.board_serial,
-       .counters = in_.counters});
+       .counters = in_.counters,
+       .credential = [this](const std::string& name) -> std::optional<client::Credential> {
+         const RosterPtr all = roster();
+         const auto other = all ? all->trustpoint(name) : nullptr;
+         return other ? other->credential() : std::nullopt;
+       }});
 }
 
 Result<void> Site::open(std::shared_ptr<const config::Parsed> parsed,

@@ -139,6 +139,42 @@ crypto pki profile enrollment Q
         self.assertEqual(refused.returncode, 1)
         self.assertIn("there is no enrollment profile P", refused.stdout + refused.stderr)
 
+    def test_a_certificate_of_the_factory_signs_the_first_request_to_the_site(self):
+        factory = free_port()
+        self.lab.daemon("factory", server_text(factory, name="FACTORY"))
+        ca = self.lab.daemon("ca", server_text(self.port, lines=["grant auto trustpoint MADE"]) +
+                             f"""crypto pki trustpoint MADE
+ enrollment url http://127.0.0.1:{factory}
+ revocation-check none
+""")
+        pins = {port: fingerprint(ca_der(port)) for port in (factory, self.port)}
+        ca.exec(f"crypto pki authenticate MADE fingerprint {pins[factory]}")
+        self.box = self.lab.daemon("box", f"""hostname box
+clock calendar-valid
+crypto pki trustpoint BORN
+ enrollment url http://127.0.0.1:{factory}
+ subject-name CN=serial-4711
+ fingerprint {pins[factory]}
+crypto pki trustpoint SITE
+ enrollment profile P
+ enrollment spread 0
+ subject-name CN=box
+ fingerprint {pins[self.port]}
+ auto-enroll 80
+crypto pki profile enrollment P
+ enrollment url http://127.0.0.1:{self.port}
+ enrollment credential BORN
+""")
+        wait_for("SITE to say what it waits for", lambda: "which has none yet" in self.box.log())
+        self.box.exec("crypto pki authenticate BORN")
+        self.box.exec("crypto pki enroll BORN")
+        wait_for("BORN", lambda: "CN=serial-4711" in
+                 self.box.exec("show crypto pki certificates BORN").replace("cn=", "CN="))
+        self.box.exec("no crypto pki enroll SITE")
+        self.box.exec("crypto pki enroll SITE")
+        wait_for("SITE", lambda: "RENEW SITE" in self.box.exec("show crypto pki timers"))
+        self.assertIn("cn=box", ca.exec("show crypto pki server ROOTCA certificates"))
+
     def test_an_exportable_key_moves_with_its_certificate_and_no_other_key_does(self):
         ca = self.lab.daemon("ca", server_text(self.port))
         url = f"enrollment url http://127.0.0.1:{self.port}"
