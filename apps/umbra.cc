@@ -7,6 +7,7 @@
 //   umbra exec -f FILE
 //   umbra import ios DIRECTORY
 //   umbra verify --data DIRECTORY
+//   umbra audit verify --data DIRECTORY
 //   umbra backup --data DIRECTORY --to FILE --passphrase-file FILE
 //   umbra restore --from FILE --data DIRECTORY --passphrase-file FILE
 //   umbra status [--trustpoint NAME | --server NAME]
@@ -48,6 +49,7 @@ int main(int argc, char** argv) try {
   const StatusCommand status(app);
   const ExecCommand exec(app);
   const VerifyCommand verify(app);
+  const AuditCommand audit(app);
   const BackupCommand backup(app);
   const RestoreCommand restore(app);
   auto* const import_from =
@@ -88,6 +90,7 @@ int main(int argc, char** argv) try {
   if (status.chosen()) return status.run();
   if (exec.chosen()) return exec.run();
   if (verify.chosen()) return verify.run();
+  if (audit.chosen()) return audit.run();
   if (backup.chosen()) return backup.run();
   if (restore.chosen()) return restore.run();
   if (*ios) {

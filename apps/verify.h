@@ -17,3 +17,17 @@ class VerifyCommand {
   std::string passphrase_file_;
   bool json_ = false;
 };
+
+/// `umbra audit verify`: whether the audit log is what was written.
+class AuditCommand {
+ public:
+  explicit AuditCommand(CLI::App& app);
+  [[nodiscard]] bool chosen() const { return static_cast<bool>(*command_); }
+  /// As VerifyCommand.
+  [[nodiscard]] int run() const;
+
+ private:
+  CLI::App* command_;
+  std::string data_ = "/var/lib/umbra";
+  bool json_ = false;
+};

@@ -109,6 +109,8 @@ void Exec::execute(std::string_view line, const std::optional<std::string>& inpu
     return;
   }
   if (!filter) {
+    if (const auto told = tell(command, outcome.match); !told)
+      return done(failed("% " + told.error().detail + "\n"));
     run(outcome.match, input, done);
     return;
   }
@@ -132,6 +134,24 @@ void Exec::execute(std::string_view line, const std::optional<std::string>& inpu
     if (result.ok) result.output = chosen.apply(result.output);
     done(std::move(result));
   });
+}
+
+/// Screens and what is logged in detail change nothing.
+Result<void> Exec::tell(std::string_view line, const Match& match) const {
+  const std::string_view key = match.command->key;
+  const bool looks = key.starts_with("show ") || key.starts_with("crypto pki server NAME info ") ||
+                     key.find("debug ") != std::string_view::npos || key.starts_with("terminal ");
+  if (looks || !environment_->audit) return {};
+  std::string hidden;
+  std::size_t at = 0;
+  for (const config::Capture& one : match.captures) {
+    if (one.word == nullptr || !one.word->is_secret() || one.offset < at) continue;
+    hidden += line.substr(at, one.offset - at);
+    hidden += '*';
+    at = std::min(line.size(), one.offset + one.text.size());
+  }
+  hidden += line.substr(at);
+  return environment_->audit(by_, hidden);
 }
 
 void Exec::run(const Match& match, const std::optional<std::string>& input, const ExecDone& done) {

@@ -158,6 +158,9 @@ struct ExecEnvironment {
   std::shared_ptr<const Counters> counters = std::make_shared<const Counters>();
   std::optional<Time> started_at = {};
   std::string config_file = {};  ///< the path of the configuration
+  /// Called before a command that changes something, with secrets taken out. Errors: then it is not
+  /// carried out. May be empty.
+  std::function<Result<void>(const std::string& by, const std::string& line)> audit = {};
 };
 
 /// What a command still has to be told before it does anything.
@@ -196,6 +199,7 @@ class Exec {
  private:
   void run(const config::Match& match, const std::optional<std::string>& input,
            const ExecDone& done);
+  [[nodiscard]] Result<void> tell(std::string_view line, const config::Match& match) const;
   [[nodiscard]] ExecResult show(const config::Match& match) const;
   [[nodiscard]] ExecResult status(const config::Match& match) const;
   // json_commands.cc

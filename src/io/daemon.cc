@@ -18,6 +18,7 @@
 #include "client/trustpoint.h"
 #include "config/config.h"
 #include "console/exec.h"
+#include "io/audit_log.h"
 #include "io/backup.h"
 #include "io/clock.h"
 #include "io/console_door.h"
@@ -71,7 +72,7 @@ class Daemon {
         parsed_(std::make_shared<const config::Parsed>(std::move(parsed))),
         file_(std::move(file)),
         clock_(std::move(clock)),
-        log_(*clock_, parsed_->configuration.zone, options.debug, monitor_),
+        stderr_(*clock_, parsed_->configuration.zone, options.debug, monitor_),
         publishing_(*clock_),
         cores_(std::max(2U, std::thread::hardware_concurrency())),
         workers_(cores_),
@@ -98,6 +99,13 @@ class Daemon {
     }
     UMBRA_TRY(const std::string serial, board_serial(options_.data_directory, random_));
     UMBRA_TRY(store_, store::open_sqlite(options_.data_directory + "/umbra.db"));
+    UMBRA_TRY(audit_, AuditLog::open(options_.data_directory, *clock_, stderr_, *store_));
+    store_ = audited(std::move(store_), *audit_);
+    log_.tell(audit_.get());
+    UMBRA_CHECK(audit_->append(
+        {{"CONFIGURATION",
+          {{"file", options_.config_path},
+           {"sha256", to_hex(x509::hash(x509::Digest::sha256, as_bytes(file_)))}}}}));
     keys_ = std::make_shared<client::KeyRing>(*store_, *clock_, log_, secret.text);
     name_what_is_kept();
     files_ = std::make_unique<FilePlaces>(options_.data_directory);
@@ -150,6 +158,14 @@ class Daemon {
           for (const auto& one : site_->roster()->trustpoints) statuses.push_back(one->status());
           return statuses;
         });
+    audit_->sign_with([this](bool before) {
+      std::vector<AuditLog::Signer> out;
+      for (const auto& server : site_->roster()->servers) {
+        for (auto& one : server->signing_keys(before))
+          out.push_back({server->name(), one.generation, std::move(one.key)});
+      }
+      return out;
+    });
     live_ = std::make_unique<LiveConfiguration>(*site_, log_, life_, options_.config_path, file_);
     const auto driver = follow(all);
     UMBRA_CHECK(door_->open(all->configuration(), !all->servers.empty()));
@@ -183,6 +199,9 @@ class Daemon {
     // What rested is published before the end; what cannot be sent stays in the outbox.
     if (files_) files_->finish_within(seconds_for_last_files);
     publishing_.stop();
+    // While there are servers to sign with.
+    log_.tell(nullptr);
+    if (audit_) audit_->stop();
     if (site_) site_->close();
     console_.reset();
     if (console_door_) console_door_->close();
@@ -214,7 +233,7 @@ class Daemon {
   /// Deadlines and screens are those of this roster from now on. Out: its driver, not started yet.
   std::shared_ptr<Driver> follow(const RosterPtr& roster) {
     const config::Configuration& configuration = roster->configuration();
-    log_.set_zone(configuration.zone);
+    stderr_.set_zone(configuration.zone);
     if (auto* const system = dynamic_cast<SystemClock*>(clock_.get()))
       system->set_calendar_valid(configuration.calendar_valid);
     auto driver = std::make_shared<Driver>(loop_, life_, *clock_, roster->servers,
@@ -254,7 +273,11 @@ class Daemon {
         .monitor = monitor_,
         .counters = counters_,
         .started_at = started_at_,
-        .config_file = options_.config_path};
+        .config_file = options_.config_path,
+        .audit =
+            [this](const std::string& by, const std::string& line) {
+              return audit_->append({{"COMMAND", {{"by", by}, {"line", line}}}});
+            }};
     for (const auto& server : roster.servers)
       environment.servers.push_back(console::control(server));
     for (const auto& trustpoint : roster.trustpoints)
@@ -350,9 +373,11 @@ class Daemon {
   const Time started_at_ = to_time(clock_->now());
   const std::shared_ptr<console::Monitor> monitor_ = console::Monitor::make();
   const std::shared_ptr<Counters> counters_ = std::make_shared<Counters>();
-  StderrLog log_;
+  StderrLog stderr_;
+  AuditedLog log_{stderr_};
   OsRandom random_;
   std::unique_ptr<DirectoryLock> lock_;
+  std::unique_ptr<AuditLog> audit_;
   std::unique_ptr<store::Store> store_;
   std::shared_ptr<client::KeyRing> keys_;
   std::unique_ptr<FilePlaces> files_;
@@ -388,6 +413,7 @@ DaemonExit run_daemon(const DaemonOptions& options) {
   // A peer that goes away is an error code. How a child ended is asked for, whatever whoever
   // started us thought of it.
   ::signal(SIGPIPE, SIG_IGN);
+  ::signal(SIGXFSZ, SIG_IGN);  // and so is a file that may not grow
   ::signal(SIGCHLD, SIG_DFL);
   const auto text = read_file(options.config_path, config_octets_max);
   if (!text) {

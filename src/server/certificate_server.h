@@ -103,6 +103,13 @@ class CertificateServer {
   /// The active CA's key and the next one's: NAME and NAME#; what SCEP needs beside them is
   /// NAME.exchange. Errors: storage.
   [[nodiscard]] Result<std::vector<x509::KeyLine>> keys() const;
+  /// What speaks for this server in the audit log: the active CA's key; `before`: and that of the
+  /// CA before it.
+  struct SigningKey {
+    std::uint32_t generation;
+    x509::PrivateKey key;
+  };
+  [[nodiscard]] std::vector<SigningKey> signing_keys(bool before) const;
   /// The CRL that a registration authority holds of the CA above, if any.
   [[nodiscard]] std::optional<CrlAboveView> crl_above() const;
   /// `info crl`: the active CA's. Errors: not_found before the first one.

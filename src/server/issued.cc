@@ -45,6 +45,16 @@ Result<std::vector<x509::KeyLine>> CertificateServer::keys() const {
   return out;
 }
 
+std::vector<CertificateServer::SigningKey> CertificateServer::signing_keys(bool before) const {
+  const GenerationsPtr all = impl_->generations();
+  std::vector<SigningKey> out;
+  // The older one first: what it signs names the one that took over.
+  if (before && !all->retired.empty() && all->retired.front().key)
+    out.push_back({all->retired.front().generation, *all->retired.front().key});
+  if (all->active && all->active->key) out.push_back({all->active->generation, *all->active->key});
+  return out;
+}
+
 std::optional<CrlAboveView> CertificateServer::crl_above() const {
   const std::lock_guard lock(impl_->crl_above_mutex);
   const auto& held = impl_->crl_above;

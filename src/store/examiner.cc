@@ -350,6 +350,14 @@ Result<void> Examiner::each_outbox(const std::string& server,
       });
 }
 
+Result<std::optional<AuditHead>> Examiner::audit_head() {
+  std::optional<AuditHead> found;
+  UMBRA_CHECK(each("SELECT number, hash FROM audit_head WHERE id=1", "", [&](Cursor& row) {
+    found = AuditHead{row.counter(0), row.text(1)};
+  }));
+  return found;
+}
+
 Result<std::vector<TrustpointRow>> Examiner::trustpoints(const Damaged& damaged) {
   std::vector<TrustpointRow> rows;
   UMBRA_CHECK(each(

@@ -43,6 +43,7 @@ class Examiner {
   [[nodiscard]] Result<void> each_outbox(const std::string& server,
                                          const std::function<void(const OutboxRow&)>& take,
                                          const Damaged& damaged);
+  [[nodiscard]] Result<std::optional<AuditHead>> audit_head();
   [[nodiscard]] Result<std::vector<TrustpointRow>> trustpoints(const Damaged& damaged);
   [[nodiscard]] Result<std::vector<KeyPairRow>> key_pairs(const Damaged& damaged);
 

@@ -74,6 +74,7 @@ class ForwardingStore : public Store {
   Result<std::vector<PublishedRow>> published(const std::string& server) override {
     return real_->published(server);
   }
+  Result<std::optional<AuditHead>> audit_head() override { return real_->audit_head(); }
   Result<std::vector<std::string>> servers() override { return real_->servers(); }
   Result<std::optional<OneTimePassword>> one_time_password(const std::string& server) override {
     return real_->one_time_password(server);

@@ -62,6 +62,7 @@ class RowReader {
                                 std::size_t limit);
   Store::OutboxSize outbox_size(const std::string& server);
   std::vector<PublishedRow> published(const std::string& server);
+  [[nodiscard]] std::optional<AuditHead> audit_head();
   std::vector<std::string> servers();
   std::optional<OneTimePassword> one_time_password(const std::string& server);
   std::vector<NextCaFetch> next_ca_fetches(const std::string& server, std::uint32_t generation);

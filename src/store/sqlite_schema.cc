@@ -133,6 +133,11 @@ constexpr const char* key_pairs[] = {
     "NOT NULL, created_at INTEGER NOT NULL)",
 };
 
+constexpr const char* audit_logs[] = {
+    "CREATE TABLE audit_head (id INTEGER PRIMARY KEY CHECK (id = 1), number INTEGER NOT NULL, hash "
+    "TEXT NOT NULL)",
+};
+
 /// What turns a database of schema N into one of N + 1; the first makes one from nothing. Append
 /// only: databases of every version ever released are out there.
 constexpr std::span<const char* const> upgrades[] = {
@@ -149,6 +154,7 @@ constexpr std::span<const char* const> upgrades[] = {
     previous_ca,
     enrollment_urls,
     key_pairs,
+    audit_logs,
 };
 constexpr int newest = static_cast<int>(std::size(upgrades));
 

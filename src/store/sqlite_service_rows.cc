@@ -54,11 +54,22 @@ void apply_service(soci::session& sql, const Change& change) {
         use(exportable), use(created);
   } else if (const auto* drop = std::get_if<DropKeyPair>(&change)) {
     sql << "DELETE FROM key_pair WHERE label=:a", use(drop->label);
+  } else if (const auto* audit = std::get_if<PutAuditHead>(&change)) {
+    const auto number = static_cast<Integer>(audit->row.number);
+    sql << "INSERT OR REPLACE INTO audit_head VALUES (1,:a,:b)", use(number), use(audit->row.hash);
   } else {
     const std::string& name = std::get<DropServer>(change).server;
     for (const auto& [table, column] : tables_of_a_server)
       sql << "DELETE FROM " << table << " WHERE " << column << "=:a", use(name);
   }
+}
+
+std::optional<AuditHead> RowReader::audit_head() {
+  Integer number = 0;
+  std::string hash;
+  sql_ << "SELECT number, hash FROM audit_head WHERE id=1", into(number), into(hash);
+  if (!sql_.got_data()) return std::nullopt;
+  return AuditHead{static_cast<std::uint64_t>(number), hash};
 }
 
 std::vector<std::string> RowReader::servers() {

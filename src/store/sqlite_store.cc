@@ -146,6 +146,9 @@ class SqliteStore final : public Store {
   Result<std::vector<PublishedRow>> published(const std::string& server) override {
     return read([&](RowReader& rows) { return rows.published(server); });
   }
+  Result<std::optional<AuditHead>> audit_head() override {
+    return read([&](RowReader& rows) { return rows.audit_head(); });
+  }
   Result<std::vector<std::string>> servers() override {
     return read([&](RowReader& rows) { return rows.servers(); });
   }

@@ -166,6 +166,12 @@ struct KeyPairRow {
   Time created_at;
 };
 
+/// The last line of the audit log that is on the disk: a log that was cut off before it is found.
+struct AuditHead {
+  std::uint64_t number = 0;
+  std::string hash;
+};
+
 /// A certificate's file that has not arrived yet where it is published. Its content is made when it
 /// is sent.
 struct OutboxRow {
@@ -281,12 +287,16 @@ struct PutKeyPair {
 struct DropKeyPair {
   std::string label;
 };
+/// Replaces how far the audit log reaches.
+struct PutAuditHead {
+  AuditHead row;
+};
 using Change =
     std::variant<PutServer, PutGeneration, DropGeneration, InsertCertificate, RevokeCertificate,
                  RestoreCertificate, PutRequest, DropRequest, PutCrl, PutTrustpoint,
                  RequireGeneration, PutOneTimePassword, SpendOneTimePassword, PutNextCaFetch,
                  DropServer, RevokeGeneration, InsertOutbox, DropOutbox, PutPublished, PutCrlPart,
-                 PutKeyPair, DropKeyPair>;
+                 PutKeyPair, DropKeyPair, PutAuditHead>;
 using Batch = std::vector<Change>;
 using Committed = std::function<void(Result<void>)>;
 
@@ -351,6 +361,7 @@ class Store {
   /// Cost: reads all that wait.
   [[nodiscard]] virtual Result<OutboxSize> outbox_size(const std::string& server) = 0;
   [[nodiscard]] virtual Result<std::vector<PublishedRow>> published(const std::string& server) = 0;
+  [[nodiscard]] virtual Result<std::optional<AuditHead>> audit_head() = 0;
   /// Names of all certificate servers that anything is kept of.
   [[nodiscard]] virtual Result<std::vector<std::string>> servers() = 0;
   [[nodiscard]] virtual Result<std::optional<OneTimePassword>> one_time_password(

@@ -165,5 +165,77 @@ class BackupTest(unittest.TestCase):
         self.assertIn("broken off", self.restore("broken", ok=False).stderr)
 
 
+class AuditTest(unittest.TestCase):
+    def setUp(self):
+        self.lab = self.enterContext(Lab(BUILD))
+        self.ca = self.lab.daemon("ca", server_text(free_port()))
+        self.file = self.ca.data / "audit.log"
+
+    def verify(self):
+        done = run(UMBRA, "audit", "verify", "--data", self.ca.data, ok=False)
+        return done.returncode, done.stdout + done.stderr
+
+    def test_who_did_what_is_told_signed_and_survives_a_kill(self):
+        holder = Holder(self.lab)
+        serial = holder.enroll(self.ca)
+        self.ca.exec(f"crypto pki server ROOTCA revoke 0x{serial:x}")
+        self.ca.exec("crypto pki export ROOTCA pkcs12 terminal password hush-hush", ok=False)
+        run(UMBRA, "--socket", self.ca.data / "umbra.sock", text_in="configure terminal\n"
+            "crypto pki server ROOTCA\nshutdown\ndatabase archive pkcs12 password hush-hush\n"
+            "no shutdown\nend\n")
+        self.assertEqual(stat.S_IMODE(self.file.stat().st_mode), 0o600)
+        text = self.file.read_text()
+        self.assertNotIn("hush-hush", text)
+        self.assertRegex(text, r'COMMAND by="console by \w+" line="crypto pki server ROOTCA revoke ')
+        self.assertRegex(text, r'COMMAND by="console by \w+" line="crypto pki export ROOTCA pkcs12 '
+                               r'terminal password \*"')
+        self.assertRegex(text, r'CONFIGURE text="User:console by \w+  logged command:crypto pki '
+                               r'server ROOTCA: database archive pkcs12 password \*')
+        self.assertRegex(text, rf'REVOKE server="ROOTCA" serial="0x{serial:X}"')
+        self.assertEqual(self.verify()[0], 0, self.verify()[1])
+        self.ca.kill()
+        with open(self.file, "ab") as log:
+            log.write(b"99 2026-03-01T00:00")  # as a crash may leave it
+        self.assertIn("of a process that died", self.verify()[1])
+        self.ca.start()
+        self.assertIn('TORN octets="19"', self.file.read_text())
+        self.ca.stop()
+        status, said = self.verify()
+        self.assertEqual(status, 0, said)
+        self.assertRegex(said, r"1 signatures, the last at \S+ up to line \d+; unbroken")
+
+    def test_what_was_changed_is_found_at_the_next_start_too(self):
+        Holder(self.lab).enroll(self.ca)
+        self.ca.stop()
+        lines = self.file.read_bytes().splitlines(keepends=True)
+        issue = next(i for i, line in enumerate(lines) if b" ISSUE " in line and b"cn=d1" in line)
+        changed = [*lines]
+        changed[issue] = changed[issue].replace(b"cn=d1", b"cn=d2")
+        self.file.write_bytes(b"".join(changed))
+        status, said = self.verify()
+        self.assertEqual(status, 1)
+        self.assertIn(f"error: row {issue + 1} [changed]: line {issue + 1}", said)
+        self.file.write_bytes(b"".join(lines[:issue]))
+        status, said = self.verify()
+        self.assertEqual(status, 1)
+        self.assertIn(f"[cut-off] it ends with line {issue}", said)
+        self.assertIn("no line tells of its issue", said)
+        self.ca.start()
+        self.assertIn("%UMBRA-1-AUDIT: ", self.ca.log())
+        self.ca.stop()
+        self.assertIn("[gap]: umbrad found the log cut off", self.verify()[1])
+
+    def test_what_cannot_be_told_is_not_done(self):
+        self.ca.stop()
+        self.file.unlink()
+        self.file.mkdir()
+        self.ca.start(wait=False)
+        self.assertEqual(self.ca.process.wait(30), 1)
+        self.assertIn(f"cannot open {self.file}", self.ca.log())
+        self.file.rmdir()
+        self.ca.start()
+        self.assertIn("GAP why=", self.file.read_text())
+
+
 if __name__ == "__main__":
     unittest.main()
