@@ -177,7 +177,7 @@ Result<void> AuditLog::append_locked(const std::vector<audit::Event>& events) {
   }
   size_ += lines.size();
   head_ = std::move(head);
-  wake_.notify_one();
+  if (idle_) wake_.notify_one();  // else it comes by itself, within a second
   return {};
 }
 
@@ -211,11 +211,13 @@ void AuditLog::run() {
   for (bool last = false; !last;) {
     const auto unsettled = [this] { return stopping_ || head_.number > settled_; };
     const bool to_sign = signers_ && head_.number > signed_to_;
+    idle_ = true;
     if (to_sign) {
       wake_.wait_until(lock, signed_at_ + unsigned_at_most, unsettled);
     } else {
       wake_.wait(lock, unsettled);
     }
+    idle_ = false;
     wake_.wait_for(lock, rest, [this] { return stopping_; });
     last = stopping_;
     const bool before = std::exchange(switched_, false);
