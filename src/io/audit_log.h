@@ -72,7 +72,7 @@ class AuditLog {
   std::uint64_t settled_ = 0;  ///< the last line that is on the disk, and the database knows of
   std::uint64_t signed_to_ = 0;
   bool broken_ = false;  ///< what was written in part could not be taken away again
-  bool idle_ = false;  ///< the thread sleeps until it is woken
+  bool idle_ = false;    ///< the thread sleeps until it is woken
   bool switched_ = false;
   bool stopping_ = false;
   std::chrono::steady_clock::time_point signed_at_ = std::chrono::steady_clock::now();

@@ -8,6 +8,7 @@
 
 #include "io/descriptor.h"
 #include "io/files.h"
+#include "io/privacy.h"
 #include "store/snapshot.h"
 #include "x509/sealed_stream.h"
 
@@ -134,6 +135,7 @@ Result<void> keep(int file, const std::string& partial, const std::string& to) {
 }  // namespace
 
 Result<std::string> backup_passphrase(const std::string& file) {
+  keep_memory_private();
   UMBRA_TRY(Bytes content, read_file(file, passphrase_octets_max));
   const std::string_view text = as_text(content);
   std::string line(text.substr(0, text.find_first_of("\r\n")));

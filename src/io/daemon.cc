@@ -33,6 +33,7 @@
 #include "io/log.h"
 #include "io/notify.h"
 #include "io/outlet.h"
+#include "io/privacy.h"
 #include "io/publishing.h"
 #include "io/random.h"
 #include "io/site.h"
@@ -410,6 +411,7 @@ class Daemon {
 }  // namespace
 
 DaemonExit run_daemon(const DaemonOptions& options) {
+  keep_memory_private();
   // A peer that goes away is an error code. How a child ended is asked for, whatever whoever
   // started us thought of it.
   ::signal(SIGPIPE, SIG_IGN);

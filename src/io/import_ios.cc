@@ -13,6 +13,7 @@
 
 #include "io/clock.h"
 #include "io/files.h"
+#include "io/privacy.h"
 #include "io/random.h"
 #include "server/ios_import.h"
 
@@ -151,6 +152,7 @@ std::string report(const server::Import& import, const ImportCommand& command) {
 }  // namespace
 
 Result<std::string> import_ios(const ImportCommand& command) {
+  keep_memory_private();
   UMBRA_TRY(const auto files, read_directory(command.directory));
   server::ImportOptions options;
   options.names = command.names;

@@ -4,12 +4,14 @@
 #include <thread>
 
 #include "io/files.h"
+#include "io/privacy.h"
 #include "store/examiner.h"
 
 namespace umbra::io {
 
 Result<verify::Report> verify_store(const std::string& data_directory,
                                     const std::string& passphrase_file) {
+  keep_memory_private();
   verify::Options options;
   options.threads = std::max(1U, std::thread::hardware_concurrency());
   UMBRA_TRY(auto secret, kept_passphrase(data_directory, passphrase_file));

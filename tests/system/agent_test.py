@@ -42,7 +42,7 @@ class AgentTest(unittest.TestCase):
 
     def assert_sleeps(self, agent):
         pid = agent.process.pid
-        time.sleep(0.3)  # what the last command to it left behind
+        time.sleep(1.5)  # what the last command to it, and a line of the audit log, left behind
         before = switches(pid)
         time.sleep(2)
         self.assertLessEqual(switches(pid) - before, 2, "it wakes up with nothing to do")

@@ -25,6 +25,8 @@ class DaemonTest(unittest.TestCase):
         port = free_port()
         daemon = self.lab.daemon("ca", server_text(port))
         self.assertIn("Certificate Server ROOTCA:", daemon.exec("show crypto pki server"))
+        with open(f"/proc/{daemon.process.pid}/limits", encoding="ascii") as limits:
+            self.assertRegex(limits.read(), r"Max core file size +0 +0 ")
         self.assertEqual(daemon.stop(), 0)
         self.assertIn("%UMBRA-5-STOPPING", daemon.log())
 
