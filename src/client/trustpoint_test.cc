@@ -50,6 +50,7 @@ TEST_F(TrustpointTest, WithFingerprintItAuthenticatesAndEnrolsByItself) {
   start_spoke();
   EXPECT_THAT(operations(), ElementsAre("GetCACert", "GetCACaps", "PKIOperation"));
   EXPECT_TRUE(status().identity);
+  EXPECT_EQ(log.count("POLLROUTERCERT"), 0U) << "said of polls alone";
 }
 
 TEST_F(TrustpointTest, ACaWithAnotherFingerprintIsRefusedByHandAndByItself) {
