@@ -89,6 +89,15 @@ class Daemon {
                       ": a restore into it was broken off; empty it, and restore again");
     }
     auto plan = tell_findings(*parsed_, options_.config_path, log_);
+    UMBRA_TRY(const auto kept, kept_passphrase(options_.data_directory, options_.passphrase_file));
+    if (!kept && std::filesystem::exists(options_.data_directory + "/umbra.db", none)) {
+      // A new one would open none of the keys that are there.
+      return fail(Errc::not_found,
+                  fmt::format("{0}/passphrase is missing, and {0}/umbra.db is there: put back the "
+                              "passphrase that sealed its keys, or say where it is with "
+                              "--passphrase-file",
+                              options_.data_directory));
+    }
     UMBRA_TRY(const Passphrase secret,
               passphrase(options_.data_directory, options_.passphrase_file, random_));
     if (secret.made) {

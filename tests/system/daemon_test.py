@@ -45,6 +45,19 @@ class DaemonTest(unittest.TestCase):
         daemon.start()
         self.assertEqual(daemon.exec("show crypto pki certificates"), before)
 
+    def test_a_lost_passphrase_is_not_replaced(self):
+        daemon = self.lab.daemon("ca", server_text(free_port()))
+        daemon.stop()
+        kept = (daemon.data / "passphrase").rename(self.lab.path("elsewhere"))
+        done = run(self.lab.build / "umbrad", "--config", daemon.config, "--data", daemon.data,
+                   ok=False)
+        self.assertEqual(done.returncode, 1)
+        self.assertIn(f"{daemon.data}/passphrase is missing", done.stderr)
+        self.assertFalse((daemon.data / "passphrase").exists())
+        kept.rename(daemon.data / "passphrase")
+        daemon.start()
+        self.assertIn("enabled", daemon.exec("show crypto pki server"))
+
     def test_says_to_systemd_when_it_is_ready_and_when_it_stops(self):
         path = self.lab.path("notify")
         with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as listener:
