@@ -117,6 +117,18 @@ TEST(Audit, AChainThatWasMadeAnewFailsAtTheNextSignature) {
       << "and at what the database knows";
 }
 
+TEST(Audit, ASignatureOfACaThatWasDestroyedIsNotedAndAnyOtherIsAFault) {
+  Log log;
+  log.add({"START"});
+  log.add(signed_event({"CA", 1, Bytes(64, 1)}));
+  log.add(signed_event({"GONE", 1, Bytes(64, 1)}));
+  EXPECT_EQ(rules(check(log.lines)), "signature@2 signature@3 ");
+  log.add({"DESTROY", {{"server", "GONE"}}});
+  const Report report = check(log.lines);
+  EXPECT_EQ(rules(report), "signature@2 ");
+  EXPECT_EQ(report.notes.size(), 1U);
+}
+
 TEST(Audit, ALogThatWasCutOffIsFoundByWhatTheDatabaseKnows) {
   const Log log = sound();
   auto lines = log.lines;

@@ -42,9 +42,19 @@ void Checker::take(std::string_view text, bool whole) {
           fmt::format("line {}, or the one before it, is not what was written", line->number));
   }
   if (line->event.name == "SIGN") check_signature(*line);
+  if (const auto* const server = line->find("server");
+      server != nullptr && line->event.name == "DESTROY") {
+    const auto gone =
+        std::erase_if(unproved_, [&](const auto& one) { return one.first == *server; });
+    if (gone != 0) {
+      report_.notes.push_back(fmt::format(
+          "row {}: {} was destroyed, and {} signatures of its CA before cannot be checked", row_,
+          *server, gone));
+    }
+  }
   if (line->event.name == "GAP")
     fault("gap", "umbrad found the log cut off when it started: see what this line says");
-  if (line->event.name == "ISSUE") {
+  if (line->event.name == "ISSUE" || line->event.name == "IMPORT") {
     const auto* const server = line->find("server");
     const auto* const serial = line->find("serial");
     if (server != nullptr && serial != nullptr) issued_.insert(issued_key(*server, *serial));
@@ -73,18 +83,15 @@ void Checker::check_signature(const Line& line) {
     return fault("signature", "it holds no signature that can be read");
   }
   const x509::Certificate* const by = authority_(*server, generation);
-  if (by == nullptr) {
-    report_.notes.push_back(fmt::format(
-        "row {}: signed by generation {} of {}, whose certificate is not in the database", row_,
-        generation, *server));
-    return;
-  }
   const std::string what = statement(head_);
-  const auto good = by->public_key().verify({by->public_key().algorithm(), x509::Digest::sha256},
-                                            as_bytes(what), *octets);
-  if (!good) {
-    return fault("signature", fmt::format("generation {} of {} has not signed the lines before it",
-                                          generation, *server));
+  if (by == nullptr ||
+      !by->public_key().verify({by->public_key().algorithm(), x509::Digest::sha256}, as_bytes(what),
+                               *octets)) {
+    unproved_.push_back({*server,
+                         {"signature", row_,
+                          fmt::format("generation {} of {} has not signed the lines before it",
+                                      generation, *server)}});
+    return;
   }
   ++report_.signatures;
   report_.signed_to = head_.number;
@@ -92,6 +99,10 @@ void Checker::check_signature(const Line& line) {
 }
 
 void Checker::finish() {
+  for (auto& [server, unproved] : unproved_) {
+    row_ = unproved.row;
+    fault("signature", std::move(unproved.what));
+  }
   row_ = 0;
   if (anchor_ && !anchored_ && anchor_->number != 0) {
     fault("cut-off", fmt::format("it ends with line {}, and the database knows of line {}",

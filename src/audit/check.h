@@ -53,6 +53,9 @@ class Checker {
   std::uint64_t row_ = 0;
   Head head_;
   bool anchored_ = false;
+  /// Signatures that are none of the CAs in the database: of one that was destroyed later, or
+  /// forged.
+  std::vector<std::pair<std::string, Fault>> unproved_;
   std::optional<Time> first_at_;
   std::unordered_set<std::string> issued_;  ///< server and serial
 };

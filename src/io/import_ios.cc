@@ -11,8 +11,11 @@
 #include <filesystem>
 #include <iostream>
 
+#include "audit/events.h"
+#include "io/audit_log.h"
 #include "io/clock.h"
 #include "io/files.h"
+#include "io/log.h"
 #include "io/privacy.h"
 #include "io/random.h"
 #include "server/ios_import.h"
@@ -183,11 +186,21 @@ Result<std::string> import_ios(const ImportCommand& command) {
                  std::make_move_iterator(one.rows.end()));
       one.rows.clear();
     }
+    const SystemClock clock(true);
+    StderrLog log(clock, {}, false);
+    UMBRA_TRY(const auto audit, AuditLog::open(command.data_directory, clock, log, *target.store));
+    std::vector<audit::Event> told = audit::events_of(all);
+    // Nobody has issued them here, and of many nothing but the number is known.
+    for (audit::Event& event : told) {
+      if (event.name == "ISSUE") event.name = "IMPORT";
+    }
+    UMBRA_CHECK(audit->append(told));
     return target.store->commit(std::move(all));
   };
   if (const auto done = put(); !done) {
     if (fresh) {
       for (const char* part : {"", "-wal", "-shm"}) fs::remove(database + part, error);
+      fs::remove(command.data_directory + "/audit.log", error);
     }
     return tl::unexpected(done.error());
   }
