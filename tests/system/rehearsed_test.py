@@ -27,12 +27,14 @@ WORDS = {"RENEW": "renews", "has its shadow certificate": "is ready",
 
 
 def spokes_text(port, pinned):
-    """Twenty percentages: nobody acts on another's day, and some ask for the next CA in vain."""
+    """Twenty percentages: nobody acts on another's day, and some ask for the next CA in vain. No
+    spread: ten seconds of a clock that stands still during the head start would never be over."""
     text = "hostname spokes\nclock calendar-valid\n"
     for number in range(SPOKES):
         text += (f"crypto pki trustpoint SPOKE-{number}\n enrollment url http://127.0.0.1:{port}\n"
                  f" subject-name CN=spoke-{number}\n rsakeypair spoke-{number} 1024\n"
-                 f" allow legacy rsa-1024\n auto-enroll {70 + number}\n fingerprint {pinned}\n")
+                 f" allow legacy rsa-1024\n enrollment spread 0\n"
+                 f" auto-enroll {70 + number}\n fingerprint {pinned}\n")
     return text
 
 
