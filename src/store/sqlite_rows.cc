@@ -147,6 +147,13 @@ struct RequestColumns {
   }
 };
 
+struct FlagColumn {
+  int value = 0;
+
+  [[nodiscard]] bool give(const std::string&) const { return value != 0; }
+  void exchange_into(soci::statement& statement) { statement.exchange(into(value)); }
+};
+
 /// A query whose text is prepared once, whose inputs and outputs are members.
 template <class Columns>
 struct Query {
@@ -367,11 +374,16 @@ struct RowReader::Prepared {
         by_transaction(sql,
                        std::string(request_columns) +
                            "WHERE server=:a AND transaction_id=:b ORDER BY id DESC LIMIT 1",
-                       {&server, &key}) {}
+                       {&server, &key}),
+        revoked(sql,
+                "SELECT EXISTS (SELECT 1 FROM certificate WHERE server=:a AND request_digest=:b "
+                "AND revoked_at<>0)",
+                {&server, &digest}) {}
   std::string server, key, digest;
   Query<CertificateColumns> by_serial;
   Query<CertificateColumns> by_content;
   Query<RequestColumns> by_transaction;
+  Query<FlagColumn> revoked;
 };
 
 RowReader::RowReader(soci::session& sql) : sql_(sql), prepared_(std::make_unique<Prepared>(sql)) {}
@@ -430,6 +442,12 @@ std::optional<IssuedCertificate> RowReader::certificate_of(const std::string& se
   prepared_->key = transaction_id;
   prepared_->digest = to_hex(request_digest);
   return prepared_->by_content.first<IssuedCertificate>(server);
+}
+
+bool RowReader::answer_revoked(const std::string& server, ByteView request_digest) {
+  prepared_->server = server;
+  prepared_->digest = to_hex(request_digest);
+  return prepared_->revoked.first<bool>(server).value_or(false);
 }
 
 std::vector<IssuedCertificate> RowReader::certificates(const std::string& server,

@@ -82,15 +82,6 @@ std::vector<std::string> RowReader::servers() {
   return names;
 }
 
-bool RowReader::answer_revoked(const std::string& server, ByteView request_digest) {
-  const std::string digest = to_hex(request_digest);
-  int found = 0;
-  sql_ << "SELECT EXISTS (SELECT 1 FROM certificate WHERE server=:a AND request_digest=:b AND "
-          "revoked_at<>0)",
-      use(server), use(digest), into(found);
-  return found != 0;
-}
-
 std::optional<OneTimePassword> RowReader::one_time_password(const std::string& server) {
   std::string digest;
   Integer expires = 0;

@@ -26,8 +26,7 @@ sqlite_api::sqlite3* native(soci::session& sql) {
   return static_cast<soci::sqlite3_session_backend*>(sql.get_backend())->conn_;
 }
 
-/// BEGIN, COMMIT and savepoints, straight to SQLite: no parameters, no rows, and on every commit's
-/// way.
+/// A statement straight to SQLite: no parameters, no rows.
 void run(soci::session& sql, const char* statement) {
   char* message = nullptr;
   if (sqlite_api::sqlite3_exec(native(sql), statement, nullptr, nullptr, &message) != SQLITE_OK) {
@@ -36,6 +35,39 @@ void run(soci::session& sql, const char* statement) {
     throw soci::soci_error(text);
   }
 }
+
+/// One that is on every commit's way, prepared once.
+class Verb {
+ public:
+  Verb(soci::session& sql, const char* statement) : database_(native(sql)) {
+    if (sqlite_api::sqlite3_prepare_v2(database_, statement, -1, &statement_, nullptr) != SQLITE_OK)
+      throw soci::soci_error(sqlite_api::sqlite3_errmsg(database_));
+  }
+  ~Verb() { sqlite_api::sqlite3_finalize(statement_); }
+  Verb(const Verb&) = delete;
+  Verb& operator=(const Verb&) = delete;
+
+  void operator()() const {
+    sqlite_api::sqlite3_step(statement_);
+    // Of a prepared statement, what went wrong is told by its reset.
+    if (sqlite_api::sqlite3_reset(statement_) != SQLITE_OK)
+      throw soci::soci_error(sqlite_api::sqlite3_errmsg(database_));
+  }
+
+ private:
+  sqlite_api::sqlite3* database_;
+  sqlite_api::sqlite3_stmt* statement_ = nullptr;
+};
+
+/// BEGIN, COMMIT and savepoints.
+struct Transactions {
+  explicit Transactions(soci::session& sql)
+      : begin(sql, "BEGIN IMMEDIATE"),
+        commit(sql, "COMMIT"),
+        save(sql, "SAVEPOINT batch"),
+        release(sql, "RELEASE batch") {}
+  Verb begin, commit, save, release;
+};
 
 class SqliteStore final : public Store {
  public:
@@ -53,6 +85,7 @@ class SqliteStore final : public Store {
       open_session(sql_, path_);
       UMBRA_CHECK(prepare_schema(sql_, path_));
       writer_rows_ = std::make_unique<RowWriter>(sql_);
+      transactions_ = std::make_unique<Transactions>(sql_);
     } catch (const std::exception& error) {
       return fail(Errc::storage, fmt::format("{}: {}", path_, error.what()));
     }
@@ -68,6 +101,7 @@ class SqliteStore final : public Store {
     }
     if (writer_.joinable()) writer_.join();
     readers_.clear();
+    transactions_.reset();
     writer_rows_.reset();
   }
 
@@ -230,9 +264,9 @@ class SqliteStore final : public Store {
   /// One transaction for all, a savepoint for each: a batch that contradicts the store fails alone.
   void write_group(std::vector<Pending>& group) {
     try {
-      run(sql_, "BEGIN IMMEDIATE");
+      transactions_->begin();
       for (auto& pending : group) apply(pending);
-      run(sql_, "COMMIT");
+      transactions_->commit();
     } catch (const std::exception& error) {
       try {
         if (sqlite_api::sqlite3_get_autocommit(native(sql_)) == 0) run(sql_, "ROLLBACK");
@@ -244,7 +278,7 @@ class SqliteStore final : public Store {
   }
 
   void apply(Pending& pending) {
-    run(sql_, "SAVEPOINT batch");
+    transactions_->save();
     try {
       for (const Change& change : pending.batch) writer_rows_->apply(change);
     } catch (const Contradiction& contradiction) {
@@ -256,12 +290,13 @@ class SqliteStore final : public Store {
       pending.result = fail(Errc::conflict, error.what());
       run(sql_, "ROLLBACK TO batch");
     }
-    run(sql_, "RELEASE batch");
+    transactions_->release();
   }
 
   std::string path_;
   soci::session sql_;
   std::unique_ptr<RowWriter> writer_rows_;
+  std::unique_ptr<Transactions> transactions_;
   std::thread writer_;
   std::mutex mutex_;
   std::condition_variable wake_;
