@@ -90,7 +90,7 @@ tidy: setup-develop
 
 fuzz: setup-develop
 	$(call configured,fuzz)
-	$(call build,fuzz,)
+	$(call build,fuzz,fuzzers)
 	@fuzz/run build/fuzz $(FUZZ_SECONDS)
 
 clean:

@@ -13,7 +13,7 @@ add_library(umbra_warnings INTERFACE)
 target_compile_options(umbra_warnings INTERFACE -Wall -Wextra -Wpedantic -Wconversion -Wshadow -Werror)
 if(CMAKE_UNITY_BUILD)
   # Of one file's private names these warn when they stand beside another file's.
-  target_compile_options(umbra_warnings INTERFACE -Wno-shadow -Wno-subobject-linkage)
+  target_compile_options(umbra_warnings INTERFACE -Wno-shadow $<$<CXX_COMPILER_ID:GNU>:-Wno-subobject-linkage>)
 endif()
 
 find_program(UMBRA_CCACHE ccache)
@@ -41,6 +41,8 @@ endif()
 add_custom_target(unit_tests)
 # What the run as shipped needs beside the programs.
 add_custom_target(shipped_tests)
+# What fuzz/run runs.
+add_custom_target(fuzzers)
 
 # ctest is run with twice as many jobs as there are processors: a test counts for a whole processor
 # with two of them, and for half of one if it mostly waits for other programs' timers.
@@ -57,7 +59,7 @@ endfunction()
 
 # To optimise what a sanitizer has put into a file takes longer than to run it.
 function(umbra_quickly_built target)
-  if(UMBRA_SANITIZE)
+  if(UMBRA_SANITIZE AND NOT UMBRA_FUZZ)  # a fuzzer runs for hours
     target_compile_options(${target} PRIVATE -O0)
     if(UMBRA_SANITIZE MATCHES undefined)
       # Before every access to memory, and the largest part of the code. The first is AddressSanitizer's to see as well;

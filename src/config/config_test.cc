@@ -723,6 +723,8 @@ INSTANTIATE_TEST_SUITE_P(
                   "a fingerprint of 4 digits", "64 (SHA-256)"},
         FaultCase{"Type7", TRUSTPOINT " password 7 zz\n", 3, 13, "not a type 7 password",
                   "behind 0"},
+        FaultCase{"Type6", TRUSTPOINT " password 6 RHOfSAIQDhGTEHgO\n", 3, 11,
+                  "a type 6 password cannot be read here", "behind 0"},
         FaultCase{"Port", "ip http port 443\n", 1, 14, "443 is out of range", "1024-65535"},
         FaultCase{"Address", "ip http address 10.0.0\n", 1, 17, "\"10.0.0\" is not an IPv4 address",
                   "ADDRESS"},

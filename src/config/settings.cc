@@ -20,9 +20,16 @@ Seconds Setting::span() const {
 std::optional<std::string> Setting::secret() {
   for (std::size_t i = 0; i < match_.captures.size(); ++i) {
     if (!match_.captures[i].word->is_secret()) continue;
-    if (i == 0 || !is_secret_type(match_, i - 1) || match_.captures[i - 1].text != "7") {
+    if (i == 0 || !is_secret_type(match_, i - 1)) {
+      // Without a type the rest of the line would be taken for the password.
+      if (match_.captures[i].text.starts_with("6 ") || match_.captures[i].text.starts_with("6\t")) {
+        fault("PASSWORD", "a type 6 password cannot be read here",
+              "the router has sealed it with a key of its own; type the password itself, behind 0");
+        return std::nullopt;
+      }
       return match_.captures[i].text;
     }
+    if (match_.captures[i - 1].text != "7") return match_.captures[i].text;
     auto plain = decode_type7(match_.captures[i].text);
     if (plain) return *std::move(plain);
     fault("PASSWORD", "this is not a type 7 password",

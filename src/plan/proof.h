@@ -28,7 +28,6 @@ struct Question {
   std::optional<Interval> enrolled;  ///< first certificates are issued then; nothing = whenever
 
   [[nodiscard]] Offset ca_end() const { return ca.lifetime_ca.count(); }
-  friend bool operator==(const Question&, const Question&) = default;
 };
 
 /// Tries after a beginning, as lifecycle spaces them: how long after it each comes, up to the CA's

@@ -103,8 +103,9 @@ Result<Bytes> sign_crl(const CrlTemplate& what, const CrlEntries& entries, const
   for (const Bytes& part : {to_der(algorithm), der::bit_string_of(signature)})
     out.insert(out.end(), part.begin(), part.end());
   const Bytes outer = der::header(der::tag::sequence, out.size() - gap);
-  std::copy(outer.begin(), outer.end(), out.begin() + (gap - outer.size()));
-  out.erase(out.begin(), out.begin() + (gap - outer.size()));
+  const auto unused = static_cast<std::ptrdiff_t>(gap - outer.size());
+  std::copy(outer.begin(), outer.end(), out.begin() + unused);
+  out.erase(out.begin(), out.begin() + unused);
   return out;
 }
 
