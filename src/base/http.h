@@ -3,6 +3,7 @@
 #include <chrono>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 
 #include "base/bytes.h"
@@ -26,6 +27,10 @@ struct HttpReply {
   Bytes body;
   /// Instead of `body`: what is the same for everybody who asks, and copied for none of them.
   std::shared_ptr<const Bytes> shared = {};
+  /// With 503: how long to wait before asking again (RFC 9110 10.2.3).
+  std::optional<std::chrono::seconds> retry_after = {};
+  /// Leaves a fixed time after the request has come: how long it took is nobody's business.
+  bool unhurried = false;
   [[nodiscard]] const Bytes& content() const { return shared ? *shared : body; }
 };
 using HttpDone = std::function<void(HttpReply)>;

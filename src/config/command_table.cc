@@ -74,6 +74,12 @@ constexpr Command table[] = {
     {Mode::global, "ip http port", "ip http port PORT:1-65535",
      "The Internet Protocol|The HTTP server|The TCP port|80, or 1024-65535", "ip http port 80",
      &set::http_port},
+    {Mode::global, "ip http rate-limit",
+     "ip http rate-limit PER-SECOND:1-100000 [burst REQUESTS:1-1000000]",
+     "The Internet Protocol|The HTTP server|Umbra's: what one address may ask; beyond, the answer "
+     "is "
+     "429|Requests a second|So many at once on top; ten times as many without it|How many",
+     "ip http rate-limit 2000 burst 20000", &set::http_rate_limit},
     {Mode::global, "ntp server", "ntp server ADDRESS:word [OPTIONS:line]",
      "The Network Time Protocol|A server to synchronise with (the operating system does "
      "that)|Name or address|prefer, key N, version N ...",

@@ -112,7 +112,9 @@ Difference difference(const Configuration& before, const Configuration& after) {
   }
   d.fqdn = before.fqdn() != after.fqdn();
   d.listener = before.http_server != after.http_server || before.http_port != after.http_port ||
-               before.http_address != after.http_address;
+               before.http_address != after.http_address ||
+               before.http_requests_per_second != after.http_requests_per_second ||
+               before.http_requests_burst != after.http_requests_burst;
   return d;
 }
 

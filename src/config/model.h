@@ -180,6 +180,9 @@ struct Configuration {
   bool http_server = false;
   std::uint16_t http_port = 80;
   std::string http_address;  ///< Umbra's `ip http address`; empty = all
+  /// Umbra's `ip http rate-limit`: of one address.
+  unsigned http_requests_per_second = 2000;
+  unsigned http_requests_burst = 20000;
   std::vector<Server> servers;
   std::vector<Trustpoint> trustpoints;
 

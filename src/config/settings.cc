@@ -78,5 +78,12 @@ void http_port(Setting& s) {
   s.configuration().http_port = static_cast<std::uint16_t>(port);
 }
 
+void http_rate_limit(Setting& s) {
+  constexpr int burst = 10;  // seconds' worth
+  const int each = s.number("PER-SECOND");
+  s.configuration().http_requests_per_second = static_cast<unsigned>(each);
+  s.configuration().http_requests_burst = static_cast<unsigned>(s.number("REQUESTS", burst * each));
+}
+
 }  // namespace set
 }  // namespace umbra::config

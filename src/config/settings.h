@@ -76,6 +76,7 @@ void clock_timezone(Setting&);
 void calendar_valid(Setting&);
 void http_server(Setting&);
 void http_port(Setting&);
+void http_rate_limit(Setting&);
 void http_address(Setting&);
 
 void database_level(Setting&);

@@ -27,11 +27,15 @@ HttpDoor::~HttpDoor() = default;
 
 HttpDoor::Address HttpDoor::address_of(const config::Configuration& configuration, bool wanted) {
   if (!configuration.http_server || !wanted) return {};
-  return {true, configuration.http_address, configuration.http_port};
+  return {true, configuration.http_address, configuration.http_port,
+          configuration.http_requests_per_second, configuration.http_requests_burst};
 }
 
 Result<std::unique_ptr<HttpServer>> HttpDoor::listen(const Address& at) {
-  return HttpServer::listen(loop_, workers_, at.address, at.port, limits_, handler_);
+  HttpLimits limits = limits_;
+  limits.requests_per_second = at.requests_per_second;
+  limits.requests_burst = at.requests_burst;
+  return HttpServer::listen(loop_, workers_, at.address, at.port, limits, handler_);
 }
 
 void HttpDoor::opened(const Address& at) {

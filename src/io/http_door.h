@@ -32,6 +32,8 @@ class HttpDoor {
     bool open = false;
     std::string address;
     std::uint16_t port = 0;
+    unsigned requests_per_second = 0;
+    unsigned requests_burst = 0;
     friend bool operator==(const Address&, const Address&) = default;
   };
   [[nodiscard]] static Address address_of(const config::Configuration& configuration, bool wanted);

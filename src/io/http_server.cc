@@ -13,9 +13,10 @@
 #include <boost/asio/write.hpp>
 #include <boost/beast/core.hpp>
 #include <boost/beast/http.hpp>
-#include <map>
-#include <mutex>
 #include <optional>
+
+#include "io/guests.h"
+#include "io/rate_limit.h"
 
 namespace umbra::io {
 namespace {
@@ -28,45 +29,41 @@ using Body = http::vector_body<std::uint8_t>;
 using ReplyBody = http::span_body<const std::uint8_t>;
 
 constexpr std::chrono::seconds linger{2};
-constexpr std::string_view go_on = "HTTP/1.1 100 Continue\r\n\r\n";
+constexpr std::chrono::seconds come_again{2};
+/// After which an unhurried answer leaves: more than any request takes by itself.
+constexpr std::chrono::milliseconds unhurried_time{50};
+/// What an empty connection is given to read into, and one that has begun to speak.
+constexpr std::size_t first_octets = 512;
+constexpr std::size_t more_octets = 8192;
+/// A field that was parsed, with its place among the others, besides its text.
+constexpr std::size_t field_octets = 96;
+/// Told that there is no room, at once; who comes beyond is not told.
+constexpr std::size_t turned_away_max = 64;
+constexpr std::string_view continue_line = "HTTP/1.1 100 Continue\r\n\r\n";
 
 HttpReply plain(unsigned status, const char* text) {
   return {status, "text/plain", to_bytes(as_bytes(text))};
 }
 
-/// Who is connected. A session ends on whichever thread lets go of it last.
-class Census {
- public:
-  void enter(const asio::ip::address& address) {
-    const std::lock_guard lock(mutex_);
-    ++all_;
-    ++by_address_[address];
-  }
-  void leave(const asio::ip::address& address) {
-    const std::lock_guard lock(mutex_);
-    --all_;
-    const auto same = by_address_.find(address);
-    if (--same->second == 0) by_address_.erase(same);
-  }
-  [[nodiscard]] bool full(const asio::ip::address& address, const HttpLimits& limits) const {
-    const std::lock_guard lock(mutex_);
-    const auto same = by_address_.find(address);
-    return all_ >= limits.connections ||
-           (same != by_address_.end() && same->second >= limits.connections_per_address);
-  }
-
- private:
-  mutable std::mutex mutex_;
-  std::size_t all_ = 0;
-  std::map<asio::ip::address, std::size_t> by_address_;
-};
+HttpReply later(unsigned status, const char* text) {
+  HttpReply reply = plain(status, text);
+  reply.retry_after = come_again;
+  return reply;
+}
 
 /// What the listener and its sessions share. A session may outlive the listener.
 struct House {
+  House(asio::thread_pool& pool, const HttpLimits& bounds, HttpHandler answers)
+      : workers(pool),
+        limits(bounds),
+        handler(std::move(answers)),
+        guests({bounds.connections, bounds.connections_per_address, bounds.request_octets_in_all}),
+        rate(bounds.requests_per_second, bounds.requests_burst) {}
   asio::thread_pool& workers;
   const HttpLimits limits;
   const HttpHandler handler;
-  Census census{};
+  Guests guests;
+  RateLimit rate;  ///< the loop's
   std::atomic<bool> stopping = false;
 };
 
@@ -77,55 +74,125 @@ std::string shown(const asio::ip::address& address) {
   return address.to_string();
 }
 
-class Session : public std::enable_shared_from_this<Session> {
+class Session final : public Guest, public std::enable_shared_from_this<Session> {
  public:
-  Session(tcp::socket socket, asio::ip::address address, std::shared_ptr<House> house)
+  Session(tcp::socket socket, const asio::ip::address& address, std::shared_ptr<House> house)
       : stream_(std::move(socket)),
-        address_(std::move(address)),
+        address_(address),
         house_(std::move(house)),
         // What the parser does not count (chunk extensions, trailers) ends with the buffer.
-        buffer_(house_->limits.header_octets + house_->limits.body_octets) {
-    house_->census.enter(address_);
+        buffer_(house_->limits.header_octets + house_->limits.body_octets) {}
+  ~Session() override {
+    if (ticket_) house_->guests.leave(*ticket_);
   }
-  ~Session() { house_->census.leave(address_); }
   Session(const Session&) = delete;
   Session& operator=(const Session&) = delete;
 
+  void enter() { ticket_ = house_->guests.enter(household_of(address_), weak_from_this()); }
+
   void read() {
     if (house_->stopping) return close();
+    house_->guests.waits(*ticket_);
     parser_.emplace();
     parser_->header_limit(static_cast<std::uint32_t>(house_->limits.header_octets));
     parser_->body_limit(house_->limits.body_octets);
+    has_header_ = false;
     // One bound for the whole request: who sends an octet a second is cut off like who sends
     // nothing.
     stream_.expires_after(std::chrono::seconds(house_->limits.request_seconds));
-    http::async_read_header(stream_, buffer_, *parser_,
-                            [self = shared_from_this()](beast::error_code error, std::size_t) {
-                              self->on_header(error);
-                            });
+    parse();
+  }
+
+  void turn_away() { answer(later(503, "too many connections; try again\n"), false); }
+
+  void give_way() override {
+    gone_ = true;
+    stream_.close();
   }
 
  private:
-  void on_header(beast::error_code error) {
-    if (error || parser_->is_done()) return on_read(error);
-    const bool asks = beast::iequals(parser_->get()[http::field::expect], "100-continue");
-    if (!asks || parser_->get().version() < 11 || buffer_.size() > 0) return read_body();
-    // RFC 9110 10.1.1: who asks whether to send a body waits for the answer.
-    asio::async_write(stream_, asio::buffer(go_on),
+  /// What is in the buffer, as far as it goes. Not Beast's own loop, which does not come back
+  /// before a header is whole: what all of them have sent until then is to be bounded.
+  void parse() {
+    while (buffer_.size() > 0) {
+      beast::error_code error;
+      const std::size_t used = parser_->put(buffer_.data(), error);
+      buffer_.consume(used);
+      if (error == http::error::need_more) break;
+      if (error) return on_read(error);
+      if (parser_->is_header_done() && !has_header_) {
+        has_header_ = true;
+        const auto& fields = parser_->get().base();
+        const auto count = static_cast<std::size_t>(std::distance(fields.begin(), fields.end()));
+        if (count > house_->limits.header_fields) return on_read(http::error::header_limit);
+        if (parser_->is_done()) return on_read({});
+        parser_->eager(true);
+        if (asks_to_go_on()) return go_on();
+        continue;
+      }
+      if (parser_->is_done()) return on_read({});
+      if (used == 0) break;
+    }
+    read_more();
+  }
+
+  [[nodiscard]] bool asks_to_go_on() const {
+    return parser_->get().version() >= 11 && buffer_.size() == 0 &&
+           beast::iequals(parser_->get()[http::field::expect], "100-continue");
+  }
+
+  /// RFC 9110 10.1.1: who asks whether to send a body waits for the answer.
+  void go_on() {
+    asio::async_write(stream_, asio::buffer(continue_line),
                       [self = shared_from_this()](beast::error_code failed, std::size_t) {
-                        if (!failed) self->read_body();
+                        if (!failed && !self->gone_) self->read_more();
                       });
   }
 
-  void read_body() {
-    http::async_read(stream_, buffer_, *parser_,
-                     [self = shared_from_this()](beast::error_code error, std::size_t) {
-                       self->on_read(error);
-                     });
+  void read_more() {
+    const std::size_t room = buffer_.max_size() - buffer_.size();
+    if (room == 0) return on_read(http::error::buffer_overflow);
+    const std::size_t size = buffer_.capacity() == 0 ? first_octets : more_octets;
+    stream_.async_read_some(buffer_.prepare(std::min(room, size)),
+                            [self = shared_from_this()](beast::error_code error, std::size_t got) {
+                              self->on_some(error, got);
+                            });
+  }
+
+  void on_some(beast::error_code error, std::size_t got) {
+    if (gone_) return;
+    if (error == asio::error::eof) {
+      if (!parser_->got_some()) return;  // nothing more to say on either side
+      beast::error_code end;
+      parser_->put_eof(end);
+      return on_read(end);
+    }
+    if (error) return;  // time-out or reset: the socket closes with this object
+    buffer_.commit(got);
+    hold();
+    if (!gone_) parse();
+  }
+
+  /// Tells what this one has us remember, and makes room for it, be it by going.
+  void hold() {
+    std::size_t octets = buffer_.capacity();
+    if (has_header_) {
+      const auto& fields = parser_->get().base();
+      octets += parser_->get().body().capacity();
+      for (const auto& field : fields)
+        octets += field_octets + field.name_string().size() + field.value().size();
+      octets += fields.target().size();
+    }
+    hold(octets);
+  }
+  void hold(std::size_t octets) {
+    while (const auto other = house_->guests.holds(*ticket_, gone_ ? 0 : octets)) other->give_way();
   }
 
   void on_read(beast::error_code error) {
-    if (error == http::error::end_of_stream) return;  // nothing more to say on either side
+    hold();
+    if (gone_) return;
+    house_->guests.is_served(*ticket_);
     if (error == http::error::header_limit || error == http::error::buffer_overflow)
       return answer(plain(431, "the request's header is too large\n"), false);
     if (error == http::error::body_limit)
@@ -134,48 +201,78 @@ class Session : public std::enable_shared_from_this<Session> {
         error != http::error::partial_message) {
       return answer(plain(400, "not an HTTP request\n"), false);
     }
-    if (error) return;  // time-out or reset: the socket closes with this object
+    if (error) return;
     auto message = parser_->release();
     keep_alive_ = message.keep_alive();
     version_ = message.version();
     head_ = message.method() == http::verb::head;
+    if (!house_->rate.take(household_of(address_), RateLimit::Clock::now()))
+      return answer(later(429, "too many requests from this address; try again\n"), false);
+    if (house_->guests.over())
+      return answer(later(503, "too many requests at once; try again\n"), false);
     auto request = std::make_shared<HttpRequest>();
     request->address = shown(address_);
     request->method = std::string(message.method_string());
     request->target = std::string(message.target());
     request->body = std::move(message.body());
     stream_.expires_never();  // the peer waits for us now
+    came_at_ = std::chrono::steady_clock::now();
     asio::post(house_->workers, [self = shared_from_this(), request] {
       self->house_->handler(*request, [self](HttpReply reply) {
         asio::post(self->stream_.get_executor(), [self, reply = std::move(reply)]() mutable {
-          self->answer(std::move(reply), self->keep_alive_);
+          self->answer_in_time(std::move(reply));
         });
       });
     });
   }
 
+  void answer_in_time(HttpReply reply) {
+    if (!reply.unhurried) return answer(std::move(reply), keep_alive_);
+    const auto timer =
+        std::make_shared<asio::steady_timer>(stream_.get_executor(), came_at_ + unhurried_time);
+    reply_ = std::move(reply);
+    timer->async_wait([self = shared_from_this(), timer](beast::error_code) {
+      self->answer(std::exchange(self->reply_, {}), self->keep_alive_);
+    });
+  }
+
   void answer(HttpReply reply, bool keep_alive) {
-    keep_alive = keep_alive && !house_->stopping;
+    keep_alive_ = keep_alive && !house_->stopping;
+    // What a pipelining peer has sent beyond stays; an empty buffer is not kept for the next hour.
+    if (buffer_.size() == 0) buffer_.shrink_to_fit();
+    hold(buffer_.capacity());
     response_.emplace(http::int_to_status(reply.status), version_);
     response_->set(http::field::content_type, reply.content_type);
-    response_->keep_alive(keep_alive);
+    if (reply.retry_after)
+      response_->set(http::field::retry_after, std::to_string(reply.retry_after->count()));
+    response_->keep_alive(keep_alive_);
     reply_ = std::move(reply);
     const Bytes& content = reply_.content();
     if (!head_) response_->body() = {content.data(), content.size()};
     response_->content_length(content.size());
     serializer_.emplace(*response_);
+    serializer_->split(head_);
+    write();
+  }
+
+  /// A large answer may take its time, as long as it is taken.
+  void write() {
+    house_->guests.waits(*ticket_);
     stream_.expires_after(std::chrono::seconds(house_->limits.reply_seconds));
-    const auto written = [self = shared_from_this(), keep_alive](beast::error_code error,
-                                                                 std::size_t) {
-      if (error) return;
-      if (!keep_alive) return self->close();
-      self->read();
-    };
-    if (head_) {
-      http::async_write_header(stream_, *serializer_, written);
-    } else {
-      http::async_write(stream_, *serializer_, written);
-    }
+    http::async_write_some(stream_, *serializer_,
+                           [self = shared_from_this()](beast::error_code error, std::size_t) {
+                             self->on_written(error);
+                           });
+  }
+
+  void on_written(beast::error_code error) {
+    if (error || gone_) return;
+    if (head_ ? !serializer_->is_header_done() : !serializer_->is_done()) return write();
+    serializer_.reset();
+    response_.reset();
+    reply_ = {};
+    if (!keep_alive_) return close();
+    read();
   }
 
   /// Closing a socket with unread octets resets the connection, and the reset may overtake the
@@ -186,6 +283,7 @@ class Session : public std::enable_shared_from_this<Session> {
     stream_.socket().shutdown(tcp::socket::shutdown_send, error);
     if (error) return;
     buffer_.clear();
+    house_->guests.waits(*ticket_);
     stream_.expires_after(linger);
     drop();
   }
@@ -193,18 +291,22 @@ class Session : public std::enable_shared_from_this<Session> {
   void drop() {
     stream_.async_read_some(buffer_.prepare(std::min<std::size_t>(buffer_.max_size(), 4096)),
                             [self = shared_from_this()](beast::error_code error, std::size_t) {
-                              if (!error) self->drop();
+                              if (!error && !self->gone_) self->drop();
                             });
   }
 
   beast::tcp_stream stream_;
   asio::ip::address address_;
   std::shared_ptr<House> house_;
+  std::optional<Guests::Ticket> ticket_;
   beast::flat_buffer buffer_;
   std::optional<http::request_parser<Body>> parser_;
   HttpReply reply_;  ///< what `response_` points into
   std::optional<http::response<ReplyBody>> response_;
   std::optional<http::response_serializer<ReplyBody>> serializer_;
+  std::chrono::steady_clock::time_point came_at_{};
+  bool has_header_ = false;
+  bool gone_ = false;  ///< in favour of another
   bool keep_alive_ = false;
   bool head_ = false;
   unsigned version_ = 11;
@@ -261,7 +363,8 @@ class HttpServer::Listener : public std::enable_shared_from_this<Listener> {
   [[nodiscard]] std::uint16_t port() const { return port_; }
   void stop() {
     house_->stopping = true;
-    // At once on the loop itself: the port may be opened anew, at another address, in its next turn.
+    // At once on the loop itself: the port may be opened anew, at another address, in its next
+    // turn.
     asio::dispatch(acceptor_.get_executor(), [self = shared_from_this()] {
       beast::error_code ignored;
       self->acceptor_.close(ignored);
@@ -282,9 +385,15 @@ class HttpServer::Listener : public std::enable_shared_from_this<Listener> {
     beast::error_code error;
     const auto peer = socket.remote_endpoint(error);
     if (error) return;
-    if (house_->census.full(peer.address(), house_->limits)) return;
+    const auto [room, leaves] = house_->guests.welcome(household_of(peer.address()));
+    if (leaves) leaves->give_way();
+    // All of them wait for us, and not we for them.
+    if (!room && house_->guests.count() >= house_->limits.connections + turned_away_max) return;
     socket.set_option(tcp::no_delay(true), error);
-    std::make_shared<Session>(std::move(socket), peer.address(), house_)->read();
+    const auto session = std::make_shared<Session>(std::move(socket), peer.address(), house_);
+    session->enter();
+    if (!room) return session->turn_away();
+    session->read();
   }
 
   tcp::acceptor acceptor_;
@@ -299,8 +408,7 @@ Result<std::unique_ptr<HttpServer>> HttpServer::listen(asio::io_context& loop,
                                                        std::uint16_t port, HttpLimits limits,
                                                        HttpHandler handler) {
   auto listener = std::make_shared<Listener>(
-      loop, std::shared_ptr<House>(
-                new House{.workers = workers, .limits = limits, .handler = std::move(handler)}));
+      loop, std::make_shared<House>(workers, limits, std::move(handler)));
   UMBRA_CHECK(listener->open(address, port));
   listener->accept();
   return std::unique_ptr<HttpServer>(new HttpServer(std::move(listener)));

@@ -17,17 +17,26 @@ namespace umbra::io {
 
 struct HttpLimits {
   std::size_t header_octets = 80 * 1024;  ///< certmonger puts whole requests into the URL
+  std::size_t header_fields = 100;
   std::size_t body_octets = 64 * 1024;
-  int request_seconds =
-      15;  ///< for a whole request to arrive, and for an idle connection to say something
-  int reply_seconds = 30;
+  /// For a whole request to arrive, and for an idle connection to say something.
+  int request_seconds = 12;
+  int reply_seconds = 12;  ///< without taking any more of an answer
   std::size_t connections = 4096;
-  std::size_t connections_per_address = 1024;
+  std::size_t connections_per_address = 1024;  ///< of IPv6: per /64, here and below
+  /// Of requests that have come, whole or in part, and are not answered yet.
+  std::size_t request_octets_in_all = 16 * 1024 * 1024;
+  unsigned requests_per_second = 2000;  ///< of one address; 0 = no limit
+  unsigned requests_burst = 20000;
+
+  friend bool operator==(const HttpLimits&, const HttpLimits&) = default;
 };
 using HttpHandler = std::function<void(const HttpRequest&, HttpDone)>;
 
-/// HTTP/1.1 (and 1.0) on one port: bounded in size, time and number. The network is one loop;
-/// handlers run on the worker pool, and their replies may come from any thread.
+/// HTTP/1.1 (and 1.0) on one port: bounded in size, time, number and rate. Where there is no room
+/// for a connection or for what has come, the one goes that has kept us waiting longest. The
+/// network is one loop; handlers run on the worker pool, and their replies may come from any
+/// thread.
 class HttpServer {
  public:
   /// In:     address: dotted or IPv6; empty = all. port 0 = any free one.

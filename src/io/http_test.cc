@@ -33,6 +33,11 @@ class HttpTest : public testing::Test {
     auto listening = HttpServer::listen(
         loop, workers, "127.0.0.1", 0, limits, [this](const HttpRequest& request, HttpDone done) {
           if (request.target == "/shared") return done({200, "text/plain", {}, shared});
+          if (request.target == "/unhurried") {
+            HttpReply reply{200, "text/plain", {}};
+            reply.unhurried = true;
+            return done(std::move(reply));
+          }
           if (request.target == "/later") {
             later = std::move(done);
             asked.set_value();
@@ -208,16 +213,120 @@ TEST_F(HttpTest, HeadHasALengthAndNoBody) {
   EXPECT_THAT(said, testing::EndsWith("\r\n\r\n"));
 }
 
-TEST_F(HttpTest, MoreConnectionsThanAllowedAreClosedAtOnce) {
+TEST_F(HttpTest, WhoIsSilentLongestMakesRoomForTheNext) {
   serve({.connections = 100, .connections_per_address = 3});
   std::vector<tcp::socket> open;
   for (int i = 0; i < 3; ++i) open.push_back(connect());
-  // The listener admits in order: once the third has answered, the fourth finds the house full.
-  asio::write(open[2], asio::buffer(std::string("GET / HTTP/1.1\r\nHost: a\r\n\r\n")));
-  std::array<char, 100> some{};
-  EXPECT_GT(open[2].read_some(asio::buffer(some)), 0U);
+  // The listener admits in order: once the third has answered, all of them are in.
+  const auto answers = [](tcp::socket& socket) {
+    asio::write(socket, asio::buffer(std::string("GET / HTTP/1.1\r\nHost: a\r\n\r\n")));
+    std::array<char, 400> some{};
+    return socket.read_some(asio::buffer(some)) > 0;
+  };
+  EXPECT_TRUE(answers(open[2]));
+  EXPECT_TRUE(answers(open[0]));  // so that the second is the one that is silent longest
   auto fourth = connect();
-  EXPECT_EQ(rest(fourth), "");
+  EXPECT_TRUE(answers(fourth));
+  EXPECT_EQ(rest(open[1]), "");
+  EXPECT_TRUE(answers(open[0]));
+  EXPECT_TRUE(answers(open[2]));
+}
+
+TEST_F(HttpTest, WhereAllAreAtWorkTheNextIsToldToComeAgain) {
+  serve({.connections = 100, .connections_per_address = 1});
+  auto busy = connect();
+  asio::write(busy, asio::buffer(std::string("GET /later HTTP/1.1\r\nHost: a\r\n"
+                                             "Connection: close\r\n\r\n")));
+  asked.get_future().wait();
+  const std::string said = say("GET / HTTP/1.1\r\nHost: a\r\n\r\n");
+  EXPECT_THAT(said, StartsWith("HTTP/1.1 503"));
+  EXPECT_THAT(said, HasSubstr("Retry-After: 2\r\n"));
+  later({200, "text/plain", Bytes{'x'}});
+  later = nullptr;
+  EXPECT_THAT(rest(busy), StartsWith("HTTP/1.1 200"));
+}
+
+TEST_F(HttpTest, AnAddressHasItsShareOfRequestsAndHearsOfIt) {
+  serve({.requests_per_second = 1, .requests_burst = 3});
+  const std::string one = "GET / HTTP/1.1\r\nHost: a\r\n\r\n";
+  const std::string said = say(one + one + one + one + one);
+  EXPECT_THAT(said, HasSubstr("HTTP/1.1 429"));
+  EXPECT_THAT(said, HasSubstr("Retry-After: 2\r\n"));
+  EXPECT_THAT(said, HasSubstr("Connection: close\r\n"));
+  std::size_t answers = 0;
+  for (std::size_t at = 0; (at = said.find("HTTP/1.1 200", at)) != std::string::npos; ++at)
+    ++answers;
+  EXPECT_EQ(answers, 3U);
+}
+
+TEST_F(HttpTest, HalfRequestsTakeAwayNobodysRoomForAWholeOne) {
+  constexpr std::size_t in_all = 64 * 1024;
+  serve({.header_octets = 32 * 1024, .request_octets_in_all = in_all});
+  std::vector<tcp::socket> halves;
+  for (int i = 0; i < 8; ++i) {
+    halves.push_back(connect());
+    asio::write(halves.back(), asio::buffer("GET /" + std::string(20 * 1024, 'x')));
+    // Whoever comes meanwhile is answered, whatever else has to go for him.
+    const auto reply = call({"POST", url("/honest"), "x/y", Bytes(6000, 1)});
+    ASSERT_TRUE(reply) << reply.error().detail;
+    EXPECT_EQ(reply->status, 200U);
+  }
+  EXPECT_EQ(rest(halves.front()), "") << "the oldest goes first";
+  asio::write(halves.back(), asio::buffer(std::string(" HTTP/1.1\r\nHost: a\r\n"
+                                                      "Connection: close\r\n\r\n")));
+  EXPECT_THAT(rest(halves.back()), StartsWith("HTTP/1.1 200")) << "the newest stays";
+}
+
+TEST_F(HttpTest, WhatIsAtWorkIsBoundedTogetherToo) {
+  serve({.request_octets_in_all = 40 * 1024});
+  auto busy = connect();
+  asio::write(busy, asio::buffer("POST /later HTTP/1.1\r\nHost: a\r\nConnection: close\r\n"
+                                 "Content-Length: 38000\r\n\r\n" +
+                                 std::string(38000, 'x')));
+  asked.get_future().wait();
+  const auto refused = call({"POST", url("/x"), "x/y", Bytes(20000, 1)});
+  ASSERT_TRUE(refused) << refused.error().detail;
+  EXPECT_EQ(refused->status, 503U);
+  later({200, "text/plain", Bytes{'x'}});
+  later = nullptr;
+  EXPECT_THAT(rest(busy), StartsWith("HTTP/1.1 200"));
+  EXPECT_EQ(call({"POST", url("/x"), "x/y", Bytes(20000, 1)})->status, 200U);
+}
+
+TEST_F(HttpTest, AHeaderOfAThousandFieldsIsTooLarge) {
+  serve();
+  std::string head = "GET / HTTP/1.1\r\nHost: a\r\n";
+  for (int i = 0; i < 1000; ++i) head += "a" + std::to_string(i) + ":\r\n";
+  EXPECT_THAT(say(head + "\r\n"), StartsWith("HTTP/1.1 431"));
+}
+
+TEST_F(HttpTest, WhoTakesNothingOfAnAnswerIsCutOffAndWhoIsSlowIsNot) {
+  serve({.reply_seconds = 1});
+  // Larger than what the kernel keeps for a socket whose peer reads nothing.
+  auto large = std::make_shared<Bytes>(std::size_t{16} << 20, std::uint8_t{0x5A});
+  const auto ask = [&](tcp::socket& socket) {
+    asio::write(socket, asio::buffer(std::string("GET /later HTTP/1.0\r\n\r\n")));
+    asked.get_future().wait();
+    asked = std::promise<void>();
+    later({200, "x/y", {}, large});
+    later = nullptr;
+  };
+  auto deaf = connect();
+  ask(deaf);
+  auto slow = connect();
+  ask(slow);
+  // Taken over more than the second that each piece may take.
+  std::size_t got = 0;
+  std::vector<char> chunk(1 << 20);
+  boost::system::error_code error;
+  asio::steady_timer pause(raw);
+  while (!error) {
+    got += asio::read(slow, asio::buffer(chunk), error);
+    pause.expires_after(std::chrono::milliseconds(100));
+    pause.wait();
+  }
+  EXPECT_GT(got, large->size());
+  EXPECT_LT(rest(deaf).size(), large->size());
 }
 
 TEST_F(HttpTest, ManyAtOnceAreAllAnswered) {
@@ -249,6 +358,13 @@ TEST_F(HttpTest, AnAnswerMayComeLaterAndFromAnotherThread) {
   asked.get_future().wait();
   std::thread([done = std::move(later)] { done({200, "text/plain", Bytes{'x'}}); }).join();
   ASSERT_TRUE(reply.get());
+}
+
+TEST_F(HttpTest, AnUnhurriedAnswerSaysNothingByItsTime) {
+  serve();
+  const auto before = std::chrono::steady_clock::now();
+  EXPECT_EQ(call({"GET", url("/unhurried"), "", {}})->status, 200U);
+  EXPECT_GE(std::chrono::steady_clock::now() - before, std::chrono::milliseconds(50));
 }
 
 TEST_F(HttpTest, StoppingTheClientEndsWhatIsUnderWay) {
