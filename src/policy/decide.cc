@@ -10,6 +10,21 @@ constexpr int rsa_bits_max = 8192;
 
 Decision refuse(FailInfo info, std::string text) { return Refusal{info, std::move(text)}; }
 
+/// A first request proves the key that it asks for twice: by the PKCS #10 and by the message.
+/// Whoever has recorded an envelope with somebody's PKCS #10 and password in it can put it into a
+/// message of his own, and not sign that with the same key.
+std::optional<Refusal> stranger_objection(const RequestFacts& facts, const Rules& rules) {
+  if (facts.signer_rsa_bits &&
+      (*facts.signer_rsa_bits < rules.rsa_bits_min || *facts.signer_rsa_bits > rsa_bits_max)) {
+    return Refusal{FailInfo::bad_alg, "the request is signed by an RSA key of " +
+                                          std::to_string(*facts.signer_rsa_bits) + " bits"};
+  }
+  if (facts.signer_self_issued && !facts.key_is_signers)
+    return Refusal{FailInfo::bad_request,
+                   "a first request is signed by the key that it asks a certificate for"};
+  return std::nullopt;
+}
+
 /// What no grant mode lets through. Nothing = no objection.
 std::optional<Refusal> objection(const RequestFacts& facts, const Rules& rules) {
   if (facts.subject_empty) return Refusal{FailInfo::bad_request, "the request has no subject name"};
@@ -29,8 +44,10 @@ std::optional<Refusal> objection(const RequestFacts& facts, const Rules& rules) 
                                           " bits is refused here; at least " +
                                           std::to_string(rules.rsa_bits_min) + " are asked for"};
   }
+  if (facts.key_weakness) return Refusal{FailInfo::bad_alg, *facts.key_weakness};
   switch (facts.signer) {
     case Signer::stranger:
+      return stranger_objection(facts, rules);
     case Signer::ours:
     case Signer::late:
       return std::nullopt;
@@ -46,11 +63,6 @@ std::optional<Refusal> objection(const RequestFacts& facts, const Rules& rules) 
                      "the request is signed by a certificate that is revoked"};
   }
   return std::nullopt;
-}
-
-bool challenge_matches(const std::optional<std::string>& given, const std::string& wanted) {
-  // Compared even if absent, so that presence cannot be told from the time taken.
-  return equal_constant_time(as_bytes(given.value_or("")), as_bytes(wanted)) && given.has_value();
 }
 
 /// `grant auto rollover`: nobody becomes a CA or an RA by it, those who are go on being it.
@@ -86,6 +98,19 @@ bool is_renewal(const RequestFacts& facts) {
   return facts.signer != Signer::stranger && !is_forwarded(facts);
 }
 
+bool challenge_matches(const std::optional<std::string>& given, const std::string& wanted) {
+  // Compared even if absent, so that presence cannot be told from the time taken.
+  return equal_constant_time(as_bytes(given.value_or("")), as_bytes(wanted)) && given.has_value();
+}
+
+bool hangs_on_challenge(const RequestFacts& facts, const Rules& rules) {
+  if (!rules.challenge || rules.grant != GrantMode::automatic || facts.one_time_password)
+    return false;
+  if (objection(facts, rules)) return false;
+  if (!is_renewal(facts)) return facts.type != scep::MessageType::renewal_req;
+  return facts.new_alt_names && facts.subject_matches_signer && facts.asked == facts.signer_class;
+}
+
 Decision decide(const RequestFacts& facts, const Rules& rules) {
   if (rules.grant == GrantMode::none)
     return refuse(FailInfo::bad_request, "this server grants no requests");
@@ -118,6 +143,12 @@ Decision decide(const RequestFacts& facts, const Rules& rules) {
   }
   // Whoever recorded the request can send it again, with whatever let it through then.
   if (facts.answer_revoked || facts.signer_unchecked) return Pend{};
+  // Nor does a certificate of somebody's own making prove that its holder knows what is inside.
+  const bool by_password = challenged || facts.one_time_password;
+  if (facts.signer == Signer::stranger && !facts.key_is_signers && !facts.signer_trusted &&
+      by_password) {
+    return Pend{};
+  }
   if (facts.asked != Class::router)
     return rollover_granted(facts, rules) ? Decision{Grant{}} : Pend{};
   // The RA has looked at it.

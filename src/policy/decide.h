@@ -66,6 +66,11 @@ struct RequestFacts {
   bool key_is_a_ca_key = false;  ///< the requested key is one of this server's own
   /// Nobody knows whether the signer's certificate is revoked: the CA above has told no CRL.
   bool signer_unchecked = false;
+  /// Why the requested key hides nothing, whatever its size (x509::weakness_of).
+  std::optional<std::string> key_weakness{};
+  bool key_is_signers = true;  ///< the request asks for the very key that signs it
+  bool signer_self_issued = true;
+  std::optional<int> signer_rsa_bits{};  ///< of the key that signs; nothing if it is no RSA key
   std::optional<std::string> challenge;
   bool one_time_password = false;  ///< the challenge is the live one-time password
 };
@@ -85,6 +90,12 @@ using Decision = std::variant<Grant, Pend, scep::Refusal>;
 [[nodiscard]] bool is_renewal(const RequestFacts& facts);
 /// Signed by an RA of ours for somebody else.
 [[nodiscard]] bool is_forwarded(const RequestFacts& facts);
+/// Whether the static challenge password decides: whoever is refused then has tried one.
+[[nodiscard]] bool hangs_on_challenge(const RequestFacts& facts, const Rules& rules);
+/// What a request says is the static challenge password. Cost: the same for every one of a length.
+[[nodiscard]] bool challenge_matches(const std::optional<std::string>& given,
+                                     const std::string& wanted);
+
 /// Requests for CA and RA certificates wait for an administrator under every grant mode, whatever
 /// password or trusted signature they come with. One thing alone is granted without a person:
 /// `grant auto rollover`, for a shadow request that a valid certificate of the same name and class

@@ -90,9 +90,9 @@ struct EnvelopedData {
   Bytes encrypted;
 };
 [[nodiscard]] Result<EnvelopedData> parse_enveloped_data(ByteView content_info);
-/// Decrypts with the recipient's key. A wrong key block goes on with a random content key, so that
-/// all that can be learnt is "it did not work" (RFC 3218 2.3.2). Errors: crypto; unsupported if the
-/// cipher needs a legacy not allowed.
+/// Decrypts with the recipient's key. A wrong key block goes on with a content key that nobody
+/// knows, so that all that can be learnt is "it did not work" (RFC 3218 2.3.2). Errors: crypto;
+/// unsupported if the cipher needs a legacy not allowed.
 [[nodiscard]] Result<Bytes> decrypt(const EnvelopedData& data, const Bytes& encrypted_key,
                                     const x509::PrivateKey& key, bool allow_des);
 /// One recipient, by issuer and serial. Out: ContentInfo. Errors: crypto, unsupported.

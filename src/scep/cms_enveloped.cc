@@ -151,12 +151,7 @@ Result<Bytes> decrypt(const EnvelopedData& data, const Bytes& encrypted_key,
   if (*data.cipher == Cipher::des_cbc && !allow_des) {
     return fail(Errc::unsupported, "single DES, which only `allow legacy des` lets in");
   }
-  // The random key is drawn in every case, so that a bad key block costs the same as a good one.
-  Bytes content_key(row(*data.cipher).key);
-  x509::random_octets(content_key);
-  auto opened = key.decrypt(encrypted_key);
-  if (opened && opened->size() == content_key.size()) content_key = *opened;
-  if (opened) wipe(*opened);
+  Bytes content_key = key.unwrap(encrypted_key, row(*data.cipher).key);
   auto out = run_cipher(*data.cipher, false, content_key, data.iv, data.encrypted);
   wipe(content_key);
   return out;

@@ -114,7 +114,7 @@ policy::RequestFacts CertificateServer::Impl::facts_at_ra(const Conversation& co
   facts.shadow =
       addressed != nullptr && above.next && above.issuer_of(addressed->certificate) == &*above.next;
   facts.type = conversation.envelope.type;
-  facts.subject_matches_signer = request.subject() == signer.subject();
+  look_at_signer(conversation, facts);
   facts.one_time_password = is_one_time_password(facts.challenge, conversation.now);
   if (!conversation.signed_by_us) return facts;
   const auto& algorithm = signer.signature_algorithm();

@@ -148,10 +148,11 @@ void CertificateServer::Impl::handle(const HttpRequest& request, HttpDone done) 
       debug_scep("CS received SCEP GetNextCACert request");
       return done(get_next_ca_cert(*all, request.address, operation->ra, now));
     case scep::Operation::pki_operation: {
-      if (request.method == "POST") return pki_operation(request.body, false, std::move(done));
+      if (request.method == "POST")
+        return pki_operation(request.body, false, request.address, std::move(done));
       const auto message = scep::parse_get_message(operation->message);
       if (!message) return done(text_reply(400, "message= is not base64"));
-      return pki_operation(*message, true, std::move(done));
+      return pki_operation(*message, true, request.address, std::move(done));
     }
   }
 }
@@ -190,15 +191,18 @@ HttpReply CertificateServer::Impl::crl_file(std::string_view path, const Generat
   return {200, "application/pkix-crl", {}, std::move(kept)};
 }
 
-void CertificateServer::Impl::pki_operation(ByteView message, bool by_get, HttpDone done) {
+void CertificateServer::Impl::pki_operation(ByteView message, bool by_get,
+                                            const std::string& address, HttpDone done) {
   if (const auto session = counted_session(environment.counters))
     done = [session, done = std::move(done)](HttpReply reply) { done(std::move(reply)); };
   auto opened = scep::open_envelope(message, legacy());
   count(opened && !opened->refused ? &Counters::validated : &Counters::refused);
   if (!opened) {
     debug("a message that cannot be answered: " + opened.error().detail);
-    return done(
-        text_reply(400, "not a SCEP message that can be answered: " + opened.error().detail));
+    // What OpenSSL says of a signature is for the log alone.
+    const std::string why = opened.error().code == Errc::crypto ? "its signature does not match"
+                                                                : opened.error().detail;
+    return done(text_reply(400, "not a SCEP message that can be answered: " + why));
   }
   debug("received a SCEP request");
   debug(fmt::format("scep msg type - {}", static_cast<int>(opened->envelope.type)));
@@ -216,10 +220,13 @@ void CertificateServer::Impl::pki_operation(ByteView message, bool by_get, HttpD
       .no_content = by_get ? scep::NoContent::empty_octet_string : scep::NoContent::absent,
       .generations = generations(),
       .now = to_time(environment.clock.now()),
-      .done = std::move(done)});
+      .done = std::move(done),
+      .address = address});
   if (!conversation->generations->active || (is_ra() && !conversation->generations->above))
     return conversation->done(text_reply(503, "the certificate server is not enabled"));
   if (opened->refused) return refuse(*conversation, *opened->refused);
+  if (conversation->envelope.type == scep::MessageType::cert_rep)
+    return refuse(*conversation, {scep::FailInfo::bad_request, "a CertRep is no request"});
   auto request = scep::open_request(std::move(opened->envelope),
                                     conversation->generations->recipients, legacy());
   if (!request) return refuse(*conversation, request.error());
@@ -279,7 +286,7 @@ void CertificateServer::Impl::pki_operation(ByteView message, bool by_get, HttpD
       return reply(*conversation, get_crl(std::get<scep::IssuerAndSerial>(request->body),
                                           *conversation->generations));
     case scep::MessageType::cert_rep:
-      return refuse(*conversation, {scep::FailInfo::bad_request, "a CertRep is no request"});
+      break;  // has been refused
   }
 }
 

@@ -4,9 +4,12 @@
 
 #include "server/conversation.h"
 #include "server/impl.h"
+#include "x509/weak_key.h"
 
 namespace umbra::server {
 namespace {
+
+constexpr std::size_t waiting_of_one_transaction = 16;
 
 HttpReply unavailable() {
   return {503, "text/plain",
@@ -65,7 +68,11 @@ void CertificateServer::Impl::reply(const Conversation& conversation,
   }
   environment.log.debug("CRYPTO_PKI/messages",
                         fmt::format("Sending msg of {} bytes", body->size()));
-  conversation.done({200, std::string(scep::type_pki_message), *std::move(body)});
+  HttpReply made{200, std::string(scep::type_pki_message), *std::move(body)};
+  // What is wrong with an envelope shows in how long it takes to find out.
+  const auto* const refusal = std::get_if<scep::Refusal>(&answer);
+  made.unhurried = refusal != nullptr && refusal->info == scep::FailInfo::bad_message_check;
+  conversation.done(std::move(made));
 }
 
 void CertificateServer::Impl::refuse(const Conversation& conversation,
@@ -82,14 +89,33 @@ void CertificateServer::Impl::refuse(const Conversation& conversation,
 }
 
 /// Two requests of one transaction are decided one after the other, so that the second finds what
-/// the first was given.
+/// the first was given. It waits without a thread: who sends one thing a thousand times takes nobody
+/// else's.
 void CertificateServer::Impl::enroll(std::shared_ptr<const Conversation> conversation) {
   {
     std::unique_lock lock(transactions_mutex);
-    transaction_done.wait(
-        lock, [&] { return !transactions.contains(conversation->envelope.transaction_id); });
-    transactions.insert(conversation->envelope.transaction_id);
+    const std::string& id = conversation->envelope.transaction_id;
+    const auto [under_way, first] = transactions.try_emplace(id);
+    if (!first) {
+      auto& waiting = under_way->second;
+      if (environment.post && waiting.size() < waiting_of_one_transaction) {
+        waiting.push_back(std::move(conversation));
+        return;
+      }
+      if (environment.post) {
+        lock.unlock();
+        HttpReply again = text_reply(503, "this transaction is under way; try again");
+        again.retry_after = Seconds{1};
+        return conversation->done(std::move(again));
+      }
+      transaction_done.wait(lock, [&] { return transactions.try_emplace(id).second; });
+    }
   }
+  enroll_in_turn(conversation);
+}
+
+void CertificateServer::Impl::enroll_in_turn(
+    const std::shared_ptr<const Conversation>& conversation) {
   auto released = std::make_shared<Conversation>(*conversation);
   // The reply ends the transaction, whichever way it leaves.
   released->done = [this, conversation](HttpReply reply) {
@@ -101,11 +127,21 @@ void CertificateServer::Impl::enroll(std::shared_ptr<const Conversation> convers
 }
 
 void CertificateServer::Impl::end_transaction(const std::string& id) {
+  std::shared_ptr<const Conversation> next;
   {
     const std::lock_guard lock(transactions_mutex);
-    transactions.erase(id);
+    const auto ended = transactions.find(id);
+    if (ended == transactions.end()) return;
+    if (ended->second.empty()) {
+      transactions.erase(ended);
+    } else {
+      next = std::move(ended->second.front());
+      ended->second.pop_front();
+    }
   }
-  transaction_done.notify_all();
+  if (!next) return transaction_done.notify_all();
+  // Not here: this may be the thread that commits.
+  environment.post([this, next] { enroll_in_turn(next); });
 }
 
 void CertificateServer::Impl::enroll_once(const std::shared_ptr<const Conversation>& conversation) {
@@ -145,6 +181,7 @@ void CertificateServer::Impl::enroll_once(const std::shared_ptr<const Conversati
   if (reception == lifecycle::Reception::by_active) authority = &*conversation->generations->active;
   debug(fmt::format("checking policy for enrollment request, trans id - {}",
                     conversation->envelope.transaction_id));
+  if (!may_try(*conversation, *facts)) return;
   auto decision = policy::decide(*facts, rules());
   std::optional<store::OneTimePassword> spent;
   if (const auto* grant = std::get_if<policy::Grant>(&decision); grant && grant->spends_password) {
@@ -218,6 +255,7 @@ policy::RequestFacts CertificateServer::Impl::facts_of_request(const x509::Reque
   facts.asked = policy::class_of(request);
   facts.key_algorithm = request.public_key().algorithm();
   facts.key_bits = request.public_key().bits();
+  facts.key_weakness = x509::weakness_of(request.public_key());
   facts.challenge = request.challenge_password();
   for (const auto* one : all.authorities()) {
     if (one->certificate.public_key() == request.public_key() ||
@@ -226,6 +264,16 @@ policy::RequestFacts CertificateServer::Impl::facts_of_request(const x509::Reque
     }
   }
   return facts;
+}
+
+void CertificateServer::Impl::look_at_signer(const Conversation& conversation,
+                                             policy::RequestFacts& facts) {
+  const x509::Certificate& signer = conversation.envelope.signer;
+  facts.key_is_signers = conversation.request->public_key() == signer.public_key();
+  facts.signer_self_issued = signer.self_issued();
+  if (signer.public_key().algorithm() == x509::KeyAlgorithm::rsa)
+    facts.signer_rsa_bits = signer.public_key().bits();
+  facts.subject_matches_signer = conversation.request->subject() == signer.subject();
 }
 
 bool CertificateServer::Impl::signed_by_one_of(const Generations& all,
@@ -248,7 +296,7 @@ Result<policy::RequestFacts> CertificateServer::Impl::facts_without_trust(
   facts.shadow = conversation.generations->rollover &&
                  conversation.generation == conversation.generations->rollover->generation;
   facts.type = conversation.envelope.type;
-  facts.subject_matches_signer = request.subject() == signer.subject();
+  look_at_signer(conversation, facts);
   facts.one_time_password = is_one_time_password(facts.challenge, conversation.now);
   if (!conversation.signed_by_us) return facts;
   UMBRA_TRY(const auto row, environment.store.certificate(configuration.name, signer.serial()));
@@ -362,7 +410,12 @@ void CertificateServer::Impl::pend(const std::shared_ptr<const Conversation>& co
   if (const auto room = room_in_queue(conversation->request->der().size() +
                                       conversation->envelope.signer.der().size());
       !room) {
-    return refuse(*conversation, {scep::FailInfo::bad_request, room.error().detail});
+    if (room.error().code != Errc::storage)
+      return refuse(*conversation, {scep::FailInfo::bad_request, room.error().detail});
+    // No FailInfo: whoever filled the queue is not to have a no said to all the others.
+    HttpReply full = text_reply(503, room.error().detail);
+    full.retry_after = Seconds{60};
+    return conversation->done(std::move(full));
   }
   store::EnrollmentRequest entry;
   entry.server = configuration.name;

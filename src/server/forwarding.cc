@@ -108,6 +108,7 @@ void CertificateServer::Impl::enroll_at_ra(
   if (conversation->now >= ca->not_after())
     return conversation->done(text_reply(503, "the next CA is taking over; try again"));
   const policy::RequestFacts facts = facts_at_ra(*conversation);
+  if (!may_try(*conversation, facts)) return;
   auto decision = policy::decide(facts, rules());
   std::optional<store::OneTimePassword> spent;
   if (const auto* grant = std::get_if<policy::Grant>(&decision); grant && grant->spends_password) {

@@ -77,6 +77,39 @@ bool CertificateServer::Impl::trusted_signer(const Conversation& conversation,
   return false;
 }
 
+bool CertificateServer::Impl::may_try(const Conversation& conversation,
+                                      const policy::RequestFacts& facts) {
+  const policy::Rules all = rules();
+  if (!facts.challenge || !policy::hangs_on_challenge(facts, all)) return true;
+  if (guesses.begin(conversation.address, conversation.now) == Guesses::Verdict::locked) {
+    // No FailInfo: a device takes that for a no, and this is none.
+    HttpReply reply = text_reply(503, "too many wrong challenge passwords; try again later");
+    reply.retry_after = Seconds{60};
+    conversation.done(std::move(reply));
+    return false;
+  }
+  if (policy::challenge_matches(facts.challenge, *all.challenge)) {
+    guesses.right(conversation.address, conversation.now);
+    return true;
+  }
+  switch (guesses.wrong(conversation.address, conversation.now)) {
+    case Guesses::Locks::nothing:
+      break;
+    case Guesses::Locks::address:
+      log(Severity::warning, "CS_CHALLENGE",
+          fmt::format("too many wrong challenge passwords from {}: those from there are not looked "
+                      "at for a minute",
+                      conversation.address));
+      break;
+    case Guesses::Locks::all:
+      log(Severity::alert, "CS_CHALLENGE",
+          "too many wrong challenge passwords from many addresses: they are looked at from those "
+          "alone that have had it right; change it, or use one-time passwords");
+      break;
+  }
+  return true;
+}
+
 bool CertificateServer::Impl::is_one_time_password(const std::optional<std::string>& challenge,
                                                    Time now) const {
   const Bytes given = digest_of(challenge.value_or(""));

@@ -2,6 +2,7 @@
 
 #include <atomic>
 #include <condition_variable>
+#include <deque>
 #include <map>
 #include <mutex>
 #include <set>
@@ -13,6 +14,7 @@
 #include "policy/decide.h"
 #include "scep/ca_messages.h"
 #include "server/certificate_server.h"
+#include "server/guesses.h"
 #include "server/publisher.h"
 #include "server/uplink.h"
 
@@ -95,7 +97,7 @@ struct CertificateServer::Impl {
   // certificate_server.cc: what is asked
   void handle(const HttpRequest& request, HttpDone done);
   [[nodiscard]] HttpReply crl_file(std::string_view path, const Generations& all) const;
-  void pki_operation(ByteView message, bool by_get, HttpDone done);
+  void pki_operation(ByteView message, bool by_get, const std::string& address, HttpDone done);
   [[nodiscard]] scep::Answer get_cert(const scep::IssuerAndSerial& wanted) const;
   [[nodiscard]] scep::Answer get_crl(const scep::IssuerAndSerial& wanted,
                                      const Generations& generations) const;
@@ -112,6 +114,7 @@ struct CertificateServer::Impl {
   // enrollment.cc: a request for a certificate, and polls for it
   struct Conversation;
   void enroll(std::shared_ptr<const Conversation> conversation);
+  void enroll_in_turn(const std::shared_ptr<const Conversation>& conversation);
   void enroll_once(const std::shared_ptr<const Conversation>& conversation);
   void grant_now(const std::shared_ptr<const Conversation>& conversation,
                  const ca::Authority& authority, store::RequestClass as,
@@ -130,6 +133,8 @@ struct CertificateServer::Impl {
   [[nodiscard]] Result<policy::RequestFacts> facts_of(const Conversation& conversation) const;
   [[nodiscard]] policy::RequestFacts facts_of_request(const x509::Request& request,
                                                       const Generations& all) const;
+  /// What anybody can tell of who signs, and of whom he asks for.
+  static void look_at_signer(const Conversation& conversation, policy::RequestFacts& facts);
   [[nodiscard]] bool signed_by_one_of(const Generations& all,
                                       const x509::Certificate& certificate) const;
   [[nodiscard]] Result<policy::RequestFacts> facts_without_trust(
@@ -137,6 +142,9 @@ struct CertificateServer::Impl {
   // granting.cc: what lets a request through besides an administrator
   [[nodiscard]] policy::Rules rules() const;
   [[nodiscard]] bool trusted_signer(const Conversation& conversation, policy::Signer judged) const;
+  /// Whether the challenge password of this request may be looked at; counts a wrong one. False: it
+  /// has been answered.
+  [[nodiscard]] bool may_try(const Conversation& conversation, const policy::RequestFacts& facts);
   [[nodiscard]] bool is_one_time_password(const std::optional<std::string>& challenge,
                                           Time now) const;
   [[nodiscard]] bool is_live(ByteView given, Time now) const;
@@ -341,9 +349,12 @@ struct CertificateServer::Impl {
   mutable std::set<std::string> fetchers;        ///< addresses that asked for the rollover CA
   std::optional<store::TrustpointRow> upstream;  ///< as last read
 
+  Guesses guesses;
+
   std::mutex transactions_mutex;
   std::condition_variable transaction_done;
-  std::set<std::string> transactions;  ///< being decided or committed
+  /// Being decided or committed, and who waits for that.
+  std::map<std::string, std::deque<std::shared_ptr<const Conversation>>> transactions;
   void end_transaction(const std::string& id);
   std::set<std::uint64_t> forwarding;  ///< requests that the CA above is being asked about
 

@@ -163,8 +163,8 @@ class ServerTest : public testing::Test {
         .digest = x509::Digest::sha256};
     const Bytes message = *scep::request(body, context, device.key, random);
     const std::string url = scep::pki_operation_get_url("/cgi-bin/pkiclient.exe", message);
-    const HttpReply reply =
-        by_get ? http({"GET", url, {}}) : http({"POST", "/scep?operation=PKIOperation", message});
+    const HttpReply reply = by_get ? http({"GET", url, {}, from})
+                                   : http({"POST", "/scep?operation=PKIOperation", message, from});
     if (reply.status != 200) return {{}, reply.status};
     EXPECT_EQ(reply.content_type, scep::type_pki_message);
     std::vector<x509::Certificate> signers = also_trusted;
@@ -198,6 +198,7 @@ class ServerTest : public testing::Test {
   }
 
   std::vector<x509::Certificate> also_trusted;  ///< to sign answers
+  std::string from = "192.0.2.1";               ///< whose requests `send` sends
   std::string directory;
   config::Server configuration;
   TestClock clock;

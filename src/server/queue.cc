@@ -41,7 +41,7 @@ Result<void> CertificateServer::Impl::room_in_queue(std::size_t octets) const {
     return fail(Errc::conflict, "the request is too large to wait for an administrator");
   const std::lock_guard lock(state_mutex);
   if (pending.size() >= pending_max)
-    return fail(Errc::conflict, "too many requests wait for an administrator already");
+    return fail(Errc::storage, "too many requests wait for an administrator already");
   return {};
 }
 

@@ -259,10 +259,11 @@ void CertificateServer::Impl::handle_at_ra(const HttpRequest& request, std::stri
     case scep::Operation::get_next_ca_cert:
       return next_ca_at_ra(all, std::move(done));
     case scep::Operation::pki_operation: {
-      if (request.method == "POST") return pki_operation(request.body, false, std::move(done));
+      if (request.method == "POST")
+        return pki_operation(request.body, false, request.address, std::move(done));
       const auto message = scep::parse_get_message(operation->message);
       if (!message) return done(text_reply(400, "message= is not base64"));
-      return pki_operation(*message, true, std::move(done));
+      return pki_operation(*message, true, request.address, std::move(done));
     }
   }
 }

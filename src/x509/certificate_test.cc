@@ -230,11 +230,35 @@ TEST(Key, IsSealedUnderAPassphraseAndOpensWithItAlone) {
 TEST(Key, EncryptsForItsOwnerAlone) {
   const Bytes secret = {1, 2, 3, 4};
   const Bytes sent = *key().public_key().encrypt(secret);
-  EXPECT_EQ(*key().decrypt(sent), secret);
+  EXPECT_EQ(key().unwrap(sent, 4), secret);
+  for (const std::size_t size : {16U, 24U, 32U}) {
+    Bytes longer(size);
+    random_octets(longer);
+    EXPECT_EQ(key().unwrap(*key().public_key().encrypt(longer), size), longer);
+  }
+}
+
+TEST(Key, WhatHoldsNoKeyGivesAnotherThatNobodyKnows) {
+  const Bytes secret(16, 7);
+  const Bytes sent = *key().public_key().encrypt(secret);
+  std::vector<Bytes> given = {secret};
+  const auto differs = [&](const Bytes& encrypted, std::size_t size) {
+    const Bytes got = key().unwrap(encrypted, size);
+    EXPECT_EQ(got.size(), size);
+    EXPECT_EQ(key().unwrap(encrypted, size), got) << "else whoever repeats it learns which it was";
+    for (const Bytes& other : given) EXPECT_NE(got, other);
+    given.push_back(got);
+  };
   Bytes spoiled = sent;
   spoiled[10] ^= 1;
-  const auto opened = key().decrypt(spoiled);
-  EXPECT_TRUE(!opened || *opened != secret);
+  differs(spoiled, 16);
+  differs(*key().public_key().encrypt(Bytes(15, 7)), 16);  // a byte short
+  differs(*key().public_key().encrypt(Bytes(17, 7)), 16);  // a byte long
+  differs(*key().public_key().encrypt(Bytes(24, 7)), 32);
+  differs(Bytes{}, 16);
+  differs(Bytes(3, 1), 16);
+  differs(Bytes(256, 0xFF), 16);  // no smaller than the modulus
+  differs(Bytes(300, 1), 16);
 }
 
 TEST(Crl, OpenSslReadsItAndItsEntriesComeBack) {

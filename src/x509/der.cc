@@ -7,6 +7,7 @@ namespace umbra::x509::der {
 namespace {
 
 constexpr std::size_t depth_max = 32;
+constexpr std::size_t oid_octets_max = 128;  // of those that anybody compares; the longest have 20
 constexpr std::uint8_t constructed_bit = 0x20;
 constexpr std::uint8_t class_bits = 0xC0;
 
@@ -402,7 +403,7 @@ std::string to_dotted(ByteView oid_content) {
   std::string out;
   std::uint64_t arc = 0;
   bool first = true;
-  if (!is_oid(oid_content)) return "";
+  if (oid_content.size() > oid_octets_max || !is_oid(oid_content)) return "";
   for (const std::uint8_t octet : oid_content) {
     arc = arc << 7 | (octet & 0x7F);
     if (arc >> 56 != 0) return "";

@@ -105,7 +105,8 @@ class Reader {
     ByteView big_endian);  ///< leading zeros dropped, sign octet added where needed
 [[nodiscard]] Bytes small_integer(std::uint32_t value);
 [[nodiscard]] Bytes object_identifier(std::string_view dotted);
-/// Empty if the contents are no OID (empty, cut off, padded) or an arc has over 56 bits.
+/// Empty if the contents are no OID (empty, cut off, padded), have over 128 octets, or an arc has
+/// over 56 bits.
 [[nodiscard]] std::string to_dotted(ByteView oid_content);
 [[nodiscard]] Bytes bit_string_of(ByteView octets);  ///< no unused bits
 [[nodiscard]] Bytes time(Time at);  ///< UTCTime through 2049, GeneralizedTime after

@@ -47,12 +47,12 @@ Result<ossl::Pkey> from_params(const char* type, OSSL_PARAM_BLD* builder) {
 }
 
 /// RSAPublicKey ::= SEQUENCE { modulus INTEGER, publicExponent INTEGER }, RFC 8017 A.1.1.
-struct RsaNumbers {
+struct ParsedRsa {
   ByteView modulus;
   ByteView exponent;
   int bits;
 };
-Result<RsaNumbers> parse_rsa(ByteView key_bits) {
+Result<ParsedRsa> parse_rsa(ByteView key_bits) {
   UMBRA_TRY(const der::Element outer,
             der::parse_one(key_bits, der::tag::sequence, "an RSAPublicKey"));
   der::Reader reader(outer.content);
@@ -69,20 +69,23 @@ Result<RsaNumbers> parse_rsa(ByteView key_bits) {
   }
   const ByteView modulus = magnitude(n.content);
   const ByteView exponent = magnitude(e.content);
-  if (modulus.empty() || exponent.empty() || exponent.size() > 8 || (exponent.back() & 1) == 0 ||
-      (exponent.size() == 1 && exponent[0] == 1) || (modulus.back() & 1) == 0) {
+  if (modulus.empty() || exponent.empty() || (exponent.back() & 1) == 0 ||
+      (modulus.back() & 1) == 0) {
     return fail(Errc::malformed, "an RSA key whose numbers cannot be");
   }
+  // 1 leaves everything as it is; a large one only makes others compute.
+  if (exponent.size() > 8 || (exponent.size() == 1 && exponent[0] == 1))
+    return fail(Errc::unsupported, "an RSA key whose public exponent is 1 or over 64 bits");
   int bits = static_cast<int>(modulus.size()) * 8;
   for (std::uint8_t top = modulus[0]; (top & 0x80) == 0; top = static_cast<std::uint8_t>(top << 1))
     --bits;
   if (bits < 512 || bits > 8192)
     return fail(Errc::unsupported, "an RSA key outside 512 to 8192 bits");
-  return RsaNumbers{modulus, exponent, bits};
+  return ParsedRsa{modulus, exponent, bits};
 }
 
 Result<ossl::Pkey> build_rsa(ByteView key_bits) {
-  UMBRA_TRY(const RsaNumbers numbers, parse_rsa(key_bits));
+  UMBRA_TRY(const ParsedRsa numbers, parse_rsa(key_bits));
   const ossl::Bn n(
       BN_bin2bn(numbers.modulus.data(), static_cast<int>(numbers.modulus.size()), nullptr));
   const ossl::Bn e(
@@ -151,7 +154,7 @@ Result<PublicKey> PublicKey::from_spki(ByteView der) {
     if (null && !null->content.empty()) {
       return fail(Errc::malformed, "an RSA key's algorithm with parameters");
     }
-    UMBRA_TRY(const RsaNumbers numbers, parse_rsa(key_bits));
+    UMBRA_TRY(const ParsedRsa numbers, parse_rsa(key_bits));
     key.algorithm_ = KeyAlgorithm::rsa;
     key.bits_ = numbers.bits;
   } else if (name == oid_ec) {
@@ -194,6 +197,13 @@ Result<evp_pkey_st*> PublicKey::engine() const {
   });
   if (!engine_->key) return tl::unexpected(engine_->error);
   return engine_->key.get();
+}
+
+std::optional<PublicKey::RsaNumbers> PublicKey::rsa() const {
+  if (algorithm_ != KeyAlgorithm::rsa) return std::nullopt;
+  const auto numbers = parse_rsa(key_bits_);
+  if (!numbers) return std::nullopt;
+  return RsaNumbers{numbers->modulus, numbers->exponent};
 }
 
 Bytes PublicKey::key_identifier() const { return hash(Digest::sha1, key_bits_); }
@@ -329,19 +339,42 @@ Result<Bytes> PrivateKey::sign(Digest digest, ByteView data) const {
   return out;
 }
 
-Result<Bytes> PrivateKey::decrypt(ByteView encrypted) const {
+Bytes PrivateKey::unwrap(ByteView encrypted, std::size_t size) const {
+  // Of this process: who repeats a message after a restart learns nothing either.
+  static const Bytes secret = [] {
+    Bytes made(32);
+    random_octets(made);
+    return made;
+  }();
+  Bytes otherwise = hash(Digest::sha256, der::concat({secret, encrypted}));
+  otherwise.resize(size);
   const ossl::PkeyContext context(EVP_PKEY_CTX_new_from_pkey(nullptr, key_.get(), nullptr));
-  Bytes out(static_cast<std::size_t>(EVP_PKEY_get_size(key_.get())));
-  std::size_t size = out.size();
-  if (public_.algorithm() != KeyAlgorithm::rsa || !context ||
+  Bytes block(static_cast<std::size_t>(EVP_PKEY_get_size(key_.get())));
+  std::size_t got = block.size();
+  constexpr std::size_t around = 3 + 8;  // 00 02, at least eight octets of padding, 00
+  // Without OpenSSL's own unpadding, whose errors take time to tell. What fails here is seen by
+  // everybody: a number that is no smaller than the modulus, or an octet too many.
+  if (public_.algorithm() != KeyAlgorithm::rsa || block.size() < size + around || !context ||
       EVP_PKEY_decrypt_init(context.get()) != 1 ||
-      EVP_PKEY_CTX_set_rsa_padding(context.get(), RSA_PKCS1_PADDING) != 1 ||
-      EVP_PKEY_decrypt(context.get(), out.data(), &size, encrypted.data(), encrypted.size()) != 1) {
-    wipe(out);
-    return ossl::failed(Errc::crypto, "the envelope's key does not open");
+      EVP_PKEY_CTX_set_rsa_padding(context.get(), RSA_NO_PADDING) != 1 ||
+      EVP_PKEY_decrypt(context.get(), block.data(), &got, encrypted.data(), encrypted.size()) !=
+          1 ||
+      got != block.size()) {
+    ERR_clear_error();
+    return otherwise;
   }
-  out.resize(size);
-  return out;
+  // RFC 8017 7.2.2, with no branch on what was decrypted.
+  const std::size_t separator = block.size() - size - 1;
+  std::uint32_t wrong = block[0] | (block[1] ^ 2U) | block[separator];
+  for (std::size_t i = 2; i < separator; ++i) wrong |= (block[i] - 1U) >> 31;  // 1 for a zero
+  // 0xFF if nothing is, else 0.
+  const volatile auto keep = static_cast<std::uint8_t>((wrong - 1U) >> 24);
+  for (std::size_t i = 0; i < size; ++i) {
+    otherwise[i] = static_cast<std::uint8_t>((block[separator + 1 + i] & keep) |
+                                             (otherwise[i] & static_cast<std::uint8_t>(~keep)));
+  }
+  wipe(block);
+  return otherwise;
 }
 
 }  // namespace umbra::x509

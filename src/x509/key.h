@@ -1,6 +1,7 @@
 #pragma once
 
 #include <memory>
+#include <optional>
 #include <string>
 
 #include "base/bytes.h"
@@ -14,8 +15,8 @@ namespace umbra::x509 {
 /// (EVP_PKEY_fromdata).
 class PublicKey {
  public:
-  /// In:     DER of SubjectPublicKeyInfo; RSA of 512..8192 bits with an odd exponent of at most 64
-  /// bits, or EC on
+  /// In:     DER of SubjectPublicKeyInfo; RSA of 512..8192 bits with an odd exponent over 1 of at
+  /// most 64 bits, or EC on
   ///         P-256, P-384, P-521 (named curve, uncompressed point).
   /// Errors: malformed; unsupported for other algorithms or sizes. Key strength is policy's
   /// question, not ours.
@@ -23,6 +24,13 @@ class PublicKey {
   [[nodiscard]] ByteView spki() const { return spki_; }
   [[nodiscard]] KeyAlgorithm algorithm() const { return algorithm_; }
   [[nodiscard]] int bits() const { return bits_; }
+  /// Big-endian without leading zeros; of this key's octets.
+  struct RsaNumbers {
+    ByteView modulus;
+    ByteView exponent;
+  };
+  /// Nothing for an EC key.
+  [[nodiscard]] std::optional<RsaNumbers> rsa() const;
   /// SHA-1 over the contents of the BIT STRING (RSAPublicKey): the key identifier IOS and RFC
   /// 5280 4.2.1.2 (1) use.
   [[nodiscard]] Bytes key_identifier() const;
@@ -69,9 +77,11 @@ class PrivateKey {
   [[nodiscard]] static Result<PrivateKey> from_pem(std::string_view pem);
   [[nodiscard]] const PublicKey& public_key() const { return public_; }
   [[nodiscard]] Result<Bytes> sign(Digest digest, ByteView data) const;
-  /// RSA PKCS #1 v1.5. On bad padding the caller must behave as if a random secret came out (RFC
-  /// 3218 2.3.2): Errors: crypto.
-  [[nodiscard]] Result<Bytes> decrypt(ByteView encrypted) const;
+  /// The content key of `size` octets that was encrypted for this key: RSA PKCS #1 v1.5. What holds
+  /// none of that size gives another one, always the same for the same octets and known to nobody,
+  /// in the same time: so that all that can be learnt is that the content does not open (RFC 3218
+  /// 2.3.2). In: size: at most 32.
+  [[nodiscard]] Bytes unwrap(ByteView encrypted, std::size_t size) const;
   [[nodiscard]] evp_pkey_st* get() const { return key_.get(); }
   /// A key that OpenSSL has read. Errors: as PublicKey::from_spki.
   [[nodiscard]] static Result<PrivateKey> adopt(std::shared_ptr<evp_pkey_st> key);

@@ -216,19 +216,31 @@ std::string unprotected(std::string_view text) {
   return out;
 }
 
+/// How many octets of a character at this place command a terminal, or turn around what is printed
+/// after it; 0 if it is an ordinary one. In: UTF-8.
+std::size_t command_at(std::string_view text, std::size_t at) {
+  const auto octet = [&](std::size_t i) {
+    return static_cast<unsigned char>(at + i < text.size() ? text[at + i] : 0);
+  };
+  if (octet(0) < 0x20 || octet(0) == 0x7F) return 1;
+  if (octet(0) == 0xC2 && octet(1) >= 0x80 && octet(1) < 0xA0) return 2;  // C1: CSI and the like
+  if (octet(0) == 0xD8 && octet(1) == 0x9C) return 2;                     // U+061C
+  if (octet(0) != 0xE2) return 0;
+  const unsigned rest = octet(1) << 8 | octet(2);
+  const bool turns = rest == 0x808E || rest == 0x808F ||    // U+200E, U+200F
+                     (rest >= 0x80A8 && rest <= 0x80AE) ||  // U+2028 to U+202E: lines too
+                     (rest >= 0x81A6 && rest <= 0x81A9);    // U+2066 to U+2069
+  return turns ? 3 : 0;
+}
+
 std::string escaped(std::string_view text) {
   std::string out;
-  for (std::size_t i = 0; i < text.size(); ++i) {
-    const auto octet = static_cast<unsigned char>(text[i]);
-    const auto next = static_cast<unsigned char>(i + 1 < text.size() ? text[i + 1] : 0);
-    if (octet < 0x20 || octet == 0x7F) {
-      out += fmt::format("\\{:02X}", octet);
-    } else if (octet == 0xC2 && next >= 0x80 && next < 0xA0) {  // C1: CSI is a terminal's command
-      out += fmt::format("\\{:02X}\\{:02X}", octet, next);
-      ++i;
-    } else {
-      out += text[i];
-    }
+  for (std::size_t i = 0; i < text.size();) {
+    const std::size_t octets = command_at(text, i);
+    for (std::size_t k = 0; k < octets; ++k)
+      out += fmt::format("\\{:02X}", static_cast<unsigned char>(text[i + k]));
+    if (octets == 0) out += text[i];
+    i += std::max<std::size_t>(octets, 1);
   }
   return out;
 }
