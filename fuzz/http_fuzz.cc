@@ -28,7 +28,7 @@ void must(bool condition) {
   if (!condition) std::abort();
 }
 
-const io::HttpLimits limits{.header_octets = 1024, .body_octets = 512};
+const io::HttpLimits limits{.header_octets = 1024, .body_octets = 512, .requests_per_second = 0};
 
 /// The server, its loop turned by hand, and what it has handed out.
 class Served {
