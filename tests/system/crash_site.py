@@ -19,7 +19,7 @@ STANDS_STILL = "@1@4000000000"  # the clock begins to run in the year 2096
 CA_DAYS, CERTIFICATE_DAYS, OVERLAP_DAYS = 365, 300, 90
 ARCHIVE_PASSWORD = "cisco123"  # what the guide's type 7 password hides
 ACTIVE, ROLLOVER, RETIRED = 2, 1, 3
-IDLE = 0
+IDLE, POLLING = 0, 4
 TABLES = ("server", "generation", "certificate", "request", "trustpoint")
 
 
@@ -88,14 +88,14 @@ def dates(certificate):
 
 
 class Site:
-    def __init__(self, lab, kill_at):
+    def __init__(self, lab, kill_at, ca_lines=()):
         self.lab, self.kill_at, self.port = lab, kill_at, free_port()
         self.day = self.hour = 0
         self.told = []  # answers to GetNextCACert
         self.pem = lab.path("pem")
         self.ca = lab.daemon("ca", server_text(self.port, lines=[
             f"lifetime ca-certificate {CA_DAYS}", f"lifetime certificate {CERTIFICATE_DAYS}",
-            f"auto-rollover {OVERLAP_DAYS}"]), start=False)
+            f"auto-rollover {OVERLAP_DAYS}", *ca_lines]), start=False)
         self.spoke = None
         self.verified = set()  # what openssl has looked at before
 

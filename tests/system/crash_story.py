@@ -9,8 +9,8 @@ import sys
 import time
 import unittest
 
-from crash_site import ACTIVE, CA_DAYS, CERTIFICATE_DAYS, IDLE, OVERLAP_DAYS, RETIRED, ROLLOVER, \
-    Site, dates
+from crash_site import ACTIVE, CA_DAYS, CERTIFICATE_DAYS, IDLE, OVERLAP_DAYS, POLLING, RETIRED, \
+    ROLLOVER, Site, dates
 from umbra_lab import Lab, wait_for
 
 BUILD = pathlib.Path(os.environ.get("UMBRA_BUILD", "build/release"))
@@ -27,10 +27,13 @@ SHADOW_DAY = RENEWAL_DAY + (CA_DAYS - RENEWAL_DAY) * 80 // 100
 
 
 class Step:
-    """One step of the story: its day, what begins it, and what must be there afterwards."""
+    """One step of the story: its day and hour, what begins it, and what must be there afterwards."""
 
-    def __init__(self, name, day, certificates, generations, done=None, command=None):
-        self.name, self.day, self.command = name, day, command
+    def __init__(self, name, day, certificates, generations, done=None, command=None, hour=0,
+                 later=1, phase=IDLE):
+        self.name, self.day, self.hour, self.command = name, day, hour, command
+        self.later = later  # so many hours after a death, what has failed has been tried again
+        self.phase = phase  # of the spoke
         self.certificates = certificates  # how many there are
         self.generations = generations  # of the CA: number -> status
         self.done = done  # is it, for the spoke with this row before and this one now? None: always
@@ -52,19 +55,28 @@ SHADOW_CERTIFICATE = Step("shadow certificate", SHADOW_DAY, 5, BOTH,
 SWITCH_OVER = Step("switch-over", CA_DAYS, 5, {1: RETIRED, 2: ACTIVE},
                    lambda before, now: now["identity"] == before["rollover_identity"])
 STORY = [FIRST_START, ENROLMENT, RENEWAL, SHADOW_CA, SHADOW_CERTIFICATE, SWITCH_OVER]
+# Where a person grants: the spoke is told to wait, asks again, and again until it is granted.
+PENDING = Step("pending", 0, 1, ONE, lambda before, now: now["last_status"] == "Pending",
+               phase=POLLING)
+POLL = Step("poll in vain", 0, 1, ONE, lambda before, now: now["tries"] > before["tries"], hour=1,
+            later=3, phase=POLLING)
+GRANTED = Step("poll that is granted", 0, 2, ONE, renewed, hour=20, later=20,
+               command="crypto pki server ROOTCA grant all")
+WAITING_STORY = [FIRST_START, PENDING, POLL, GRANTED]
 
 
 class CrashTest(unittest.TestCase):
     victim = None  # "ca" or "spoke"
+    story, ca_lines = STORY, ()
 
     @classmethod
     def setUpClass(cls):
         cls.lab = Lab(BUILD)
         cls.enterClassContext(cls.lab)
-        cls.site = Site(cls.lab, (BUILD / "tests" / "kill_at.so").resolve())
+        cls.site = Site(cls.lab, (BUILD / "tests" / "kill_at.so").resolve(), cls.ca_lines)
         cls.site.save(FIRST_START.name)
-        for step, following in zip(STORY, [*STORY[1:], None]):
-            cls.site.day = step.day
+        for step, following in zip(cls.story, [*cls.story[1:], None]):
+            cls.site.day, cls.site.hour = step.day, step.hour
             before = cls.site.books(cls.site.spoke).spoke() if cls.site.spoke else None
             cls.site.start(cls.site.ca)
             if step is FIRST_START:
@@ -92,8 +104,8 @@ class CrashTest(unittest.TestCase):
             if any(site.dead(daemon) for daemon in (site.ca, site.spoke)):
                 return "dead"
             row = site.spoke_row()
-            return row and row["phase"] == IDLE and step.done(before, row) and \
-                site.published() == row["identity"] and "done"
+            return row and row["phase"] == step.phase and step.done(before, row) and \
+                (site.published() or "") == row["identity"] and "done"
 
         return wait_for(f"{step.name}; the spoke's log:\n{site.spoke.log()}", over,
                         every=0.005) == "done"
@@ -116,7 +128,7 @@ class CrashTest(unittest.TestCase):
         site = self.site
         site.kill_all()
         site.restore(step.name)
-        site.day, site.hour = step.day, 0
+        site.day, site.hour = step.day, step.hour
         site.told = []
         at_first = {daemon: site.books(daemon) for daemon in site.daemons()}
         before = at_first[site.spoke].spoke()
@@ -141,7 +153,7 @@ class CrashTest(unittest.TestCase):
             self.check_hands(at_death)
             site.check_pem(self)
             archived = {} if step.done else site.archived()
-            site.hour = 1  # a try that has failed is made again a minute later
+            site.hour += step.later
             site.start(site.ca)
             self.assertTrue(self.finish(step, before))
             self.assertIn(handed_out, (None, site.ask("GetCACert")), "the CA is what it was")
@@ -170,7 +182,7 @@ class CrashTest(unittest.TestCase):
         self.check_certificates(step, server, earlier, archived)
         self.check_generations(step, server, earlier)
         if step.done:
-            self.check_spoke(books, at_death)
+            self.check_spoke(step, books, at_death)
 
     def check_certificates(self, step, server, earlier, archived):
         serials = {int(row["serial"], 16): row["certificate"] for row in server.certificate}
@@ -208,12 +220,19 @@ class CrashTest(unittest.TestCase):
             for answer in site.told:
                 self.assertIn(base64.b64decode(shadow["certificate"]), answer)
 
-    def check_spoke(self, books, at_death):
+    def check_spoke(self, step, books, at_death):
         """The request that was under way is the one that was answered, with its key."""
         site = self.site
         spoke = books[site.spoke].spoke()
-        self.assertEqual(spoke["request"], "")
         begun = at_death[site.spoke].spoke() if at_death else None
+        if step.phase == POLLING:
+            waiting, = books[site.ca].request
+            self.assertEqual(waiting["transaction_id"], spoke["transaction_id"], "it is one request")
+            if begun and begun["request"]:
+                self.assertEqual(spoke["request"], begun["request"])
+                self.assertEqual(spoke["sealed_key"], begun["sealed_key"])
+            return
+        self.assertEqual(spoke["request"], "")
         if not begun or not begun["request"]:
             return
         issued = books[site.ca].issued()
