@@ -40,7 +40,7 @@ Trustpoint::Agent::Agent(config::Trustpoint configuration, Environment environme
       settings_(config::trustpoint_settings(configuration_)),
       state_(std::move(state)),
       server_(state_.row.enrollment_url),
-      snapshot_{state_, {}, false, {}} {}
+      snapshot_{state_, {}, false, {}, {}} {}
 
 void Trustpoint::Agent::post(std::function<void(Agent&)> task) {
   environment_.post([weak = weak_from_this(), task = std::move(task)] {
@@ -378,7 +378,7 @@ void Trustpoint::Agent::hold(const Error& error) {
 void Trustpoint::Agent::publish_snapshot() {
   {
     const std::lock_guard lock(mutex_);
-    snapshot_ = {state_, held_until_, asking_capabilities_, announce_at_};
+    snapshot_ = {state_, held_until_, asking_capabilities_, announce_at_, shown_crl_};
   }
   if (environment_.changed) environment_.changed();
 }
@@ -424,7 +424,11 @@ Status Trustpoint::Agent::status() const {
   status.by_hand = configuration_.terminal;
   status.ca_by_hand = configuration_.authenticate_by_hand ||
                       (configuration_.terminal && configuration_.authentication_url.empty());
+  constexpr std::size_t md5_digits = 32;
   status.pinned = !configuration_.fingerprint.empty();
+  status.pinned_by_md5 = configuration_.fingerprint.size() == md5_digits;
+  status.ca_tells_next = state.capabilities.get_next_ca_cert;
+  status.awaits_next_ca = static_cast<Phase>(state.row.phase) == Phase::fetching_next_ca;
   status.key_label = label_of(configuration_, device_);
   status.last_enrollment_status = state.row.last_status;
   if (const auto urls = urls_of(configuration_); !urls.empty()) {
@@ -434,6 +438,7 @@ Status Trustpoint::Agent::status() const {
       status.enrollment_url.resize(status.enrollment_url.size() - program.size());
   }
   status.deadlines = deadlines_of(snapshot_);
+  status.crl = snapshot_.crl;
   if (settings_.auto_enroll && state.identity) {
     for (const auto& deadline : status.deadlines) {
       if (deadline.timer == Timer::renew || deadline.timer == Timer::shadow)

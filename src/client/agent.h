@@ -68,6 +68,7 @@ class Trustpoint::Agent : public std::enable_shared_from_this<Agent> {
     std::optional<Time> held_until;
     bool asking_capabilities = false;
     std::optional<Time> announce_at;
+    std::optional<HeldCrl> crl;
   };
 
   [[nodiscard]] Time now() const { return to_time(environment_.clock.now()); }
@@ -118,7 +119,9 @@ class Trustpoint::Agent : public std::enable_shared_from_this<Agent> {
   void with_crl(std::vector<std::string> urls, bool fresh, CrlDone done);
   void fetch_crl(std::vector<std::string> urls, std::string before, CrlDone done);
   void fetch_crl_by_scep(std::string before, CrlDone done);
-  [[nodiscard]] Result<x509::CrlFacts> take_crl(ByteView body);
+  void hold_no_crl();
+  /// In: where it is from, as in HeldCrl.
+  [[nodiscard]] Result<x509::CrlFacts> take_crl(ByteView body, const std::string& source);
   void check_each(std::deque<std::pair<std::string, x509::Certificate>> left, Validation validation,
                   std::function<void(Result<Validation>)> done);
   void say_if_of_another_time(const x509::Certificate& certificate, bool rollover) const;
@@ -209,6 +212,7 @@ class Trustpoint::Agent : public std::enable_shared_from_this<Agent> {
   bool started_ = false;
   bool clock_complained_ = false;
   std::optional<x509::CrlFacts> crl_;  ///< of the active CA, verified
+  std::optional<HeldCrl> shown_crl_;   ///< what is shown of it
   Bytes crl_issuer_;                   ///< SHA-256 of the CA certificate it was verified with
   Time crl_fetched_{};
   std::string published_;  ///< the certificates in the files, since the start

@@ -252,8 +252,18 @@ void Trustpoint::Agent::fetch_next_ca() {
   debug_scep("Client sending GetNextCACert request for trustpoint " + configuration_.name);
   send_newest(get(scep::Operation::get_next_ca_cert, spread()), [](Agent& agent,
                                                                    Result<HttpReply> answer) {
+    const bool says_no = answer && answer->status != http_ok;
     const auto reply = usable(std::move(answer));
     if (!reply) {
+      if (says_no && !agent.settings_.is_ca && agent.state_.row.tries == 0) {
+        agent.log(Severity::warning, "NO_ROLLOVER_CA",
+                  fmt::format("Trustpoint {}: the CA has no rollover certificate yet ({}); it is "
+                              "asked again until it has one, or ends at {}. Its auto-rollover must "
+                              "begin before SHADOW",
+                              agent.configuration_.name, reply.error().detail,
+                              to_rfc3339(agent.state_.ca->not_after())),
+                  "UMBRA");
+      }
       if (agent.settings_.is_ca && agent.state_.row.tries == 0) {
         agent.log(
             Severity::warning, "CS_UPPER_ROLLOVER",

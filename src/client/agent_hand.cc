@@ -183,6 +183,17 @@ Result<void> Trustpoint::Agent::zeroize() {
 }
 
 Result<void> Trustpoint::Agent::ask_for(store::TrustpointRow& row, RequestKind kind) const {
+  auto configuration = configuration_;
+  if (!configuration.ip_interface.empty()) {
+    // A renewal keeps its subject, though the address may be another by now: else the CA says no.
+    if (kind != RequestKind::initial && state_.identity)
+      configuration.ip_address = state_.identity->subject().first(x509::oid_unstructured_address);
+    if (!configuration.ip_address && !environment_.address_of)
+      return fail(Errc::unsupported, "there are no interfaces here (ip-address)");
+    if (!configuration.ip_address) {
+      UMBRA_TRY(configuration.ip_address, environment_.address_of(configuration.ip_interface));
+    }
+  }
   // A key that was made by `crypto key generate` becomes the first trustpoint's that names it.
   if (!state_.key && row.sealed_key.empty()) {
     UMBRA_TRY(const auto pairs, environment_.store.key_pairs());
@@ -202,11 +213,11 @@ Result<void> Trustpoint::Agent::ask_for(store::TrustpointRow& row, RequestKind k
       with_key.key = std::move(key);
       row.sealed_key = own->sealed_key;
       row.exportable = own->exportable;
-      return prepare_request(row, with_key, kind, configuration_, device_,
+      return prepare_request(row, with_key, kind, configuration, device_,
                              environment_.key_passphrase, now());
     }
   }
-  return prepare_request(row, state_, kind, configuration_, device_, environment_.key_passphrase,
+  return prepare_request(row, state_, kind, configuration, device_, environment_.key_passphrase,
                          now());
 }
 

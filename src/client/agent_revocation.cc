@@ -129,14 +129,14 @@ void Trustpoint::Agent::check_by_ocsp(const x509::Certificate& certificate, Chec
 void Trustpoint::Agent::with_crl(std::vector<std::string> urls, bool fresh, CrlDone done) {
   if (!state_.ca) return done(*this, fail(Errc::conflict, "the CA is not authenticated"));
   const bool of_this_ca = crl_ && crl_issuer_ == fingerprint_of(*state_.ca);
-  if (!of_this_ca) crl_.reset();
+  if (!of_this_ca) hold_no_crl();
   if (crl_ && !fresh) {
     Time until = crl_->next_update ? *crl_->next_update + configuration_.crl_cache_extend
                                    : crl_fetched_ + kept_without_end;
     if (configuration_.crl_cache_max)
       until = std::min(until, crl_fetched_ + *configuration_.crl_cache_max);
     if (now() < until) return done(*this, *crl_);
-    crl_.reset();
+    hold_no_crl();
   }
   fetch_crl(std::move(urls), "", std::move(done));
 }
@@ -165,7 +165,7 @@ void Trustpoint::Agent::fetch_crl(std::vector<std::string> urls, std::string bef
           auto crl =
               !reply ? tl::unexpected(reply.error())
               : reply->status == http_ok
-                  ? agent.take_crl(reply->content())
+                  ? agent.take_crl(reply->content(), url)
                   : fail(Errc::unreachable, fmt::format("{}: HTTP status {}", url, reply->status));
           if (crl) return done(agent, *std::move(crl));
           if (agent.environment_.counters) ++agent.environment_.counters->crl_failures;
@@ -196,13 +196,18 @@ void Trustpoint::Agent::fetch_crl_by_scep(std::string before, CrlDone done) {
                                                  legacy_of(agent.configuration_));
          if (!opened) return failed(opened.error().detail);
          if (opened->crls.empty()) return failed("the CA gives none");
-         auto crl = agent.take_crl(opened->crls.front());
+         auto crl = agent.take_crl(opened->crls.front(), "");
          if (!crl) return failed(crl.error().detail);
          done(agent, *std::move(crl));
        });
 }
 
-Result<x509::CrlFacts> Trustpoint::Agent::take_crl(ByteView body) {
+void Trustpoint::Agent::hold_no_crl() {
+  crl_.reset();
+  shown_crl_.reset();
+}
+
+Result<x509::CrlFacts> Trustpoint::Agent::take_crl(ByteView body, const std::string& source) {
   constexpr std::uint8_t sequence = 0x30;
   Bytes der = to_bytes(body);
   if (!der.empty() && der.front() != sequence) {
@@ -223,12 +228,19 @@ Result<x509::CrlFacts> Trustpoint::Agent::take_crl(ByteView body) {
   // Somebody in between may replay one that does not list yet what is revoked by now.
   if (crl_ && crl.this_update < crl_->this_update)
     return fail(Errc::conflict, "the CRL is older than the one that is held");
-  crl_.reset();
+  hold_no_crl();
   if (configuration_.crl_cache_max != Seconds{0}) {
     crl_ = crl;
     crl_issuer_ = fingerprint_of(*state_.ca);
     crl_fetched_ = now();
+    shown_crl_ = {.issuer = crl.issuer.joined(),
+                  .this_update = crl.this_update,
+                  .next_update = crl.next_update,
+                  .octets = der.size(),
+                  .fetched_at = crl_fetched_,
+                  .source = source};
   }
+  publish_snapshot();
   return crl;
 }
 
@@ -309,8 +321,9 @@ void Trustpoint::Agent::check_each(std::deque<std::pair<std::string, x509::Certi
 }
 
 void Trustpoint::Agent::believe(const scep::CertRep& reply) {
+  // A refusal too: it stops the trustpoint until an administrator acts.
   const bool by_ra = reply.signer && !reply.signer->is_ca();
-  if (!by_ra || reply.status != scep::PkiStatus::success) return on_cert_rep(reply);
+  if (!by_ra) return on_cert_rep(reply);
   // Where nobody else is named who would know, the RA itself would have to be asked.
   const bool can_be_known = crl_ || !configuration_.ocsp_url.empty() ||
                             !reply.signer->crl_urls().empty() || !reply.signer->ocsp_urls().empty();

@@ -9,6 +9,25 @@ namespace {
 
 using std::chrono::minutes;
 
+struct Case {
+  const char* what;
+  std::function<HttpReply(const Sent&, HttpReply)> tamper;
+  const char* named;  ///< in the log
+};
+
+HttpReply with_body(HttpReply reply, Bytes body) {
+  reply.body = std::move(body);
+  return reply;
+}
+HttpReply with_status(HttpReply reply, unsigned status) {
+  reply.status = status;
+  return reply;
+}
+Bytes half(Bytes body) {
+  body.resize(body.size() / 2);
+  return body;
+}
+
 class HostileTest : public Lab {
  protected:
   HostileTest() { ca.lifetime_crl = Days{14}; }  // or two years are three thousand CRLs
@@ -19,10 +38,20 @@ class HostileTest : public Lab {
     ASSERT_TRUE(status().identity);
   }
   /// The CA itself, as whoever has got hold of its key.
-  scep::Recipient authority() {
-    const auto generations = *server_store->generations("ROOTCA");
-    return {*x509::Certificate::from_der(generations.front().certificate),
-            *x509::PrivateKey::unseal(generations.front().sealed_key, "server pass")};
+  scep::Recipient authority() { return generation(1); }
+  /// The one that issues what is asked for.
+  scep::Recipient issuing() { return generation(status().rollover_ca ? 2 : 1); }
+  scep::Recipient generation(std::uint32_t number) {
+    auto& known = generations[number];
+    if (!known) {
+      const auto all = *server_store->generations("ROOTCA");
+      for (const auto& one : all) {
+        if (one.number != number) continue;
+        known = {*x509::Certificate::from_der(one.certificate),
+                 *x509::PrivateKey::unseal(one.sealed_key, "server pass")};
+      }
+    }
+    return *known;
   }
   static const x509::PrivateKey& other_key() {
     static const auto key = *x509::PrivateKey::generate_rsa(2048);
@@ -53,8 +82,22 @@ class HostileTest : public Lab {
     const Time now = to_time(clock.now());
     return made(key, subject, issuer_key, now + from, now + to);
   }
+  /// What the request under way is for.
+  x509::PublicKey key() const { return status().pending->public_key(); }
+  x509::Name subject() const { return status().pending->subject(); }
   x509::Certificate good() {
-    return granted(status().identity->public_key(), status().identity->subject(), authority().key);
+    return granted(key(), subject(), issuing().key, Days{0},
+                   Days{status().rollover_ca ? 300 : 100});
+  }
+  std::vector<Case> attacks();
+  void attack(const Case& one) {
+    tamper = [one](const Sent& call, HttpReply reply) {
+      return call.operation == "PKIOperation" ? one.tamper(call, std::move(reply)) : reply;
+    };
+  }
+  void cancel() {
+    trustpoint->cancel([](const Result<void>& cancelled) { EXPECT_TRUE(cancelled); });
+    settle();
   }
   /// The next connection retry, all others of the lab's deadlines before it.
   void until_retry() {
@@ -63,127 +106,95 @@ class HostileTest : public Lab {
     }
     ADD_FAILURE() << "nothing is armed";
   }
+
+  std::map<std::uint32_t, std::optional<scep::Recipient>> generations;
 };
 
-struct Case {
-  const char* what;
-  std::function<HttpReply(const Sent&, HttpReply)> tamper;
-  const char* named;  ///< in the log
-};
+const std::string head = "%UMBRA-4-NO_ANSWER: Trustpoint Root-CA: no usable answer from the CA: ";
 
-HttpReply with_body(HttpReply reply, Bytes body) {
-  reply.body = std::move(body);
-  return reply;
-}
-HttpReply with_status(HttpReply reply, unsigned status) {
-  reply.status = status;
-  return reply;
-}
-Bytes half(Bytes body) {
-  body.resize(body.size() / 2);
-  return body;
-}
-
-TEST_F(HostileTest, ARenewalIsNotAnsweredByAnythingButItsOwnCertificate) {
-  enrolled();
-  const auto subject = status().identity->subject();
-  const auto key = status().identity->public_key();
-  const scep::Recipient rogue{
-      granted(other_key().public_key(), status().ca->subject(), other_key()), other_key()};
-  const scep::Recipient real = authority();
-  const auto sealed = [&](const Sent& call, const scep::Answer& what) {
-    return answer(what, *call.envelope, real);
+/// Answers to a PKIOperation, whatever it asks for.
+std::vector<Case> HostileTest::attacks() {
+  const auto sealed = [this](const Sent& call, const scep::Answer& what) {
+    return answer(what, *call.envelope, authority());
   };
-  const Case cases[] = {
-      {"garbage", [](const Sent&, HttpReply r) { return with_body(r, Bytes(300, 0x5A)); }, ""},
+  const auto with_another_nonce = [this](const scep::Answer& what) {
+    return [this, what](const Sent& call, HttpReply r) {
+      auto asked = *call.envelope;
+      asked.sender_nonce.back() ^= 1;
+      return with_body(std::move(r), answer(what, asked, authority()));
+    };
+  };
+  const char* const another_nonce = "the reply's recipientNonce is not the request's senderNonce";
+  const char* const none_of_ours = "no certificate received is for our key and signed by the CA";
+  return {
+      {"garbage", [](const Sent&, HttpReply r) { return with_body(r, Bytes(300, 0x5A)); },
+       "ASN.1: "},
       {"a page",
        [](const Sent&, HttpReply r) {
          return with_body(r, to_bytes(as_bytes("<html>Welcome to the hotel</html>")));
        },
-       ""},
-      {"half an answer", [](const Sent&, HttpReply r) { return with_body(r, half(r.body)); }, ""},
+       "ASN.1: "},
+      {"half an answer", [](const Sent&, HttpReply r) { return with_body(r, half(r.body)); },
+       "ASN.1: "},
       {"nothing", [](const Sent&, HttpReply r) { return with_body(r, {}); }, "empty answer"},
       {"too much", [](const Sent&, HttpReply r) { return with_body(r, Bytes(300 * 1024, 0x30)); },
        "answer too long"},
       {"another nonce",
-       [&](const Sent& call, HttpReply r) {
-         auto asked = *call.envelope;
-         asked.sender_nonce.back() ^= 1;
-         return with_body(r, answer(scep::Granted{{good()}}, asked, real));
+       [=, this](const Sent& call, HttpReply r) {
+         return with_another_nonce(scep::Granted{{good()}})(call, std::move(r));
        },
-       "the reply's recipientNonce is not the request's senderNonce"},
+       another_nonce},
+      {"another nonce, pending", with_another_nonce(scep::Pending{}), another_nonce},
+      {"another nonce, rejected",
+       with_another_nonce(scep::Refusal{scep::FailInfo::bad_request, "no"}), another_nonce},
       {"another transaction",
-       [&](const Sent& call, HttpReply r) {
+       [this](const Sent& call, HttpReply r) {
          auto asked = *call.envelope;
          asked.transaction_id = std::string(32, 'A');
-         return with_body(r, answer(scep::Granted{{good()}}, asked, real));
+         return with_body(r, answer(scep::Granted{{good()}}, asked, authority()));
        },
        "the reply belongs to another transaction"},
-      {"another nonce, pending",
-       [&](const Sent& call, HttpReply r) {
-         auto asked = *call.envelope;
-         asked.sender_nonce.back() ^= 1;
-         return with_body(r, answer(scep::Pending{}, asked, real));
-       },
-       "the reply's recipientNonce is not the request's senderNonce"},
-      {"another nonce, rejected",
-       [&](const Sent& call, HttpReply r) {
-         auto asked = *call.envelope;
-         asked.sender_nonce.back() ^= 1;
-         return with_body(r, answer(scep::Refusal{scep::FailInfo::bad_request, "no"}, asked, real));
-       },
-       "the reply's recipientNonce is not the request's senderNonce"},
       {"another client's answer",
-       [&](const Sent& call, HttpReply r) {
+       [this](const Sent& call, HttpReply r) {
          auto asked = *call.envelope;
-         asked.signer = granted(other_key().public_key(), subject, other_key());
-         return with_body(r, answer(scep::Granted{{good()}}, asked, real));
+         asked.signer = granted(other_key().public_key(), subject(), other_key());
+         return with_body(r, answer(scep::Granted{{good()}}, asked, authority()));
        },
        ""},
       {"another client's certificate",
-       [&](const Sent& call, HttpReply r) {
+       [=, this](const Sent& call, HttpReply r) {
          const auto name = *x509::Name::from_ios("CN=another");
          return with_body(
-             r, sealed(call, scep::Granted{{granted(other_key().public_key(), name, real.key)}}));
+             r,
+             sealed(call, scep::Granted{{granted(other_key().public_key(), name, issuing().key)}}));
        },
-       "no certificate received is for our key and signed by the CA"},
+       none_of_ours},
       {"a certificate for another key",
-       [&](const Sent& call, HttpReply r) {
-         return with_body(
-             r,
-             sealed(call, scep::Granted{{granted(other_key().public_key(), subject, real.key)}}));
+       [=, this](const Sent& call, HttpReply r) {
+         return with_body(r, sealed(call, scep::Granted{{granted(other_key().public_key(),
+                                                                 subject(), issuing().key)}}));
        },
-       "no certificate received is for our key and signed by the CA"},
+       none_of_ours},
       {"a certificate of another issuer",
-       [&](const Sent& call, HttpReply r) {
-         return with_body(r, sealed(call, scep::Granted{{granted(key, subject, other_key())}}));
+       [=, this](const Sent& call, HttpReply r) {
+         return with_body(r, sealed(call, scep::Granted{{granted(key(), subject(), other_key())}}));
        },
-       "no certificate received is for our key and signed by the CA"},
+       none_of_ours},
       {"the CA's certificate alone",
-       [&](const Sent& call, HttpReply r) {
-         return with_body(r, sealed(call, scep::Granted{{real.certificate}}));
+       [=, this](const Sent& call, HttpReply r) {
+         return with_body(r, sealed(call, scep::Granted{{authority().certificate}}));
        },
-       "no certificate received is for our key and signed by the CA"},
+       none_of_ours},
       {"a certificate that is over",
-       [&](const Sent& call, HttpReply r) {
-         return with_body(
-             r, sealed(call, scep::Granted{{granted(key, subject, real.key, Days{-9}, Days{-1})}}));
+       [=, this](const Sent& call, HttpReply r) {
+         return with_body(r, sealed(call, scep::Granted{{granted(key(), subject(), issuing().key,
+                                                                 Days{-9}, Days{-1})}}));
        },
-       ""},
-      {"a certificate of next year",
-       [&](const Sent& call, HttpReply r) {
-         return with_body(
-             r,
-             sealed(call, scep::Granted{{granted(key, subject, real.key, Days{300}, Days{400})}}));
-       },
-       ""},
-      {"the certificate it has",
-       [&](const Sent& call, HttpReply r) {
-         return with_body(r, sealed(call, scep::Granted{{*status().identity}}));
-       },
-       ""},
+       "the certificate received has expired"},
       {"somebody else's signature",
-       [&](const Sent& call, HttpReply r) {
+       [this](const Sent& call, HttpReply r) {
+         const scep::Recipient rogue{
+             granted(other_key().public_key(), status().ca->subject(), other_key()), other_key()};
          return with_body(r, answer(scep::Granted{{good()}}, *call.envelope, rogue));
        },
        ""},
@@ -191,16 +202,56 @@ TEST_F(HostileTest, ARenewalIsNotAnsweredByAnythingButItsOwnCertificate) {
        "HTTP status 302"},
       {"an error", [](const Sent&, HttpReply r) { return with_status(r, 500); }, "HTTP status 500"},
   };
-  const std::string head = "%UMBRA-4-NO_ANSWER: Trustpoint Root-CA: no usable answer from the CA: ";
+}
+
+TEST_F(HostileTest, TheFirstRequestIsNotAnsweredByAnythingButItsOwnCertificate) {
+  spoke.auto_enroll.reset();
+  start();
+  authenticate();
+  for (const Case& one : attacks()) {
+    SCOPED_TRACE(one.what);
+    const auto named = log.count(head + one.named);
+    attack(one);
+    ASSERT_TRUE(trustpoint->enroll());
+    settle();
+    EXPECT_EQ(log.count(head + one.named), named + 1) << log.last();
+    EXPECT_FALSE(status().identity);
+    EXPECT_TRUE(outlet.published.empty());
+    EXPECT_TRUE(outlet.hooks.empty());
+    EXPECT_EQ(armed(), "CONNECT RETRY Root-CA " + to_rfc3339(to_time(clock.now()) + minutes{1}));
+    cancel();
+  }
+  tamper = nullptr;
+  ASSERT_TRUE(trustpoint->enroll());
+  settle();
+  EXPECT_TRUE(status().identity);
+}
+
+TEST_F(HostileTest, ARenewalIsNotAnsweredByAnythingButItsOwnCertificate) {
+  enrolled();
+  auto cases = attacks();
+  cases.push_back(
+      {"a certificate of next year",
+       [this](const Sent& call, HttpReply r) {
+         return with_body(
+             r,
+             answer(scep::Granted{{granted(key(), subject(), issuing().key, Days{300}, Days{400})}},
+                    *call.envelope, authority()));
+       },
+       "the certificate received is not valid yet"});
+  cases.push_back({"the certificate it has",
+                   [this](const Sent& call, HttpReply r) {
+                     return with_body(r, answer(scep::Granted{{*status().identity}}, *call.envelope,
+                                                authority()));
+                   },
+                   "the certificate received is the one to be renewed"});
   for (const Case& one : cases) {
     SCOPED_TRACE(one.what);
     const auto before = *status().identity;
     const auto hooks = outlet.hooks.size();
     const auto calls = sent.size();
     const auto named = log.count(head + one.named);
-    tamper = [&](const Sent& call, HttpReply reply) {
-      return call.operation == "PKIOperation" ? one.tamper(call, std::move(reply)) : reply;
-    };
+    attack(one);
     ASSERT_TRUE(trustpoint->enroll());
     settle();
     EXPECT_EQ(sent.size(), calls + 1);
@@ -214,6 +265,78 @@ TEST_F(HostileTest, ARenewalIsNotAnsweredByAnythingButItsOwnCertificate) {
     EXPECT_EQ(sent.size(), calls + 2);
     EXPECT_FALSE(*status().identity == before) << "and then it is answered";
   }
+}
+
+TEST_F(HostileTest, APollIsNotAnsweredByAnythingButItsOwnCertificate) {
+  ca.grant = config::Grant::manual;
+  spoke.auto_enroll.reset();
+  start();
+  authenticate();
+  for (const Case& one : attacks()) {
+    SCOPED_TRACE(one.what);
+    ASSERT_TRUE(trustpoint->enroll());
+    settle();
+    const Time since = to_time(clock.now());
+    ASSERT_EQ(armed(), "POLL Root-CA " + to_rfc3339(since + minutes{1}));
+    const auto named = log.count(head + one.named);
+    attack(one);
+    run_until(since + minutes{1});
+    EXPECT_EQ(sent.back().envelope->type, scep::MessageType::cert_poll);
+    EXPECT_EQ(log.count(head + one.named), named + 1) << log.last();
+    EXPECT_FALSE(status().identity);
+    EXPECT_EQ(armed(), "POLL Root-CA " + to_rfc3339(since + minutes{2}));
+    tamper = nullptr;
+    cancel();
+  }
+  ASSERT_TRUE(trustpoint->enroll());
+  settle();
+  ASSERT_TRUE(server->grant(std::nullopt));
+  run_until(to_time(clock.now()) + minutes{1});
+  EXPECT_TRUE(status().identity);
+}
+
+TEST_F(HostileTest, AShadowRequestIsNotAnsweredByAnythingButItsOwnCertificate) {
+  enrolled();
+  auto cases = attacks();
+  cases.push_back({"of the active CA",
+                   [this](const Sent& call, HttpReply r) {
+                     return with_body(
+                         r, answer(scep::Granted{{granted(key(), subject(), authority().key,
+                                                          Days{50}, Days{400})}},
+                                   *call.envelope, authority()));
+                   },
+                   "no certificate received is for our key and signed by the CA"});
+  cases.push_back({"that ends with the active CA",
+                   [this](const Sent& call, HttpReply r) {
+                     return with_body(
+                         r, answer(scep::Granted{{made(key(), subject(), issuing().key, day(660),
+                                                       status().ca->not_after())}},
+                                   *call.envelope, authority()));
+                   },
+                   "the rollover certificate received ends with the active CA"});
+  run_until(day(656));
+  attack(cases.front());
+  for (const auto& deadline : trustpoint->deadlines()) {
+    if (deadline.timer == lifecycle::Timer::shadow) run_until(deadline.at);
+  }
+  ASSERT_TRUE(status().rollover_ca) << "what is attacked is the request that comes after it";
+  const auto before = *status().identity;
+  for (const Case& one : cases) {
+    SCOPED_TRACE(one.what);
+    cancel();
+    const auto named = log.count(head + one.named);
+    attack(one);
+    ASSERT_TRUE(trustpoint->enroll());
+    settle();
+    EXPECT_EQ(sent.back().recipient, status().rollover_ca->serial());
+    EXPECT_EQ(log.count(head + one.named), named + 1) << log.last();
+    EXPECT_FALSE(status().rollover_identity);
+    EXPECT_EQ(outlet.rollover.at("/etc/spoke").cert, "");
+    EXPECT_EQ(*status().identity, before);
+  }
+  tamper = nullptr;
+  until_retry();
+  EXPECT_TRUE(status().rollover_identity);
 }
 
 TEST_F(HostileTest, TheNextCaIsTheOneThatTheActiveOneHasSignedFor) {

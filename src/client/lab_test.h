@@ -137,6 +137,7 @@ struct Sent {
   std::string operation;  ///< GetCACert, GetCACaps, GetNextCACert, PKIOperation
   std::optional<scep::Envelope> envelope;
   std::optional<x509::Serial> recipient;
+  Seconds spread{};
 };
 
 class Lab : public testing::Test, public HttpTransport {
@@ -194,7 +195,12 @@ class Lab : public testing::Test, public HttpTransport {
                 .key_passphrase = "spoke pass",
                 .fqdn = "spoke.lab",
                 .board_serial = "67109104",
-                .credential = [this](const std::string&) { return voucher; }});
+                .credential = [this](const std::string&) { return voucher; },
+                .address_of = [this](const std::string& interface) -> Result<std::string> {
+                  if (const auto found = interfaces.find(interface); found != interfaces.end())
+                    return found->second;
+                  return fail(Errc::not_found, "there is no interface " + interface);
+                }});
     ASSERT_TRUE(opened) << opened.error().detail;
     trustpoint = *opened;
     run_due();
@@ -287,7 +293,8 @@ class Lab : public testing::Test, public HttpTransport {
              .target = call.url,
              .operation = "",
              .envelope = {},
-             .recipient = {}};
+             .recipient = {},
+             .spread = call.spread};
     const auto query = scep::parse_query(call.url.substr(call.url.find('?') + 1));
     ASSERT_TRUE(query);
     switch (query->operation) {
@@ -339,7 +346,8 @@ class Lab : public testing::Test, public HttpTransport {
   std::function<HttpReply(const Sent&, HttpReply)> tamper;
   /// Answers what does not go to the server.
   std::function<std::optional<Result<HttpReply>>(const HttpCall&)> elsewhere;
-  std::optional<Credential> voucher;  ///< another trustpoint's certificate and key
+  std::map<std::string, std::string> interfaces;  ///< of the host, with their addresses
+  std::optional<Credential> voucher;              ///< another trustpoint's certificate and key
   std::optional<std::size_t> die_after;
   bool reply_lost = false;
 };

@@ -135,10 +135,16 @@ TEST_F(RevocationTest, ACrlIsHeldAsTheConfigurationSays) {
   EXPECT_TRUE(validate().good);
   EXPECT_TRUE(validate().good);
   EXPECT_EQ(sent.size(), before + 2);
+  EXPECT_FALSE(status().crl);
   spoke.crl_cache_max = minutes{10};
   start_spoke();
   before = sent.size();
   EXPECT_TRUE(validate().good);
+  ASSERT_TRUE(status().crl);
+  EXPECT_EQ(status().crl->issuer, status().ca->subject().joined());
+  EXPECT_EQ(status().crl->fetched_at, zero);
+  EXPECT_EQ(status().crl->source, "") << "by SCEP";
+  EXPECT_GT(status().crl->octets, 100U);
   clock.set(zero + minutes{9});
   EXPECT_TRUE(validate().good);
   EXPECT_EQ(sent.size(), before + 1);
@@ -185,10 +191,10 @@ class RaTest : public RevocationTest {
     const auto request = scep::open_request(opened.envelope, {&self, 1}, {});
     EXPECT_TRUE(request);
     const auto& pkcs10 = std::get<x509::Request>(request->body);
-    const auto granted = *server->request_pkcs10(pkcs10.der())->certificate;
-    const auto reply =
-        scep::cert_rep(scep::Granted{{granted}},
-                       {.request = request->envelope, .now = to_time(clock.now())}, self, random);
+    scep::Answer what = scep::Refusal{scep::FailInfo::bad_request, "no"};
+    if (!refuses) what = scep::Granted{{*server->request_pkcs10(pkcs10.der())->certificate}};
+    const auto reply = scep::cert_rep(
+        what, {.request = request->envelope, .now = to_time(clock.now())}, self, random);
     return HttpReply{200, std::string(scep::type_pki_message), *reply, {}};
   }
 
@@ -196,6 +202,7 @@ class RaTest : public RevocationTest {
   x509::Certificate certificate = *x509::self_signed_signer(*x509::Name::from_ios("CN=nobody"),
                                                             zero, key, x509::Digest::sha256);
   bool hidden = false;
+  bool refuses = false;
 };
 
 TEST_F(RaTest, AnRaThatTheCaHasRevokedIsNotListenedTo) {
@@ -205,6 +212,22 @@ TEST_F(RaTest, AnRaThatTheCaHasRevokedIsNotListenedTo) {
   EXPECT_FALSE(status().identity);
   EXPECT_EQ(log.count("signed by an RA whose certificate is revoked (CRL of"), 1U);
   EXPECT_EQ(armed().substr(0, 13), "CONNECT RETRY");
+}
+
+TEST_F(RaTest, ARefusalOfARevokedRaStopsNothing) {
+  ASSERT_TRUE(server->revoke(certificate.serial(), x509::RevocationReason::key_compromise));
+  refuses = true;
+  start_spoke();
+  EXPECT_EQ(log.count("signed by an RA whose certificate is revoked (CRL of"), 1U);
+  EXPECT_EQ(log.count("%PKI-6-CERTREJECT"), 0U);
+  EXPECT_EQ(armed().substr(0, 13), "CONNECT RETRY");
+}
+
+TEST_F(RaTest, ARefusalOfAGoodRaStopsIt) {
+  refuses = true;
+  start_spoke();
+  EXPECT_EQ(log.count("%PKI-6-CERTREJECT"), 1U);
+  EXPECT_EQ(armed(), "");
 }
 
 TEST_F(RaTest, AnRaOfWhichNothingIsKnownIsListenedToAndThatIsSaid) {

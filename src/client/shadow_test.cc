@@ -165,7 +165,15 @@ TEST_F(ShadowTest, TooEarlyForTheServerItAsksAgainAndSendsNoRequestBefore) {
   EXPECT_EQ(sent[calls + 1].at, day(657) + minutes{1});
   EXPECT_EQ(sent[calls + 2].at, day(657) + minutes{2});
   EXPECT_EQ(sent[calls + 3].at, day(657) + minutes{4});
+  EXPECT_EQ(log.count("%UMBRA-4-NO_ROLLOVER_CA: Trustpoint Root-CA: the CA has no rollover "
+                      "certificate yet (HTTP status 404); it is asked again until it has one, or "
+                      "ends at " +
+                      to_rfc3339(day(730))),
+            1U)
+      << "said once";
+  EXPECT_TRUE(status().awaits_next_ca);
   run_until(day(729));
+  EXPECT_FALSE(status().awaits_next_ca);
   EXPECT_TRUE(status().rollover_identity);
   run_until(day(731));
   EXPECT_EQ(status().identity->not_before(), day(730));

@@ -11,6 +11,16 @@
 
 namespace umbra::client {
 
+/// A CRL that is held in memory (`show crypto pki crls`).
+struct HeldCrl {
+  std::string issuer;
+  Time this_update;
+  std::optional<Time> next_update;
+  std::size_t octets = 0;
+  Time fetched_at;
+  std::string source;  ///< its URL; empty = by SCEP
+};
+
 /// What the screens show of a trustpoint: a copy taken at one moment.
 struct Status {
   std::string name;
@@ -27,10 +37,14 @@ struct Status {
   bool by_hand = false;     ///< requests and certificates are carried by people
   bool ca_by_hand = false;  ///< the CA certificate is
   bool pinned = false;      ///< a fingerprint is configured
+  bool pinned_by_md5 = false;
+  bool ca_tells_next = false;   ///< the CA announces GetNextCACert
+  bool awaits_next_ca = false;  ///< and is being asked for it
   std::string key_label;
   std::string last_enrollment_status;  ///< "Granted", "Pending", "Rejected", or empty
   std::string enrollment_url;          ///< with the path IOS shows: http://10.1.255.12:80/cgi-bin
   std::vector<lifecycle::Deadline> deadlines;
+  std::optional<HeldCrl> crl;
 };
 
 }  // namespace umbra::client

@@ -69,6 +69,9 @@ struct Environment {
   Counters* counters = nullptr;  ///< of the process; may be null
   /// Of another trustpoint of this name, if it has one (`enrollment credential`). From any thread.
   std::function<std::optional<Credential>(const std::string& trustpoint)> credential{};
+  /// The IPv4 address that an interface of this host has now (`ip-address INTERFACE`).
+  /// Errors: not_found.
+  std::function<Result<std::string>(const std::string& interface)> address_of{};
 };
 
 /// One `crypto pki trustpoint` in its life: authenticate, enrol, RENEW, SHADOW, switch. Public

@@ -12,6 +12,7 @@ using std::chrono::minutes;
 using testing::Contains;
 using testing::Each;
 using testing::ElementsAre;
+using testing::HasSubstr;
 using testing::IsEmpty;
 
 class TrustpointTest : public Lab {
@@ -89,6 +90,26 @@ TEST_F(TrustpointTest, AsksForOtherNamesAndKeyPurposes) {
   EXPECT_EQ(find(purposes), purposes.value) << "the CA decides";
 }
 
+TEST_F(TrustpointTest, TheAddressOfAnInterfaceIsTheOneItHasAtFirst) {
+  spoke.ip_interface = "eth1";
+  start();
+  authenticate();
+  EXPECT_FALSE(status().pending) << "not without the address";
+  EXPECT_GE(log.count("%UMBRA-3-TRUSTPOINT: Trustpoint Root-CA: there is no interface eth1; next "
+                      "try at"),
+            1U);
+  interfaces["eth1"] = "192.0.2.7";
+  run_until(trustpoint->deadlines().front().at);
+  ASSERT_TRUE(status().identity);
+  EXPECT_THAT(status().identity->subject().joined(), HasSubstr("192.0.2.7"));
+  interfaces["eth1"] = "192.0.2.8";
+  const auto before = *status().identity;
+  ASSERT_TRUE(trustpoint->enroll());
+  settle();
+  EXPECT_FALSE(*status().identity == before) << "renewed";
+  EXPECT_EQ(status().identity->subject(), before.subject()) << "under the name it has";
+}
+
 TEST_F(TrustpointTest, AsksForTheKeyPurposesOfItsUsageWhereNoOthersAreNamed) {
   spoke.usage = {x509::KeyPurpose::server_auth};
   ca.grant = config::Grant::manual;
@@ -99,6 +120,29 @@ TEST_F(TrustpointTest, AsksForTheKeyPurposesOfItsUsageWhereNoOthersAreNamed) {
   EXPECT_TRUE(std::any_of(all.begin(), all.end(), [&](const auto& one) {
     return one.oid == asked.oid && one.value == asked.value;
   }));
+}
+
+TEST_F(TrustpointTest, WhatATimerSendsIsSpreadByATenthOfWhatIsLeftAtMostAndACommandIsNot) {
+  spoke.spread = Seconds{3600};
+  ca.lifetime_certificate = minutes{100};
+  start();
+  authenticate();
+  const auto spread_of = [this](std::size_t n) { return sent.at(n).spread; };
+  EXPECT_EQ(spread_of(0), Seconds{0}) << "GetCACert was commanded";
+  EXPECT_EQ(spread_of(1), Seconds{0}) << "and GetCACaps with it";
+  EXPECT_EQ(spread_of(2), Seconds{3600}) << "RENEW: the CA has years to live";
+  auto before = sent.size();
+  ASSERT_TRUE(trustpoint->enroll());
+  settle();
+  EXPECT_EQ(spread_of(before), Seconds{0});
+  before = sent.size();
+  run_until(zero + minutes{80});
+  ASSERT_EQ(sent.size(), before + 1);
+  EXPECT_EQ(spread_of(before), minutes{2}) << "a tenth of the certificate's last twenty minutes";
+  cut = true;
+  run_until(zero + minutes{161});
+  EXPECT_EQ(spread_of(before + 1), minutes{2});
+  EXPECT_EQ(spread_of(before + 2), Seconds{114}) << "a retry a minute later";
 }
 
 TEST_F(TrustpointTest, TriesItsServersInTurnAndStaysWithTheOneThatAnswers) {

@@ -258,6 +258,7 @@ class Assembler {
     made.fqdn_none = true;  // a server's name is what the configuration says, and no more
     made.serial_number = false;
     made.ip_address.reset();
+    made.ip_interface.clear();
     if (made.key_label.empty()) made.key_label = server.name;
     if (server.shutdown) made.auto_enroll.reset();  // it asks for nothing until it is started
   }

@@ -271,7 +271,9 @@ constexpr Command table[] = {
     {Mode::trustpoint, "fqdn", "fqdn {none|NAME:word}",
      "The host name in the subject|Leave it out|This name", "[hostname.domain]", &set::fqdn},
     {Mode::trustpoint, "ip-address", "ip-address {none|A.B.C.D:ip|INTERFACE:word}",
-     "An address in the subject|None|This one|The one of an interface", "[none]", &set::ip_address},
+     "An address in the subject|None|This one|The IPv4 address that this interface of the host has "
+     "at the first request",
+     "[none]", &set::ip_address},
     {Mode::trustpoint, "password", "password [0|7] PASSWORD:secret-line",
      "The challenge password in requests|In the clear|Type 7|The password", "[none]",
      &set::password},

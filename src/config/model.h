@@ -142,6 +142,7 @@ struct Trustpoint {
   std::string subject_name;               ///< as typed; empty = FQDN only
   bool serial_number = false;             ///< `serial-number`: include the board's serial
   std::optional<std::string> ip_address;  ///< nothing = none
+  std::string ip_interface;               ///< whose address that is to be; or empty
   std::optional<std::string> fqdn;        ///< nothing = hostname.domain; "none" = leave out
   bool fqdn_none = false;
   std::optional<std::string> password;        ///< challenge; in the clear; never printed or logged

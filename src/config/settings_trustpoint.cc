@@ -196,7 +196,9 @@ void fqdn(Setting& s) {
 
 void ip_address(Setting& s) {
   if (s.match().find("A.B.C.D")) s.trustpoint().ip_address = s.text("A.B.C.D");
-  if (s.match().find("INTERFACE")) s.not_effective();  // there are no interfaces to look it up on
+  if (!s.match().find("INTERFACE")) return;
+  s.trustpoint().ip_interface = s.text("INTERFACE");
+  std::erase(s.trustpoint().ip_interface, ' ');  // `Loopback 0` is Loopback0
 }
 
 void password(Setting& s) { s.trustpoint().password = s.secret(); }

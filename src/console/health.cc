@@ -63,7 +63,9 @@ Judgement judge_certificate(const client::Status& trustpoint, Time now, bool clo
     return {Health::ok, fmt::format("ready for the next CA at {}", ends), left};
   if (const auto at = armed(trustpoint.deadlines, {Timer::connect_retry})) {
     return {unreplaced(left),
-            fmt::format("the CA gives no usable answer, next try at {}; the certificate ends at {}",
+            fmt::format("{}, next try at {}; the certificate ends at {}",
+                        trustpoint.awaits_next_ca ? "there is no next CA certificate yet"
+                                                  : "the CA gives no usable answer",
                         to_rfc3339(*at), ends),
             left};
   }
@@ -72,6 +74,16 @@ Judgement judge_certificate(const client::Status& trustpoint, Time now, bool clo
             fmt::format("the renewal waits to be granted; the certificate ends at {}", ends), left};
   }
   const auto renewal = armed(trustpoint.deadlines, {Timer::renew, Timer::shadow});
+  // However often it is renewed, nothing outlives the CA.
+  const Seconds ca_left = trustpoint.ca->not_after() - now;
+  const bool own_ca = *trustpoint.ca == *trustpoint.identity;
+  const bool follows = trustpoint.rollover_ca || trustpoint.ca_tells_next || own_ca;
+  if (trustpoint.renew_at && renewal && !follows && ca_left <= Seconds{near}) {
+    return {unreplaced(ca_left),
+            fmt::format("the CA ends at {} and names no next one: authenticate what follows it",
+                        to_rfc3339(trustpoint.ca->not_after())),
+            left};
+  }
   if (trustpoint.renew_at && renewal)
     return {Health::ok, fmt::format("renewed at {}, ends at {}", to_rfc3339(*renewal), ends), left};
   if (trustpoint.last_enrollment_status == "Rejected") {

@@ -55,6 +55,34 @@ TEST(TrustpointHealth, GrowsWorseAsTheEndOfWhatNothingReplacesComesNearer) {
   EXPECT_EQ(health(by_hand, Days{90}), Health::warning) << "at once, not 60 days before the end";
 }
 
+TEST(TrustpointHealth, KnowsThatNothingOutlivesACaThatNoneFollows) {
+  client::Status t = lab::spoke();
+  std::swap(t.ca, t.identity);  // the CA ends first
+  const Time ca_ends = t.ca->not_after();
+  t.deadlines = {{ca_ends - Seconds{1}, Timer::renew, t.name}};
+  t.renew_at = t.deadlines.front().at;
+  const auto with_left = [&](Seconds left) { return judge(t, ca_ends - left, true); };
+  EXPECT_EQ(with_left(Days{60} + Seconds{1}).health, Health::ok);
+  EXPECT_EQ(with_left(Days{60}).health, Health::warning);
+  EXPECT_EQ(with_left(Days{7}).health, Health::critical);
+  EXPECT_EQ(with_left(Days{7}).text, "the CA ends at " + to_rfc3339(ca_ends) +
+                                         " and names no next one: authenticate what follows it");
+  t.ca_tells_next = true;
+  EXPECT_EQ(with_left(Days{7}).health, Health::ok) << "SHADOW asks for it";
+  t.ca_tells_next = false;
+  t.identity = t.ca;
+  EXPECT_EQ(with_left(Days{7}).health, Health::ok) << "self-signed: it makes another itself";
+}
+
+TEST(TrustpointHealth, SaysThatTheNextCaIsWaitedFor) {
+  client::Status t = only(Timer::connect_retry);
+  EXPECT_NE(judge(t, before(Days{30}), true).text.find("the CA gives no usable answer"),
+            std::string::npos);
+  t.awaits_next_ca = true;
+  EXPECT_NE(judge(t, before(Days{30}), true).text.find("there is no next CA certificate yet"),
+            std::string::npos);
+}
+
 TEST(TrustpointHealth, IsNoneWhileOtherProgramsDoNotHaveTheCertificate) {
   client::Status t = only(Timer::renew);
   t.renew_at = t.deadlines.front().at;

@@ -70,6 +70,14 @@ std::vector<HeldCrl> Exec::held_crls() const {
                      above->fetched_at, "** CDP Not Published - Retrieved via SCEP"});
     }
   }
+  for (const TrustpointControl& one : environment_->trustpoints) {
+    const client::Status status = one.status();
+    if (!status.crl) continue;
+    const client::HeldCrl& held = *status.crl;
+    all.push_back(
+        {held.issuer, held.this_update, held.next_update, held.octets, held.fetched_at,
+         held.source.empty() ? "** CDP Not Published - Retrieved via SCEP" : held.source});
+  }
   return all;
 }
 

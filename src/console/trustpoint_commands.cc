@@ -13,6 +13,7 @@ using config::Match;
 constexpr std::size_t passphrase_min = 8;  // as IOS
 constexpr std::size_t pem_columns = 64;
 constexpr std::size_t shown_max = 2;
+constexpr std::size_t md5_digits = 32;
 
 std::string digits_only(std::string text) {
   std::erase_if(text, [](char c) { return c == ' ' || c == '\t'; });
@@ -172,14 +173,18 @@ void Exec::authenticate(const TrustpointControl& found, const Match& match,
                  Ask::text});
   }
   const auto offered = [shown_to = environment_->shown, found, digits, pinned = status.pinned,
-                        done](const x509::Certificate& ca) {
+                        pinned_by_md5 = status.pinned_by_md5, done](const x509::Certificate& ca) {
     const std::string shown = attributes(ca);
     if (!digits.empty() && !is_fingerprint_of(ca, digits)) {
       return done(failed(shown + "\n% None of these is the fingerprint given: the certificate is "
                                  "not accepted.\n"));
     }
     // A pinned one that is not what is configured is refused below.
-    if (!digits.empty() || pinned) return accept(found, ca, shown, done);
+    const bool by_md5 = digits.size() == md5_digits || (digits.empty() && pinned_by_md5);
+    const std::string warned =
+        by_md5 ? shown + "% Warning: an MD5 fingerprint can be forged; compare the SHA256 one\n"
+               : shown;
+    if (!digits.empty() || pinned) return accept(found, ca, warned, done);
     show_and_ask(*shown_to, found.name, ca, done);
   };
   if (status.ca_by_hand) {

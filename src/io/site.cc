@@ -9,6 +9,7 @@
 #include <future>
 
 #include "io/findings.h"
+#include "io/interface_address.h"
 #include "x509/name.h"
 
 namespace umbra::io {
@@ -143,7 +144,8 @@ Result<Site::TrustpointPtr> Site::open_trustpoint(const config::Trustpoint& trus
          const RosterPtr all = roster();
          const auto other = all ? all->trustpoint(name) : nullptr;
          return other ? other->credential() : std::nullopt;
-       }});
+       },
+       .address_of = &ipv4_address_of});
 }
 
 Result<void> Site::open(std::shared_ptr<const config::Parsed> parsed,

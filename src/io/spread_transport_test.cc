@@ -30,11 +30,15 @@ class FastClock final : public Clock {
   [[nodiscard]] bool authoritative() const override { return true; }
   [[nodiscard]] std::string source() const override { return "test"; }
   [[nodiscard]] std::chrono::nanoseconds real_time_until(Instant at) const override {
+    longest_ = std::max(longest_, at - now());
     return std::chrono::nanoseconds(at - now()) / times;
   }
+  /// That anybody has asked about.
+  [[nodiscard]] std::chrono::milliseconds longest() const { return longest_; }
 
  private:
   static constexpr int times = 1000;
+  mutable std::chrono::milliseconds longest_{};
   std::chrono::steady_clock::time_point start_ = std::chrono::steady_clock::now();
 };
 
@@ -99,6 +103,8 @@ TEST_F(SpreadTransportTest, AThousandCallsLeaveWithinTheirSpreadAndNotInOneMomen
   EXPECT_EQ(answers, calls);
   EXPECT_GE(std::chrono::steady_clock::now() - begin, 100ms);  // nobody draws all in the first half
   EXPECT_GT(after_each.size(), 10U);
+  EXPECT_GT(clock.longest(), 100s);
+  EXPECT_LE(clock.longest(), 200s) << "and none later than that";
 }
 
 TEST_F(SpreadTransportTest, AShorterOneOvertakesALongerOne) {

@@ -98,7 +98,7 @@ crypto pki trustpoint Micro
  fingerprint {server.fingerprint()}
  subject-name CN=spoke-1,O=Cisco
  serial-number none
- password 0 open-sesame
+ password 7 0700314940440A0004130609
  auto-enroll 80
  storage pem {self.lab.path("pem")}
 {block}""".replace(" serial-number none\n", ""), "--debug", *options)

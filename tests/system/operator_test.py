@@ -120,6 +120,20 @@ class OperatorTest(unittest.TestCase):
         self.assertEqual(self.status(self.ca, "--trustpoint", "ROOTCA"),
                          (3, "UNKNOWN - % There is no trustpoint ROOTCA\n"))
         self.assertEqual(self.status(self.ca, "--server", "A", "--trustpoint", "B")[0], 3)
+        # What has its certificate, and what has it and cannot tell anybody.
+        agent = self.lab.daemon("agent", "hostname agent\nclock calendar-valid\n" + "".join(
+            f"crypto pki trustpoint {name}\n enrollment url http://127.0.0.1:{self.port}\n"
+            f" enrollment spread 0\n fingerprint {fingerprint(ca_der(self.port))}\n"
+            f" subject-name CN={name}\n auto-enroll 80\n on change exec {command}\n"
+            for name, command in (("good", "true"), ("mute", "false"))))
+        wait_for("both", lambda: self.status(agent, "--trustpoint", "good")[0] == 0 and
+                 self.status(agent, "--trustpoint", "mute")[0] == 1)
+        self.assertRegex(self.status(agent, "--trustpoint", "good")[1],
+                         r"^OK - trustpoint good: renewed at 20\S+Z, ends at 20\S+Z \| days_left=36[45]\n$")
+        self.assertRegex(self.status(agent, "--trustpoint", "mute")[1],
+                         r'^WARNING - trustpoint mute: .*; other programs do not have it: files or '
+                         r'"on change exec" failed, next try at 20\S+Z \| days_left=36[45]\n$')
+        self.assertEqual(self.status(agent)[0], 1, "the worst of all")
         self.ca.exec("crypto pki server ROOTCA stop")
         code, said = self.status(self.ca)
         self.assertEqual(code, 1)

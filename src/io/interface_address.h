@@ -1,0 +1,13 @@
+#pragma once
+
+#include <string>
+
+#include "base/result.h"
+
+namespace umbra::io {
+
+/// The first IPv4 address of an interface of this host, as the kernel lists them: 10.1.2.3.
+/// Errors: not_found (no such interface, or it has none).
+[[nodiscard]] Result<std::string> ipv4_address_of(const std::string& interface);
+
+}  // namespace umbra::io
