@@ -296,14 +296,19 @@ Result<void> Trustpoint::Agent::commit(store::TrustpointRow row) {
   };
   row.enrollment_url = configuration_.more_urls.empty() ? std::string() : server_in_use();
   UMBRA_TRY(auto next, State::read(row, environment_.key_passphrase, &state_));
+  HeldSince held = held_now(read_held_since(state_.row.held_since), next, now());
   store::Batch batch;
   if (state_.row.sealed_key.empty() && !row.sealed_key.empty()) {
     // A key of `crypto key generate` is this trustpoint's now.
     UMBRA_TRY(const auto waiting_keys, environment_.store.key_pairs());
     for (const auto& one : waiting_keys) {
-      if (one.sealed_key == row.sealed_key) batch.push_back(store::DropKeyPair{one.label});
+      if (one.sealed_key != row.sealed_key) continue;
+      batch.push_back(store::DropKeyPair{one.label});
+      if (next.key)
+        held[x509::hash(x509::Digest::sha256, next.key->public_key().spki())] = one.created_at;
     }
   }
+  row.held_since = next.row.held_since = to_text(held);
   batch.push_back(store::PutTrustpoint{std::move(row)});
   UMBRA_CHECK(environment_.store.commit(std::move(batch)));
   std::swap(state_, next);
@@ -445,6 +450,18 @@ Status Trustpoint::Agent::status() const {
         status.renew_at = deadline.at;
     }
   }
+  status.held_since = read_held_since(state.row.held_since);
+  const auto add_key = [&](const std::optional<x509::PrivateKey>& key, const char* suffix) {
+    if (!key) return;
+    const auto since =
+        status.held_since.find(x509::hash(x509::Digest::sha256, key->public_key().spki()));
+    status.keys.push_back(
+        {status.key_label + suffix, key->public_key(),
+         since == status.held_since.end() ? std::nullopt : std::optional<Time>(since->second),
+         state.row.exportable});
+  };
+  add_key(state.key, "");
+  add_key(state.shadow_key, "#");
   return status;
 }
 

@@ -38,6 +38,16 @@ Result<std::vector<WaitingKey>> KeyRing::waiting() const {
   return all;
 }
 
+Result<std::vector<x509::KeyLine>> KeyRing::lines() const {
+  UMBRA_TRY(const auto rows, store_.key_pairs());
+  std::vector<x509::KeyLine> all;
+  for (const auto& row : rows) {
+    UMBRA_TRY(const auto key, x509::PrivateKey::unseal(row.sealed_key, passphrase_));
+    all.push_back({row.label, key.public_key(), row.created_at, row.exportable});
+  }
+  return all;
+}
+
 Result<void> KeyRing::remove(const std::string& label) {
   UMBRA_CHECK(store_.commit({store::DropKeyPair{label}}));
   log_.event({Severity::notice, "KEY_DELETION",

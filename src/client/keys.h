@@ -6,6 +6,7 @@
 #include "base/log.h"
 #include "base/time.h"
 #include "store/store.h"
+#include "x509/key_line.h"
 
 namespace umbra::client {
 
@@ -33,6 +34,8 @@ class KeyRing {
   /// Replaces what waits under this label. Cost: an RSA key. Errors: unsupported, crypto, storage.
   [[nodiscard]] Result<void> generate(const KeyWish& wish);
   [[nodiscard]] Result<std::vector<WaitingKey>> waiting() const;
+  /// The same for the screens. Cost: a key derivation each. Errors: storage, crypto.
+  [[nodiscard]] Result<std::vector<x509::KeyLine>> lines() const;
   /// Errors: storage.
   [[nodiscard]] Result<void> remove(const std::string& label);
 

@@ -4,9 +4,11 @@
 #include <string>
 #include <vector>
 
+#include "client/held_since.h"
 #include "config/model.h"
 #include "lifecycle/deadline.h"
 #include "x509/certificate.h"
+#include "x509/key_line.h"
 #include "x509/request.h"
 
 namespace umbra::client {
@@ -45,6 +47,8 @@ struct Status {
   std::string enrollment_url;          ///< with the path IOS shows: http://10.1.255.12:80/cgi-bin
   std::vector<lifecycle::Deadline> deadlines;
   std::optional<HeldCrl> crl;
+  std::vector<x509::KeyLine> keys;  ///< LABEL, and LABEL# while there is one
+  HeldSince held_since;
 };
 
 }  // namespace umbra::client

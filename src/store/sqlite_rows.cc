@@ -292,12 +292,12 @@ struct Writer {
                   tries = row.tries, failing = row.failing ? 1 : 0,
                   exportable = row.exportable ? 1 : 0;
     sql << "INSERT OR REPLACE INTO trustpoint VALUES "
-           "(:a,:b,:c,:d,:e,:f,:g,:h,:i,:j,:k,:l,:m,:n,:o,:p,:q,:r,:s,:t,:u,:v,:w,:x)",
+           "(:a,:b,:c,:d,:e,:f,:g,:h,:i,:j,:k,:l,:m,:n,:o,:p,:q,:r,:s,:t,:u,:v,:w,:x,:y)",
         use(row.name), use(ca), use(ra), use(row.capabilities), use(known), use(identity), use(key),
         use(rollover_ca), use(rollover_identity), use(shadow_key), use(phase), use(kind),
         use(row.transaction_id), use(request), use(signer), use(since), use(tries), use(failing),
         use(row.last_status), use(rollover_ra), use(row.announced), use(previous),
-        use(row.enrollment_url), use(exportable);
+        use(row.enrollment_url), use(exportable), use(row.held_since);
   }
 };
 
@@ -500,13 +500,13 @@ std::optional<TrustpointRow> RowReader::trustpoint(const std::string& name) {
           " rollover_ca_certificate, rollover_identity, sealed_shadow_key, phase, request_kind, "
           "transaction_id, request,"
           " request_signer, since, tries, failing, last_status, rollover_ra_certificates, "
-          "announced, previous_ca_certificate, enrollment_url, exportable FROM trustpoint WHERE "
-          "name=:a",
+          "announced, previous_ca_certificate, enrollment_url, exportable, held_since FROM "
+          "trustpoint WHERE name=:a",
       use(name), into(ca), into(ra), into(row.capabilities), into(known), into(identity), into(key),
       into(rollover_ca), into(rollover_identity), into(shadow_key), into(phase), into(kind),
       into(row.transaction_id), into(request), into(signer), into(since), into(tries),
       into(failing), into(row.last_status), into(rollover_ra), into(row.announced), into(previous),
-      into(row.enrollment_url), into(exportable);
+      into(row.enrollment_url), into(exportable), into(row.held_since);
   if (!sql_.got_data()) return std::nullopt;
   row.name = name;
   row.ca_certificate = bytes(ca);

@@ -138,6 +138,10 @@ constexpr const char* audit_logs[] = {
     "TEXT NOT NULL)",
 };
 
+constexpr const char* arrivals[] = {
+    "ALTER TABLE trustpoint ADD COLUMN held_since TEXT NOT NULL DEFAULT ''",
+};
+
 /// What turns a database of schema N into one of N + 1; the first makes one from nothing. Append
 /// only: databases of every version ever released are out there.
 constexpr std::span<const char* const> upgrades[] = {
@@ -155,6 +159,7 @@ constexpr std::span<const char* const> upgrades[] = {
     enrollment_urls,
     key_pairs,
     audit_logs,
+    arrivals,
 };
 constexpr int newest = static_cast<int>(std::size(upgrades));
 

@@ -78,6 +78,7 @@ TEST_F(StoreTest, EveryKindOfRowComesBackAsItWas) {
   trustpoint.announced = "A B - -";
   trustpoint.enrollment_url = "http://10.0.0.2";
   trustpoint.exportable = true;
+  trustpoint.held_since = "AB 5\n";
   trustpoint.previous_ca_certificate = Bytes{7, 6};
   ASSERT_TRUE(store->commit({PutServer{{.server = "CA",
                                         .last_serial = 5,
@@ -127,6 +128,7 @@ TEST_F(StoreTest, EveryKindOfRowComesBackAsItWas) {
   EXPECT_EQ(tp.previous_ca_certificate, (Bytes{7, 6}));
   EXPECT_EQ(tp.enrollment_url, "http://10.0.0.2");
   EXPECT_TRUE(tp.exportable);
+  EXPECT_EQ(tp.held_since, "AB 5\n");
   const auto pairs = *store->key_pairs();
   ASSERT_EQ(pairs.size(), 1U);
   EXPECT_EQ(pairs[0].label, "L");

@@ -113,4 +113,32 @@ Extension subject_alt_names(const std::vector<AltName>& names) {
   return {std::string(oid_subject_alt_name), false, der::tlv(der::tag::sequence, all)};
 }
 
+std::vector<AltName> alt_names_of(const Certificate& certificate) {
+  std::vector<AltName> names;
+  for (const Extension& extension : certificate.extensions()) {
+    if (extension.oid != oid_subject_alt_name) continue;
+    const auto all = der::parse_one(extension.value, der::tag::sequence, "GeneralNames");
+    if (!all) continue;
+    for (der::Reader each(all->content); !each.empty();) {
+      const auto one = each.next();
+      if (!one) break;
+      const std::string text(as_text(one->content));
+      std::array<char, INET6_ADDRSTRLEN> address{};
+      if (one->tag == der::context_primitive(1)) {
+        names.push_back({AltNameKind::email, text});
+      } else if (one->tag == der::context_primitive(2)) {
+        names.push_back({AltNameKind::dns, text});
+      } else if (one->tag == der::context_primitive(6)) {
+        names.push_back({AltNameKind::uri, text});
+      } else if (one->tag == der::context_primitive(7) &&
+                 (one->content.size() == 4 || one->content.size() == 16) &&
+                 ::inet_ntop(one->content.size() == 4 ? AF_INET : AF_INET6, one->content.data(),
+                             address.data(), address.size()) != nullptr) {
+        names.push_back({AltNameKind::ip, address.data()});
+      }
+    }
+  }
+  return names;
+}
+
 }  // namespace umbra::x509

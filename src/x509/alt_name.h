@@ -19,5 +19,8 @@ struct AltName {
 /// address if it looks like one, and a DNS name else. Errors: malformed, with what is wrong.
 [[nodiscard]] Result<AltName> parse_alt_name(std::string_view text);
 [[nodiscard]] Extension subject_alt_names(const std::vector<AltName>& names);
+/// A certificate's, as far as they are of these kinds; octets as they stand in it, fit for no
+/// terminal.
+[[nodiscard]] std::vector<AltName> alt_names_of(const Certificate& certificate);
 
 }  // namespace umbra::x509
