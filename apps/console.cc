@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 #include <histedit.h>
+#include <poll.h>
 #include <sys/ioctl.h>
 #include <termios.h>
 #include <unistd.h>
@@ -10,6 +11,7 @@
 #include <clocale>
 #include <csignal>
 #include <cstdio>
+#include <cwchar>
 #include <iostream>
 #include <memory>
 
@@ -94,6 +96,10 @@ class Console {
     auto opened = ExecLink::open(socket_);
     if (!opened) return tl::unexpected(opened.error());
     link_ = *std::move(opened);
+    link_->on_log([this](const std::string& lines) {
+      log_ += umbra::console::terminal_text(lines);
+      if (!typing_) print_log();
+    });
     const auto first = link_->ask({"", {}, ExecRequest::What::say});
     if (!first) return tl::unexpected(first.error());
     if (!first->ok) {
@@ -141,6 +147,7 @@ class Console {
     ::el_set(edit, EL_PROMPT, &Console::prompt_of);
     ::el_set(edit, EL_EDITOR, "emacs");
     ::el_set(edit, EL_HIST, ::history, history_.get());
+    ::el_set(edit, EL_GETCFN, &Console::next_key);
     ::el_set(edit, EL_ADDFN, "umbra-help", "what may stand here", &Console::help_key);
     ::el_set(edit, EL_ADDFN, "umbra-complete", "the rest of the word", &Console::tab_key);
     ::el_set(edit, EL_ADDFN, "umbra-cancel", "drops the line", &Console::cancel_key);
@@ -158,7 +165,9 @@ class Console {
       cancelled_ = false;
       // Before the prompt is there: who sees it may type, and Ctrl-C and Ctrl-Z are keys.
       ::el_set(edit, EL_PREP_TERM, 1);
+      typing_ = true;
       const char* const got = ::el_gets(edit, &count);
+      typing_ = false;
       if (got == nullptr || count <= 0) {
         fmt::print("\n");
         return gone_ ? ExecCommand::no_daemon : 0;
@@ -232,7 +241,58 @@ class Console {
     return key == '\r' || key == '\n' ? 1 : 0;
   }
 
+  void print_log() {
+    fmt::print("{}", log_);
+    std::fflush(stdout);
+    log_.clear();
+  }
+
   // -- keys -------------------------------------------------------------------------------------
+
+  /// Waits for a key, and meanwhile shows what is logged (`terminal monitor`), below the line that
+  /// is being typed; the line is shown again below it. Out: as libedit wants it, 1, or 0 for the
+  /// end.
+  static int next_key(EditLine* edit, wchar_t* key) {
+    Console& self = of(edit);
+    std::mbstate_t state{};
+    for (;;) {
+      pollfd ready[] = {{STDIN_FILENO, POLLIN, 0}, {self.link_->descriptor(), POLLIN, 0}};
+      if (::poll(ready, std::size(ready), -1) < 0) {
+        if (errno == EINTR) continue;
+        return -1;
+      }
+      if (ready[1].revents != 0) {
+        const auto taken = self.link_->take_log();
+        if (!self.log_.empty()) {
+          fmt::print("\n");
+          self.print_log();
+          if (taken) ::el_set(edit, EL_REFRESH);
+        }
+        if (!taken) {
+          fmt::print("\n");
+          self.lost();
+          return 0;
+        }
+      }
+      if (ready[0].revents == 0) continue;
+      char octet = 0;
+      const ssize_t size = ::read(STDIN_FILENO, &octet, 1);
+      if (size < 0 && errno == EINTR) continue;
+      if (size <= 0) return static_cast<int>(size);
+      switch (std::mbrtowc(key, &octet, 1, &state)) {
+        case static_cast<std::size_t>(-1):  // no letter of this locale's
+          state = {};
+          [[fallthrough]];
+        case static_cast<std::size_t>(-2):  // the first part of one
+          continue;
+        case 0:
+          *key = L'\0';
+          return 1;
+        default:
+          return 1;
+      }
+    }
+  }
 
   static Console& of(EditLine* edit) {
     void* self = nullptr;
@@ -252,6 +312,7 @@ class Console {
     const auto reply = self.link_->ask({typed(edit), {}, ExecRequest::What::help});
     if (!reply) return self.lost();
     fmt::print("?\n");
+    self.print_log();
     self.page(reply->output);
     return CC_REDISPLAY;
   }
@@ -260,9 +321,15 @@ class Console {
     Console& self = of(edit);
     const auto reply = self.link_->ask({typed(edit), {}, ExecRequest::What::complete});
     if (!reply) return self.lost();
-    if (reply->output.empty()) return CC_REFRESH_BEEP;
+    const bool logged = !self.log_.empty();
+    if (logged) {
+      fmt::print("\n");
+      self.print_log();
+    }
+    if (reply->output.empty()) return logged ? CC_REDISPLAY : CC_REFRESH_BEEP;
     const std::string rest = umbra::console::terminal_text(reply->output);
-    return ::el_insertstr(edit, rest.c_str()) == 0 ? CC_REFRESH : CC_ERROR;
+    if (::el_insertstr(edit, rest.c_str()) != 0) return CC_ERROR;
+    return logged ? CC_REDISPLAY : CC_REFRESH;
   }
 
   static unsigned char cancel_key(EditLine* edit, int /*key*/) {
@@ -285,7 +352,7 @@ class Console {
 
   unsigned char lost() {
     gone_ = true;
-    complain("umbrad has gone");
+    complain("umbrad has ended, or has closed this session");
     return CC_EOF;
   }
 
@@ -294,6 +361,8 @@ class Console {
   std::unique_ptr<History, EndHistory> history_;
   std::unique_ptr<EditLine, EndEdit> edit_;
   std::string prompt_;
+  std::string log_;      ///< what was logged and is not shown yet
+  bool typing_ = false;  ///< a line is being edited: nobody else writes
   std::optional<int> length_;
   bool over_ = false;
   bool cancelled_ = false;

@@ -82,6 +82,7 @@ int ExecCommand::file() const {
     fmt::print(stderr, "umbra: {}\n", link.error().detail);
     return no_daemon;
   }
+  (*link)->on_log([](const std::string& logged) { print(logged); });
   int status = 0;
   std::size_t number = 0;
   for (std::string line; std::getline(lines, line);) {

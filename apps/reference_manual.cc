@@ -46,6 +46,8 @@ std::string umbra_manual(const CLI::App& app, std::string_view version) {
       "stay unique. Behind any show, | include, exclude, begin, section and count choose lines by "
       "a regular expression, and | json gives the values as JSON.\n";
   add_table(out, umbra::console::exec_table(), Mode::exec);
+  out += ".SH SESSION COMMANDS\nIn a session alone.\n";
+  add_table(out, umbra::console::session_table(), Mode::exec);
   out +=
       ".SH EXIT STATUS\n"
       ".TP\n.B 0\nEvery command succeeded.\n.TP\n.B 1\nOne failed.\n"

@@ -229,7 +229,7 @@ constexpr Command table[] = {
      "allow sha1", &set::allow_sha1, Command::default_on},
     {Mode::server, "shutdown", "shutdown", "Stops the server; `no shutdown` starts it", "shutdown",
      &set::shutdown, Command::default_on},
-    {Mode::server, "show", "show", "Shows these settings (on the router's console)", "[let pass]",
+    {Mode::server, "show", "show", "Shows these settings (on the console)", "[let pass]",
      nullptr, Command::passed},
 
     // -- crypto pki trustpoint ----------------------------------------------------------------
@@ -374,7 +374,7 @@ constexpr Command table[] = {
      "Umbra's: what is used and taken in|What is unsafe today|Single DES|GetNextCACert in EJBCA's "
      "form: no signature covers the next CA|MD5|RSA keys of 1024 bits",
      "[refused]", &set::allow_legacy, Command::per_keyword},
-    {Mode::trustpoint, "show", "show", "Shows these settings (on the router's console)",
+    {Mode::trustpoint, "show", "show", "Shows these settings (on the console)",
      "[let pass]", nullptr, Command::passed},
 
     // -- crypto pki profile enrollment --------------------------------------------------------

@@ -20,6 +20,13 @@ using config::Verdict;
 
 constexpr std::size_t line_max = 1024;
 
+/// Those of this name, or all if there is none.
+template <class Status>
+std::vector<Status> of_name(std::vector<Status> all, const std::string& name) {
+  if (!name.empty()) std::erase_if(all, [&](const Status& one) { return one.name != name; });
+  return all;
+}
+
 }  // namespace
 
 std::pair<std::string_view, std::optional<std::string_view>> split_filter(std::string_view line) {
@@ -195,7 +202,11 @@ ExecResult Exec::show(const Match& match) const {
   if (key == "show crypto pki server NAME certificates") return issued(match);
   if (key == "show crypto key mypubkey") {
     const auto keys = held_keys(match);
-    return keys ? ExecResult{true, keys_screen(*keys, zone)} : failed(keys.error());
+    if (!keys) return failed(keys.error());
+    const std::string label = match.text("LABEL");
+    if (!label.empty() && keys->empty())
+      return failed(fmt::format("% There is no key named {}\n", label));
+    return {true, keys_screen(*keys, zone, !label.empty())};
   }
   if (key == "show crypto pki crls") return {true, crls_screen(held_crls(), zone)};
   if (key == "show crypto pki counters") return {true, counters_screen(*environment_->counters)};
@@ -233,21 +244,25 @@ ExecResult Exec::show(const Match& match) const {
   }
   if (key == "show crypto pki timers") {
     return {true, timers_screen(server_statuses(), trustpoint_statuses(), environment_->clock,
-                                match.has("detail"))};
+                                match.has("detail"), fetched_crls())};
   }
   if (key == "show crypto pki status") return status(match);
   if (key == "show crypto pki plan") return {true, environment_->plan};
   if (key == "show crypto pki trustpoints") {
-    return {true, match.has("status")
-                      ? trustpoints_status_screen(server_statuses(), trustpoint_statuses())
-                      : trustpoints_screen(server_statuses(), trustpoint_statuses())};
+    if (!name.empty() && !server(name) && !trustpoint(name)) return unknown_trustpoint(name);
+    const auto servers = of_name(server_statuses(), name);
+    const auto trustpoints = of_name(trustpoint_statuses(), name);
+    return {true, match.has("status") ? trustpoints_status_screen(servers, trustpoints)
+                                      : trustpoints_screen(servers, trustpoints)};
   }
   if (!name.empty() && !server(name) && !trustpoint(name)) return unknown_trustpoint(name);
   CertificatesOptions options;
   options.trustpoint = name;
   options.verbose = match.has("verbose");
   options.saved = [this](const x509::Certificate& c) { return environment_->saved->contains(c); };
-  return {true, certificates_screen(server_statuses(), trustpoint_statuses(), zone, options)};
+  const auto trustpoints = trustpoint_statuses();
+  if (options.verbose) options.installed = installed(trustpoints);
+  return {true, certificates_screen(server_statuses(), trustpoints, zone, options)};
 }
 
 ExecResult Exec::status(const Match& match) const {

@@ -238,6 +238,11 @@ class Exec {
   [[nodiscard]] ExecResult issued(const config::Match& match) const;
   [[nodiscard]] Result<std::vector<ShownKey>> held_keys(const config::Match& match) const;
   [[nodiscard]] std::vector<HeldCrl> held_crls() const;
+  /// Those of others among them.
+  [[nodiscard]] std::vector<HeldCrl> fetched_crls() const;
+  /// When a certificate came, as far as it is known.
+  [[nodiscard]] std::function<std::optional<Time>(const x509::Certificate&)> installed(
+      const std::vector<client::Status>& trustpoints) const;
   [[nodiscard]] ExecResult version() const;
   // debug_commands.cc
   [[nodiscard]] ExecResult debug(const config::Match& match) const;

@@ -58,9 +58,9 @@ constexpr Command table[] = {
      ""},
     {Mode::exec, "show crypto pki crls", "show crypto pki crls",
      "Shows something|Encryption|Certificates|The CRLs that are held", ""},
-    {Mode::exec, "show crypto key mypubkey", "show crypto key mypubkey {rsa|ec|all}",
+    {Mode::exec, "show crypto key mypubkey", "show crypto key mypubkey {rsa|ec|all} [LABEL:word]",
      "Shows something|Encryption|Keys|Public halves of the keys here|RSA|Elliptic curve|Of both "
-     "kinds",
+     "kinds|The one of this name",
      ""},
     {Mode::exec, "show crypto pki timers", "show crypto pki timers [detail]",
      "Shows something|Encryption|Certificates|What will happen when|With dates", ""},
@@ -78,8 +78,12 @@ constexpr Command table[] = {
      "Shows something|Encryption|Certificates|Who goes dark when, and what to write instead: what "
      "`umbra check` says of the configuration",
      ""},
-    {Mode::exec, "show crypto pki trustpoints", "show crypto pki trustpoints [status]",
-     "Shows something|Encryption|Certificates|Trustpoints|How far each has come", ""},
+    {Mode::exec, "show crypto pki trustpoints",
+     "show crypto pki trustpoints [{status|NAME:word [status]}]",
+     "Shows something|Encryption|Certificates|Trustpoints|How far each has come|This one|How far "
+     "it "
+     "has come",
+     ""},
     {Mode::exec, "crypto pki server NAME info requests",
      "crypto pki server NAME:word info requests",
      "Encryption|Certificates|A certificate server|Its name|Shows|Its enrolment requests", ""},
@@ -244,11 +248,16 @@ constexpr Command session_rows[] = {
      "The terminal|Lines of a page|0: no pages", ""},
     {Mode::exec, "terminal no length", "terminal no length",
      "The terminal|Takes back|Pages are as long as the terminal", ""},
+    {Mode::exec, "terminal monitor", "terminal monitor",
+     "The terminal|Shows what is logged, and debugged, as it comes", ""},
+    {Mode::exec, "terminal no monitor", "terminal no monitor",
+     "The terminal|Takes back|Shows what is logged, and debugged, as it comes", ""},
 };
 
 }  // namespace
 
 std::span<const config::Command> exec_table() { return table; }
+std::span<const config::Command> session_table() { return session_rows; }
 
 const config::Grammar& exec_grammar() {
   static const config::Grammar grammar(table, Mode::exec);

@@ -9,6 +9,8 @@ namespace umbra::console {
 /// Every exec command, once, as data: the same kind of table the configuration has.
 [[nodiscard]] std::span<const config::Command> exec_table();
 [[nodiscard]] const config::Grammar& exec_grammar();
+/// What is said in a session alone.
+[[nodiscard]] std::span<const config::Command> session_table();
 /// The same, and what only a session has: `exit`, `terminal length`.
 [[nodiscard]] const config::Grammar& session_grammar();
 /// docs/exec.md.

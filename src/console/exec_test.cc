@@ -3,9 +3,11 @@
 #include <fstream>
 #include <sstream>
 
+#include <fmt/format.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include "config/reference.h"
 #include "console/exec_table.h"
 #include "console/lab_test.h"
 #include "golden.h"
@@ -335,6 +337,38 @@ TEST_F(ExecTest, ShowsWhatTheConfigurationWillComeTo) {
   exec.execute("show crypto pki plan", keep);
   exec.execute("show crypto pki plan | json", keep);
   EXPECT_EQ(said, "0 errors\n{}\n");
+}
+
+TEST(ExecTable, EveryWordHasItsHelp) {
+  std::size_t rows = 0;
+  for (const auto& compiled : session_grammar().commands()) {
+    const config::Command& command = *compiled.command;
+    ++rows;
+    const auto bars = std::count(command.help.begin(), command.help.end(), '|');
+    EXPECT_EQ(static_cast<std::size_t>(bars + 1), config::words_of(command).size())
+        << command.syntax;
+    for (const config::Word& word : config::words_of(command))
+      EXPECT_FALSE(word.help.empty()) << command.syntax;
+  }
+  EXPECT_GE(rows, exec_table().size());
+}
+
+TEST_F(ExecTest, EveryCommandIsFoundWordByWordWithItsHelp) {
+  // `?` behind each of its words lists the next one with the table's text.
+  for (const config::Command& command : exec_table()) {
+    std::string typed;
+    for (const config::Word& word : config::words_of(command)) {
+      const ExecResult shown = run(typed + "?");
+      EXPECT_TRUE(shown.ok) << typed << "?: " << shown.output;
+      const bool number = word.kind == config::WordKind::number;
+      const std::string name = number ? fmt::format("<{}-{}>", word.low, word.high) : word.text;
+      EXPECT_THAT(shown.output, HasSubstr("  " + name + " ")) << typed << "?";
+      if (word.kind != config::WordKind::keyword ||
+          command.syntax.find_first_of("[{") != std::string_view::npos)
+        break;  // what stands behind a choice depends on it
+      typed += word.text + " ";
+    }
+  }
 }
 
 TEST(ExecTable, IsTheCommandReference) {

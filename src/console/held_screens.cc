@@ -11,6 +11,7 @@ namespace {
 
 constexpr std::size_t group = 4;
 constexpr std::size_t groups_a_line = 8;
+constexpr std::size_t crl_octets_max = std::size_t{8} << 20U;  // none larger is fetched
 
 /// Groups of four octets, eight in a line; less than a group stays on the line before it.
 std::string key_data(ByteView der) {
@@ -43,14 +44,15 @@ std::string certificate_list_line(const server::CertificateLine& line, const Tim
                      printable(line.subject));
 }
 
-std::string keys_screen(const std::vector<ShownKey>& keys, const TimeZone& zone) {
+std::string keys_screen(const std::vector<ShownKey>& keys, const TimeZone& zone, bool with_size) {
   std::string out;
   for (const ShownKey& shown : keys) {
     const x509::KeyLine& one = shown.line;
     const bool rsa = one.key.algorithm() == x509::KeyAlgorithm::rsa;
     out += fmt::format("% Key pair was generated at: {}\n",
                        one.made_at ? to_ios_time(*one.made_at, zone) : "(not recorded)");
-    out += fmt::format("Key name: {}\nKey type: {} KEYS\n", one.label, rsa ? "RSA" : "EC");
+    out += fmt::format("Key name: {}\nKey type: {} KEYS", one.label, rsa ? "RSA" : "EC");
+    out += with_size ? fmt::format("      {} bits\n", one.key.bits()) : "\n";
     out += fmt::format(" Storage Device: {}\n", shown.saved ? "private-config" : "not specified");
     out += fmt::format(" Usage: {}\n", rsa ? "General Purpose Key" : "Signature Key");
     out += one.exportable ? " Key is exportable.\n" : " Key is not exportable.\n";
@@ -83,6 +85,7 @@ std::string crls_screen(const std::vector<HeldCrl>& crls, const TimeZone& zone) 
     if (crl.fetched_at) octets += crl.octets;
   }
   out += fmt::format("Parsed CRL cache current size is {} bytes\n", octets);
+  out += fmt::format("Parsed CRL cache maximum size is {} bytes\n", crl_octets_max);
   return out;
 }
 

@@ -22,7 +22,9 @@ struct ShownKey {
   x509::KeyLine line;
   bool saved = false;
 };
-[[nodiscard]] std::string keys_screen(const std::vector<ShownKey>& keys, const TimeZone& zone);
+/// `with_size`: as IOS shows a key that is named.
+[[nodiscard]] std::string keys_screen(const std::vector<ShownKey>& keys, const TimeZone& zone,
+                                      bool with_size = false);
 
 /// One CRL of `show crypto pki crls`.
 struct HeldCrl {

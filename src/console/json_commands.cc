@@ -61,6 +61,17 @@ Json json_of(const std::vector<lifecycle::Deadline>& deadlines, Instant now) {
   return out;
 }
 
+Json json_of(const std::vector<ShownTimer>& timers, Instant now) {
+  Json out = Json::array();
+  for (const auto& timer : timers) {
+    out.push_back(
+        {{"timer", timer.label},
+         {"at", to_rfc3339(timer.at)},
+         {"milliseconds_left", std::chrono::milliseconds(Instant(timer.at) - now).count()}});
+  }
+  return out;
+}
+
 std::string_view word_for(config::ServerMode mode) {
   switch (mode) {
     case config::ServerMode::root:
@@ -279,8 +290,13 @@ ExecResult Exec::json_of_pki(const Match& match) const {
       servers.push_back({{"name", one.name}, {"timers", json_of(one.deadlines, now)}});
     for (const auto& one : trustpoint_statuses())
       trustpoints.push_back({{"name", one.name}, {"timers", json_of(one.deadlines, now)}});
-    return dumped(
-        {{"now", time_to_milliseconds(now)}, {"servers", servers}, {"trustpoints", trustpoints}});
+    return dumped({{"now", time_to_milliseconds(now)},
+                   {"servers", servers},
+                   {"trustpoints", trustpoints},
+                   {"expiry_alerts", json_of(alert_timers(server_statuses(), trustpoint_statuses(),
+                                                          environment_->clock),
+                                             now)},
+                   {"crls", json_of(crl_timers(fetched_crls(), environment_->clock), now)}});
   }
   if (key == "show crypto pki server") {
     if (!name.empty() && !server(name)) return unknown_server(name);

@@ -1,7 +1,9 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <fstream>
 #include <nlohmann/json.hpp>
+#include <sstream>
 
 #include "config/reference.h"
 #include "console/exec.h"
@@ -12,6 +14,7 @@ namespace umbra::console {
 namespace {
 
 using nlohmann::json;
+using ::testing::HasSubstr;
 using ::testing::MatchesRegex;
 
 class NoConfigurator final : public Configurator {
@@ -99,7 +102,28 @@ std::string typed(const config::Command& row) {
   return out;
 }
 
+/// Every field's name is in docs/JSON.md, and every time is RFC 3339 in UTC.
+void expect_documented(const json& value, const std::string& documented, const std::string& line) {
+  for (const auto& [name, inside] : value.items()) {
+    if (value.is_object()) {
+      EXPECT_THAT(name, MatchesRegex("[a-z0-9_]+")) << line;
+      EXPECT_THAT(documented, HasSubstr("`" + name + "`")) << line;
+      if (inside.is_string() && (name.ends_with("_at") || name == "at" || name == "time" ||
+                                 name.ends_with("_update") || name.starts_with("not_"))) {
+        EXPECT_THAT(inside.get<std::string>(),
+                    MatchesRegex("[0-9]+-[0-9]+-[0-9]+T[0-9]+:[0-9]+:[0-9.]+Z"))
+            << line << ": " << name;
+      }
+    }
+    if (inside.is_structured()) expect_documented(inside, documented, line);
+  }
+}
+
 TEST_F(JsonTest, EveryShowCommandHasIt) {
+  std::ifstream file(std::string(UMBRA_SOURCE_DIR) + "/docs/JSON.md");
+  std::stringstream documented_text;
+  documented_text << file.rdbuf();
+  const std::string documented = documented_text.str();
   std::size_t rows = 0;
   for (const config::Command& row : exec_table()) {
     if (!row.key.starts_with("show ")) continue;
@@ -109,8 +133,7 @@ TEST_F(JsonTest, EveryShowCommandHasIt) {
     EXPECT_TRUE(result.ok) << line << ": " << result.output;
     const json parsed = json::parse(result.output, nullptr, false);
     EXPECT_TRUE(parsed.is_object()) << line << ": " << result.output;
-    for (const auto& [name, value] : parsed.items())
-      EXPECT_THAT(name, MatchesRegex("[a-z0-9_]+")) << line;
+    expect_documented(parsed, documented, line);
   }
   EXPECT_GE(rows, 19U);
 }

@@ -4,6 +4,8 @@
 
 #include <fmt/format.h>
 
+#include "console/expiring.h"
+
 namespace umbra::console {
 namespace {
 
@@ -87,20 +89,20 @@ void add_server(std::string& out, const server::Status& s, const TimeZone& zone)
 }
 
 /// Soonest first, under a heading and the soonest one's time.
-void add_timers(std::string& out, std::string_view heading,
-                std::vector<lifecycle::Deadline> deadlines, Instant now, bool detail) {
-  if (deadlines.empty()) return;
-  std::stable_sort(deadlines.begin(), deadlines.end());
+void add_timers(std::string& out, std::string_view heading, std::vector<ShownTimer> timers,
+                Instant now, bool detail) {
+  if (timers.empty()) return;
+  std::stable_sort(timers.begin(), timers.end(),
+                   [](const ShownTimer& a, const ShownTimer& b) { return a.at < b.at; });
   if (!out.empty() && !detail) out += '\n';
   out += fmt::format("{}\n", heading);
   const auto time = [&](Time at) {
     const std::string span = to_ios_span(Instant(at) - now);
     return detail ? fmt::format("{}  ({})", span, to_rfc3339(at)) : span;
   };
-  out += fmt::format("|{}\n", time(deadlines.front().at));
-  for (const lifecycle::Deadline& one : deadlines) {
-    out += fmt::format("  |{}{}{}\n", time(one.at), detail ? " " : "  ", lifecycle::label(one));
-  }
+  out += fmt::format("|{}\n", time(timers.front().at));
+  for (const ShownTimer& one : timers)
+    out += fmt::format("  |{}{}{}\n", time(one.at), detail ? " " : "  ", one.label);
 }
 
 std::string_view why_authoritative(std::string_view source) {
@@ -198,22 +200,48 @@ std::string crl_screen(const server::CrlView& crl, const TimeZone& zone) {
 
 std::string timers_screen(const std::vector<server::Status>& servers,
                           const std::vector<client::Status>& trustpoints, const Clock& clock,
-                          bool detail) {
+                          bool detail, const std::vector<HeldCrl>& crls) {
   if (!clock.authoritative()) return "% Clock is not authoritative: no timer is armed\n";
-  std::vector<lifecycle::Deadline> pki;
-  std::vector<lifecycle::Deadline> cs;
-  const auto sort_in = [&](const std::vector<lifecycle::Deadline>& deadlines) {
-    for (const lifecycle::Deadline& one : deadlines) {
-      (lifecycle::is_cs_timer(one.timer) ? cs : pki).push_back(one);
-    }
+  std::vector<ShownTimer> pki;
+  std::vector<ShownTimer> cs;
+  const auto sort_in = [&](std::vector<lifecycle::Deadline> deadlines) {
+    std::stable_sort(deadlines.begin(), deadlines.end());
+    for (const lifecycle::Deadline& one : deadlines)
+      (lifecycle::is_cs_timer(one.timer) ? cs : pki).push_back({one.at, lifecycle::label(one)});
   };
   for (const client::Status& trustpoint : trustpoints) sort_in(trustpoint.deadlines);
   for (const server::Status& server : servers) sort_in(server.deadlines);
   std::string out;
   const Instant now = clock.now();
   add_timers(out, "PKI Timers", std::move(pki), now, detail);
+  if (detail) {
+    add_timers(out, "Expiry Alert Timers", alert_timers(servers, trustpoints, clock), now, detail);
+    add_timers(out, "CRL Timers", crl_timers(crls, clock), now, detail);
+  }
   add_timers(out, "CS Timers", std::move(cs), now, detail);
   return out;
+}
+
+std::vector<ShownTimer> alert_timers(const std::vector<server::Status>& servers,
+                                     const std::vector<client::Status>& trustpoints,
+                                     const Clock& clock) {
+  const Time now = to_time(clock.now());
+  std::vector<ShownTimer> timers;
+  for (const Expiring& one : expiring(servers, trustpoints)) {
+    if (const auto at = lifecycle::next_alert(one.facts, now); at && *at > now)
+      timers.push_back({*at, one.timer});
+  }
+  return timers;
+}
+
+std::vector<ShownTimer> crl_timers(const std::vector<HeldCrl>& crls, const Clock& clock) {
+  const Time now = to_time(clock.now());
+  std::vector<ShownTimer> timers;
+  for (const HeldCrl& one : crls) {
+    if (one.fetched_at && one.next_update && *one.next_update > now)
+      timers.push_back({*one.next_update, "CRL EXPIRE " + printable(one.issuer)});
+  }
+  return timers;
 }
 
 }  // namespace umbra::console

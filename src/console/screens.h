@@ -8,6 +8,7 @@
 #include "base/time.h"
 #include "client/status.h"
 #include "config/chain.h"
+#include "console/held_screens.h"
 #include "server/status.h"
 
 /// The `show` screens: pure functions of what servers and trustpoints say of themselves. The layout
@@ -38,18 +39,31 @@ struct Load {
 /// times in RFC 3339, serial numbers in hexadecimal digits, null for what is not there.
 [[nodiscard]] std::string overlap_screen(const server::OverlapReport& report, const TimeZone& zone);
 [[nodiscard]] std::string overlap_json(const server::OverlapReport& report);
-/// `show crypto pki timers [detail]`.
+/// `show crypto pki timers [detail]`. As on IOS, where older releases have the one and newer ones
+/// the other: the detail has expiry alerts and the ends of CRLs besides.
 [[nodiscard]] std::string timers_screen(const std::vector<server::Status>& servers,
                                         const std::vector<client::Status>& trustpoints,
-                                        const Clock& clock, bool detail);
+                                        const Clock& clock, bool detail,
+                                        const std::vector<HeldCrl>& crls = {});
+/// A timer that is shown and not armed by what owns it.
+struct ShownTimer {
+  Time at;
+  std::string label;
+};
+[[nodiscard]] std::vector<ShownTimer> alert_timers(const std::vector<server::Status>& servers,
+                                                   const std::vector<client::Status>& trustpoints,
+                                                   const Clock& clock);
+[[nodiscard]] std::vector<ShownTimer> crl_timers(const std::vector<HeldCrl>& crls,
+                                                 const Clock& clock);
 
 struct CertificatesOptions {
   std::string trustpoint;  ///< this one only; empty = all
   bool verbose = false;
   /// Whether the configuration was saved since the certificate came: then it has a `Storage:` line.
   std::function<bool(const x509::Certificate&)> saved;
+  /// When it came; nothing: it was not recorded.
+  std::function<std::optional<Time>(const x509::Certificate&)> installed;
 };
-/// `show crypto pki certificates [verbose] [NAME]`.
 /// What is shown trustpoint by trustpoint: a root server stands for its own; one with a CA above it
 /// is its trustpoint, with the certificates that the server uses.
 struct ByTrustpoint {
@@ -58,6 +72,9 @@ struct ByTrustpoint {
 };
 [[nodiscard]] ByTrustpoint by_trustpoint(std::vector<server::Status> servers,
                                          std::vector<client::Status> trustpoints);
+/// It has signed its own certificate.
+[[nodiscard]] bool is_self_signed(const client::Status& trustpoint);
+/// `show crypto pki certificates [verbose] [NAME]`.
 [[nodiscard]] std::string certificates_screen(const std::vector<server::Status>& servers,
                                               const std::vector<client::Status>& trustpoints,
                                               const TimeZone& zone,
@@ -78,6 +95,13 @@ struct ByTrustpoint {
 /// above CA.
 [[nodiscard]] config::Chain chain_of(const server::Status& server);
 [[nodiscard]] config::Chain chain_of(const client::Status& trustpoint);
+
+/// `show` in a submode: what is set below `header` in the running configuration.
+[[nodiscard]] std::string settings_screen(std::string_view running_config, std::string_view header);
+/// `show` in a certificate server's submode, with what holds by default.
+[[nodiscard]] std::string server_settings_screen(std::string_view running_config,
+                                                 std::string_view name,
+                                                 const x509::Serial& last_serial);
 
 /// Text that a peer chose, with control characters as \xNN: it must not forge a line of a screen.
 [[nodiscard]] std::string printable(std::string_view text);

@@ -192,7 +192,7 @@ TEST(CertificatesScreen, NamesAllHoldersOfOneCertificate) {
   t.identity = std::nullopt;
   t.ca = lab::root_ca().ca;
   EXPECT_THAT(certificates_screen({lab::root_ca()}, {t}, TimeZone{}, {}),
-              HasSubstr("  Associated Trustpoints: ROOTCA Root-CA\n"));
+              HasSubstr("  Associated Trustpoints: ROOTCA Root-CA \n"));
 }
 
 TEST(CertificatesScreen, ShowsAWaitingRequestLast) {

@@ -46,7 +46,19 @@ Session::Session(Source source, Privilege privilege, std::string by)
 void Session::close() {
   source_ = [] { return std::shared_ptr<const ExecEnvironment>(); };
   exec_ = Exec(source_);
+  monitored_.reset();
   over_ = true;
+}
+
+void Session::log_lines(std::function<void(std::vector<std::string>)> done) {
+  reader_ = std::move(done);
+  deliver();
+}
+
+void Session::deliver() {
+  if (!monitored_ || !reader_) return;
+  auto lines = monitored_->take();
+  if (!lines.empty()) std::exchange(reader_, nullptr)(std::move(lines));
 }
 
 std::string Session::prompt() const {
@@ -110,7 +122,7 @@ void Session::say(std::string_view line, const std::optional<std::string>& input
   const auto tokens = config::tokenize(line);
   if (tokens.empty() || tokens.front().text.starts_with('!')) return done({});
   if (mode_ == Mode::exec) return say_exec(line, input, done, prompt().size());
-  configure(line, done);
+  configure(line, input, done);
 }
 
 void Session::say_exec(std::string_view line, const std::optional<std::string>& input,
@@ -135,6 +147,14 @@ void Session::say_exec(std::string_view line, const std::optional<std::string>& 
     length_.reset();
     return done({});
   }
+  if (key == "terminal monitor") {
+    if (!monitored_) monitored_ = source_()->monitor->subscribe(wake_);
+    return done({});
+  }
+  if (key == "terminal no monitor") {
+    monitored_.reset();
+    return done({});
+  }
   if (key == "configure") {
     if (!configurator()) return done(failed("% The configuration cannot be changed here\n"));
     if (mode_ != Mode::exec) return done({});
@@ -150,7 +170,25 @@ void Session::leave() {
   if (Configurator* const running = configurator()) running->left(by_);
 }
 
-void Session::configure(std::string_view line, const ExecDone& done) {
+bool Session::execute_here(std::string_view line, const std::optional<std::string>& input,
+                           const ExecDone& done) {
+  std::string text(line);
+  const auto words = config::tokenize(line);
+  // `crypto ca authenticate`: the older spelling of configuration mode.
+  if (words.size() > 1 && config::lower(words[1].text) == "ca")
+    text.replace(words[1].offset, words[1].text.size(), "pki");
+  const Outcome exec = exec_grammar().match(text, config::tokenize(text));
+  if (exec.verdict != Verdict::matched) return false;
+  const std::string_view key = exec.match.command->key;
+  if (!key.starts_with("crypto ") && !key.starts_with("no crypto ") && key != "write" &&
+      key != "terminal exec prompt timestamp")
+    return false;
+  exec_.execute(text, input, done);
+  return true;
+}
+
+void Session::configure(std::string_view line, const std::optional<std::string>& input,
+                        const ExecDone& done) {
   const auto tokens = config::tokenize(line);
   const std::size_t indent = prompt().size();
   const std::string head = config::lower(tokens.front().text);
@@ -169,7 +207,7 @@ void Session::configure(std::string_view line, const ExecDone& done) {
   }
   if (head == "do") {
     if (tokens.size() < 2) return done(failed("% Incomplete command.\n"));
-    return say_exec(line.substr(tokens[1].offset), std::nullopt, done, indent + tokens[1].offset);
+    return say_exec(line.substr(tokens[1].offset), input, done, indent + tokens[1].offset);
   }
   const bool reset = head == "no" || (head.size() > 2 && abbreviates(head, "default"));
   const auto words = std::span(tokens).subspan(reset ? 1 : 0);
@@ -184,6 +222,7 @@ void Session::configure(std::string_view line, const ExecDone& done) {
     }
   }
   if (outcome.verdict != Verdict::matched) {
+    if (execute_here(line, input, done)) return;
     if (reset) ++outcome.token;
     return done(failed(misread(line, tokens, outcome, indent)));
   }
@@ -191,12 +230,14 @@ void Session::configure(std::string_view line, const ExecDone& done) {
   const Mode here = read_in == Mode::global ? Mode::global : mode_;
   const std::string section = here == Mode::global ? "" : section_;
   if (command.flags & Command::action) {
-    // Some of what IOS has in configuration mode is an exec command here.
-    const Outcome exec = exec_grammar().match(line, tokens);
-    if (exec.verdict == Verdict::matched) return exec_.execute(line, std::nullopt, done);
+    if (execute_here(line, input, done)) return;
     return done(failed("% This does nothing here: it is said to the router's own console\n"));
   }
-  if (command.flags & Command::passed) return done({});
+  if (command.key == "show") return done(settings());
+  if (command.flags & Command::passed) {
+    if (!execute_here(line, input, done)) done({});
+    return;
+  }
   if (mode_ == Mode::chain && here == Mode::chain && !reset && !outcome.match.find("FILE")) {
     certificate_ = {std::string(line)};
     return done({true, "Enter the certificate in hexadecimal representation....\n"});
@@ -205,6 +246,22 @@ void Session::configure(std::string_view line, const ExecDone& done) {
     return edit("", {std::string(line)}, command.submode, std::string(line), done);
   }
   edit(section, {std::string(line)}, here, section, done);
+}
+
+ExecResult Session::settings() const {
+  const auto environment = source_();
+  const auto tokens = config::tokenize(section_);
+  if (!environment || tokens.empty()) return failed("% There is nothing to show here\n");
+  const std::string name(tokens.back().text);
+  if (mode_ != Mode::server) {
+    return {true, settings_screen(environment->running_config,
+                                  fmt::format("crypto pki trustpoint {}", name))};
+  }
+  x509::Serial last;
+  for (const ServerControl& one : environment->servers) {
+    if (one.name == name) last = one.status().last_serial;
+  }
+  return {true, server_settings_screen(environment->running_config, name, last)};
 }
 
 void Session::certificate_line(std::string_view line, const ExecDone& done) {

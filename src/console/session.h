@@ -41,14 +41,27 @@ class Session : public std::enable_shared_from_this<Session> {
   /// Lets go of all that it holds of the daemon: it answers nothing any more.
   void close();
 
+  /// `terminal monitor`: `done` is called once, when the log has lines for this session.
+  void log_lines(std::function<void(std::vector<std::string>)> done);
+  /// `wake` is called when there may be some, as Monitor::subscribe's `ready`: it has `deliver`
+  /// called where the session is used.
+  void wake_by(std::function<void()> wake) { wake_ = std::move(wake); }
+  void deliver();
+
  private:
   using Mode = config::Mode;
   [[nodiscard]] Choices choices_at(std::string_view line) const;
   void say_exec(std::string_view line, const std::optional<std::string>& input,
                 const ExecDone& done, std::size_t indent);
-  void configure(std::string_view line, const ExecDone& done);
+  void configure(std::string_view line, const std::optional<std::string>& input,
+                 const ExecDone& done);
+  /// An exec command that IOS has in configuration mode too. False: it is none.
+  bool execute_here(std::string_view line, const std::optional<std::string>& input,
+                    const ExecDone& done);
   void edit(std::string section, std::vector<std::string> lines, Mode next,
             std::string next_section, const ExecDone& done);
+  /// `show` in a submode.
+  [[nodiscard]] ExecResult settings() const;
   void certificate_line(std::string_view line, const ExecDone& done);
   void leave();
   [[nodiscard]] bool allowed(const config::Match& match) const;
@@ -62,6 +75,9 @@ class Session : public std::enable_shared_from_this<Session> {
   std::string section_;                   ///< the line that opened the submode
   std::vector<std::string> certificate_;  ///< being typed: its head and hexadecimal lines
   std::optional<int> length_;
+  std::function<void()> wake_;
+  std::function<void(std::vector<std::string>)> reader_;  ///< of the log's next lines
+  std::unique_ptr<Monitor::Subscription> monitored_;      ///< `terminal monitor`
   bool over_ = false;
 };
 

@@ -207,6 +207,76 @@ TEST_F(SessionTest, PagesAndBadInput) {
   EXPECT_EQ(say("! a comment"), "");
 }
 
+TEST_F(SessionTest, MonitorsTheLogWhileItIsAskedTo) {
+  std::vector<std::string> got;
+  int woken = 0;
+  session->wake_by([&woken] { ++woken; });
+  const auto listen = [&] {
+    session->log_lines([&got](std::vector<std::string> lines) {
+      got.insert(got.end(), lines.begin(), lines.end());
+    });
+  };
+  listen();
+  environment_->monitor->add("before");
+  EXPECT_THAT(session->help("terminal "), HasSubstr("monitor"));
+  say("term mon");
+  environment_->monitor->add("one");
+  EXPECT_EQ(woken, 1);
+  EXPECT_THAT(got, IsEmpty()) << "on the session's own thread";
+  session->deliver();
+  EXPECT_THAT(got, ElementsAre("one"));
+  environment_->monitor->add("two");
+  environment_->monitor->add("three");
+  session->deliver();
+  EXPECT_THAT(got, ElementsAre("one")) << "the peer has not read the last ones yet";
+  listen();
+  EXPECT_THAT(got, ElementsAre("one", "two", "three"));
+  listen();
+  say("terminal no monitor");
+  environment_->monitor->add("four");
+  session->deliver();
+  EXPECT_EQ(got.size(), 3U);
+  EXPECT_EQ(environment_->monitor->kept().sessions, 0U);
+  say("terminal monitor");
+  session->close();
+  EXPECT_EQ(environment_->monitor->kept().sessions, 0U);
+}
+
+TEST_F(SessionTest, WhatIosHasInConfigurationModeIsSaidThere) {
+  auto e = std::make_shared<ExecEnvironment>(*environment_);
+  e->running_config =
+      "!\ncrypto pki server CA\n lifetime crl 3\n!\ncrypto pki trustpoint T\n"
+      " auto-enroll 70\n!\n";
+  e->trustpoints.push_back(
+      {"Root-CA", [] { return lab::spoke(); },
+       [](const std::function<void(Result<x509::Certificate>)>& done) {
+         done(lab::certificate("guide/ca-01.hex"));
+       },
+       [this](const x509::Certificate& ca, const std::function<void(Result<void>)>& done) {
+         notes.lines.push_back("accepted " + ca.serial().to_hex());
+         done({});
+       },
+       [] { return Result<void>(); }});
+  environment_ = std::move(e);
+  say("configure terminal");
+  for (const char* line : {"crypto pki authenticate Root-CA", "cry ca auth Root-CA",
+                           "do crypto pki authenticate Root-CA"}) {
+    EXPECT_THAT(say(line), HasSubstr("[yes/no]: ")) << line;
+    std::string out;
+    session->say(line, "yes\n", [&out](const ExecResult& result) { out = result.output; });
+    EXPECT_THAT(out, HasSubstr("Trustpoint CA certificate accepted.")) << line;
+  }
+  EXPECT_THAT(notes.lines, ElementsAre("accepted 1", "accepted 1", "accepted 1"));
+  EXPECT_EQ(say("write memory"), "Building configuration...\n[OK]\n");
+  EXPECT_THAT(say("crypto pki import Root-CA certificate"), Not(HasSubstr("Invalid")));
+  EXPECT_THAT(say("show clock"), HasSubstr("% Invalid input")) << "behind `do`, as on IOS";
+  say("crypto pki server CA");
+  EXPECT_THAT(say("show"), HasSubstr(" serial-number 0x0\n database level minimum\n"));
+  EXPECT_THAT(say("show"), HasSubstr(" lifetime crl 3\n lifetime certificate 365\n"));
+  say("crypto pki trustpoint T");
+  EXPECT_EQ(say("show"), " auto-enroll 70\n");
+}
+
 TEST_F(SessionTest, AClosedSessionHoldsNothing) {
   const std::weak_ptr<const ExecEnvironment> seen = environment_;
   say("show clock");

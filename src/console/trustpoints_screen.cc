@@ -5,8 +5,10 @@
 namespace umbra::console {
 namespace {
 
+/// `label`: of the key of a self-signed certificate.
 void add_summary(std::string& out, const std::string& name,
-                 const std::optional<x509::Certificate>& ca, const std::string& url) {
+                 const std::optional<x509::Certificate>& ca, const std::string& url,
+                 const std::string& label = "") {
   if (!out.empty()) out += "\n\n";
   out += fmt::format("Trustpoint {}:\n", name);
   if (ca) {
@@ -15,7 +17,12 @@ void add_summary(std::string& out, const std::string& name,
       out += fmt::format("    {}\n", line);
     }
     out += fmt::format("          Serial Number (hex): {}\n", ca->serial().to_hex_octets());
-    out += "    Certificate configured.\n";
+    if (label.empty()) {
+      out += "    Certificate configured.\n";
+    } else {
+      out += fmt::format(
+          "    Persistent self-signed certificate trust point\n    Using key label {}\n", label);
+    }
   }
   if (!url.empty()) out += fmt::format("    SCEP URL: {}\n", url);
 }
@@ -49,6 +56,10 @@ void add_state(std::string& out, const State& state) {
 
 }  // namespace
 
+bool is_self_signed(const client::Status& trustpoint) {
+  return trustpoint.ca && trustpoint.identity && *trustpoint.ca == *trustpoint.identity;
+}
+
 ByTrustpoint by_trustpoint(std::vector<server::Status> servers,
                            std::vector<client::Status> trustpoints) {
   for (const server::Status& s : servers) {
@@ -69,7 +80,9 @@ std::string trustpoints_screen(const std::vector<server::Status>& all_servers,
   const auto [servers, trustpoints] = by_trustpoint(all_servers, all_trustpoints);
   std::string out;
   for (const server::Status& s : servers) add_summary(out, s.name, s.ca, "");
-  for (const client::Status& t : trustpoints) add_summary(out, t.name, t.ca, t.enrollment_url);
+  for (const client::Status& t : trustpoints) {
+    add_summary(out, t.name, t.ca, t.enrollment_url, is_self_signed(t) ? t.key_label : "");
+  }
   return out;
 }
 

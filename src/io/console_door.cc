@@ -53,7 +53,14 @@ Privilege privilege_of(const Peer& peer, uid_t own, const ConsoleGroups& groups)
 class ConsoleDoor::Seat final : public ExecSession {
  public:
   Seat(Strand strand, std::shared_ptr<console::Session> session, std::function<void()> done)
-      : strand_(std::move(strand)), session_(std::move(session)), done_(std::move(done)) {}
+      : strand_(std::move(strand)), session_(std::move(session)), done_(std::move(done)) {
+    // The log is locked when this is called: nothing may end there that listens to it.
+    session_->wake_by([strand = strand_, weak = std::weak_ptr(session_)] {
+      asio::post(strand, [weak] {
+        if (const auto awake = weak.lock()) awake->deliver();
+      });
+    });
+  }
 
   void ask(ExecRequest request, std::function<void(ExecReply)> done) override {
     asio::post(strand_, [session = session_, changed = done_, request = std::move(request),
@@ -79,6 +86,12 @@ class ConsoleDoor::Seat final : public ExecSession {
         case ExecRequest::What::complete:
           return answer({true, session->completion(request.line)});
       }
+    });
+  }
+
+  void log_lines(std::function<void(std::vector<std::string>)> done) override {
+    asio::post(strand_, [session = session_, done = std::move(done)]() mutable {
+      session->log_lines(std::move(done));
     });
   }
 

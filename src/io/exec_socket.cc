@@ -108,6 +108,7 @@ class Connection : public std::enable_shared_from_this<Connection> {
   Connection(stream::socket socket, std::shared_ptr<House> house, uid_t uid)
       : socket_(std::move(socket)),
         patience_(socket_.get_executor()),
+        write_patience_(socket_.get_executor()),
         house_(std::move(house)),
         uid_(uid) {}
   ~Connection() { house_->leave(uid_); }
@@ -120,14 +121,15 @@ class Connection : public std::enable_shared_from_this<Connection> {
       session_ = *std::move(session);
     else
       refusal_ = session.error().detail;
+    if (session_) watch();
     read(house_->limits.first_line);
   }
 
  private:
   /// Closes if what is being done is not done in time.
-  void within(std::chrono::milliseconds time) {
-    patience_.expires_after(time);
-    patience_.async_wait([weak = weak_from_this()](boost::system::error_code error) {
+  void within(asio::steady_timer& patience, std::chrono::milliseconds time) {
+    patience.expires_after(time);
+    patience.async_wait([weak = weak_from_this()](boost::system::error_code error) {
       const auto self = weak.lock();
       boost::system::error_code ignored;
       if (!error && self) self->socket_.close(ignored);
@@ -135,7 +137,7 @@ class Connection : public std::enable_shared_from_this<Connection> {
   }
 
   void read(std::chrono::milliseconds time) {
-    within(time);
+    within(patience_, time);
     asio::async_read_until(
         socket_, asio::dynamic_buffer(text_, line_max), '\n',
         [self = shared_from_this()](boost::system::error_code error, std::size_t size) {
@@ -177,24 +179,56 @@ class Connection : public std::enable_shared_from_this<Connection> {
     if (reply.over) line["over"] = true;
     if (reply.length) line["length"] = *reply.length;
     last_ = last_ || reply.over;
-    out_ = to_line(line);
-    within(house_->limits.reading);
-    asio::async_write(socket_, asio::buffer(out_),
-                      [self = shared_from_this()](boost::system::error_code error, std::size_t) {
-                        self->patience_.cancel();
-                        self->out_ = {};
-                        if (!error && !self->last_) self->read(self->house_->limits.idle);
-                      });
+    answer_ = to_line(line);
+    write();
+  }
+
+  /// Has what is logged while the session monitors written between answers, never more at once than
+  /// the peer has read.
+  void watch() {
+    session_->log_lines([weak = weak_from_this()](const std::vector<std::string>& lines) {
+      const auto self = weak.lock();
+      if (!self) return;
+      std::string text;
+      for (const std::string& line : lines) text += line + "\n";
+      asio::post(self->socket_.get_executor(), [self, text = std::move(text)] {
+        self->log_ = to_line({{"log", text}});
+        self->write();
+      });
+    });
+  }
+
+  void write() {
+    if (!out_.empty()) return;  // one at a time
+    const bool logs = !log_.empty();
+    out_ = std::exchange(logs ? log_ : answer_, {});
+    if (out_.empty()) return;
+    within(write_patience_, house_->limits.reading);
+    asio::async_write(
+        socket_, asio::buffer(out_),
+        [self = shared_from_this(), logs](boost::system::error_code error, std::size_t) {
+          self->write_patience_.cancel();
+          self->out_ = {};
+          if (error) return;
+          if (logs)
+            self->watch();
+          else if (!self->last_)
+            self->read(self->house_->limits.idle);
+          if (logs || !self->last_) self->write();
+        });
   }
 
   stream::socket socket_;
-  asio::steady_timer patience_;
+  asio::steady_timer patience_;        ///< for what is read
+  asio::steady_timer write_patience_;  ///< for what is written
   std::shared_ptr<House> house_;
   const uid_t uid_;
   std::shared_ptr<ExecSession> session_;
   std::string refusal_;  ///< if there is no session
   std::string text_;
-  std::string out_;
+  std::string out_;     ///< being written
+  std::string answer_;  ///< to be written
+  std::string log_;     ///< to be written
   bool last_ = false;
 };
 
@@ -352,20 +386,46 @@ Result<ExecReply> ExecLink::ask(const ExecRequest& request,
     json line = {{names[static_cast<std::size_t>(request.what)], request.line}};
     if (request.input) line["input"] = *request.input;
     asio::write(socket_->socket, asio::buffer(to_line(line)));
-    std::string& text = socket_->text;
-    std::array<char, 65536> chunk{};
     for (;;) {
-      if (const auto end = text.find('\n'); end != std::string::npos) {
-        const std::string reply = text.substr(0, end + 1);
-        text.erase(0, end + 1);
-        return reply_of(reply);
-      }
+      if (const auto reply = next_reply()) return reply_of(*reply);
       if (interrupted && interrupted()) return fail(Errc::conflict, "interrupted");
       pollfd ready{socket_->socket.native_handle(), POLLIN, 0};
-      if (::poll(&ready, 1, look_every_milliseconds) <= 0) continue;
-      text.append(chunk.data(), socket_->socket.read_some(asio::buffer(chunk)));
-      if (text.size() > reply_max) return fail(Errc::malformed, "umbrad's answer has no end");
+      if (::poll(&ready, 1, look_every_milliseconds) > 0) read_some();
+      if (socket_->text.size() > reply_max)
+        return fail(Errc::malformed, "umbrad's answer has no end");
     }
+  } catch (const std::exception& error) {
+    return fail(Errc::unreachable, fmt::format("umbrad has gone: {}", error.what()));
+  }
+}
+
+int ExecLink::descriptor() const { return socket_->socket.native_handle(); }
+
+void ExecLink::read_some() {
+  std::array<char, 65536> chunk{};
+  socket_->text.append(chunk.data(), socket_->socket.read_some(asio::buffer(chunk)));
+}
+
+std::optional<std::string> ExecLink::next_reply() {
+  std::string& text = socket_->text;
+  for (;;) {
+    const auto end = text.find('\n');
+    if (end == std::string::npos) return std::nullopt;
+    std::string line = text.substr(0, end + 1);
+    text.erase(0, end + 1);
+    if (!line.starts_with("{\"log\":")) return line;
+    const json pushed = json::parse(line, nullptr, false);
+    if (log_ && pushed.is_object() && pushed["log"].is_string())
+      log_(pushed["log"].get<std::string>());
+  }
+}
+
+Result<void> ExecLink::take_log() {
+  try {
+    read_some();
+    if (next_reply()) return fail(Errc::malformed, "umbrad answers what was not asked");
+    if (socket_->text.size() > reply_max) return fail(Errc::malformed, "the log has no end");
+    return {};
   } catch (const std::exception& error) {
     return fail(Errc::unreachable, fmt::format("umbrad has gone: {}", error.what()));
   }

@@ -49,6 +49,9 @@ class ExecSession {
  public:
   virtual ~ExecSession() = default;
   virtual void ask(ExecRequest request, std::function<void(ExecReply)> done) = 0;
+  /// `terminal monitor`: `done` is called once, from any thread, when the log has lines for this
+  /// session; ask again for those behind them. Never, if the session monitors nothing.
+  virtual void log_lines(std::function<void(std::vector<std::string>)> /*done*/) {}
 };
 /// Errors: what the peer is told before the connection is closed.
 using ExecDoor = std::function<Result<std::shared_ptr<ExecSession>>(const Peer&)>;
@@ -65,8 +68,9 @@ struct ExecLimits {
 /// The console's door: a Unix socket, one JSON object a line each way: {"exec": "show ..."} in,
 /// with "input" if the command asked for some; {"status": 0, "output": "..."} out, with "ask" if it
 /// does. "say" in place of "exec" is a line of a session, which lasts as long as the connection;
-/// "help" and "complete" are `?` and Tab; answers to these have the next "prompt". Anybody may
-/// connect: whom the door refuses is told so, and has no more of it.
+/// "help" and "complete" are `?` and Tab; answers to these have the next "prompt". After `terminal
+/// monitor`, {"log": "..."} comes unasked between answers. Anybody may connect: whom the door
+/// refuses is told so, and has no more of it.
 class ExecSocket {
  public:
   /// A socket that nobody serves any more is replaced; anything else at `path` is left alone.
@@ -93,10 +97,20 @@ class ExecLink {
   /// unreachable (the daemon has gone); malformed.
   [[nodiscard]] Result<ExecReply> ask(const ExecRequest& request,
                                       const std::function<bool()>& interrupted = {});
+  /// Lines of the log that come unasked, once `terminal monitor` was said: while an answer is
+  /// waited for, or read by `take_log`.
+  void on_log(std::function<void(const std::string&)> take) { log_ = std::move(take); }
+  /// For poll: something has come if it can be read.
+  [[nodiscard]] int descriptor() const;
+  /// Reads what has come while nothing was asked. Errors: unreachable (the daemon has gone).
+  [[nodiscard]] Result<void> take_log();
 
  private:
   struct Wire;
   ExecLink() = default;
+  void read_some();
+  [[nodiscard]] std::optional<std::string> next_reply();
+  std::function<void(const std::string&)> log_;
   std::unique_ptr<Wire> socket_;
 };
 

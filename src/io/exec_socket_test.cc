@@ -5,6 +5,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <boost/asio/io_context.hpp>
 #include <boost/asio/local/stream_protocol.hpp>
 #include <boost/asio/post.hpp>
@@ -146,6 +147,46 @@ TEST_F(ExecSocketTest, ASessionLastsAsLongAsItsConnection) {
   EXPECT_EQ((*ExecLink::open(path))->ask({"a", {}, What::say})->output, "1\n") << "another one";
   EXPECT_TRUE((*link)->ask({"exit", {}, What::say})->over);
   EXPECT_FALSE((*link)->ask({"c", {}, What::say}));
+}
+
+/// Has lines of the log ready as long as it is asked for them.
+class Chatter final : public ExecSession {
+ public:
+  explicit Chatter(int lines) : left_(lines) {}
+  void ask(ExecRequest asked, std::function<void(ExecReply)> done) override {
+    done({true, "said " + asked.line + "\n"});
+  }
+  void log_lines(std::function<void(std::vector<std::string>)> done) override {
+    if (left_ > 0) done({"line " + std::to_string(left_--), std::string(100, 'x')});
+  }
+
+ private:
+  int left_;
+};
+
+TEST_F(ExecSocketTest, TheLogComesBetweenAnswersAndIsTakenForNone) {
+  static constexpr int lines = 300;
+  auto listening = ExecSocket::listen(
+      loop, path,
+      [](const Peer&) -> Result<std::shared_ptr<ExecSession>> {
+        return std::shared_ptr<ExecSession>(std::make_shared<Chatter>(lines));
+      },
+      limits);
+  ASSERT_TRUE(listening);
+  socket = *std::move(listening);
+  thread = std::thread([this] { loop.run(); });
+  auto link = ExecLink::open(path);
+  ASSERT_TRUE(link);
+  std::string log;
+  (*link)->on_log([&log](const std::string& more) { log += more; });
+  for (int i = 0; i < 20; ++i) {
+    const std::string line = "a" + std::to_string(i);
+    const auto reply = (*link)->ask({line, {}, ExecRequest::What::say});
+    ASSERT_TRUE(reply) << reply.error().detail;
+    EXPECT_EQ(reply->output, "said " + line + "\n");
+  }
+  while (log.find("line 1\n") == std::string::npos) ASSERT_TRUE((*link)->take_log());
+  EXPECT_EQ(std::count(log.begin(), log.end(), '\n'), 2 * lines);
 }
 
 TEST_F(ExecSocketTest, WhoSaysNothingOrDoesNotReadIsCutOff) {

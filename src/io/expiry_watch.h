@@ -9,6 +9,7 @@
 #include "base/log.h"
 #include "base/time.h"
 #include "client/status.h"
+#include "console/expiring.h"
 #include "lifecycle/alert.h"
 #include "lifecycle/deadline.h"
 #include "server/status.h"
@@ -30,14 +31,7 @@ class ExpiryWatch {
   void run();
 
  private:
-  struct Watched {
-    std::string what;     ///< "ID Certificate belonging to trustpoint Root-CA"
-    std::string renewal;  ///< "Enabled", "Not Enabled"
-    x509::Certificate certificate;
-    lifecycle::ExpiringCertificate facts;
-  };
-  [[nodiscard]] std::vector<Watched> watched() const;
-  void say(const Watched& one, Time now);
+  void say(const console::Expiring& one, Time now);
 
   const Clock& clock_;
   Log& log_;

@@ -7,6 +7,7 @@
 #include <algorithm>
 #include <boost/asio/post.hpp>
 #include <filesystem>
+#include <set>
 
 #include "io/files.h"
 
@@ -58,20 +59,43 @@ console::EditResult locked(std::size_t line, const std::string& text, const std:
                              server));
 }
 
-/// What IOS says when servers are shut, opened, or their places move.
+/// The first `no shutdown` of a root, which makes its CA certificate while whoever typed it waits.
+std::string first_enable(const server::CertificateServer& server, const config::Server& wanted) {
+  std::string out = "%Some server settings cannot be changed after CA certificate generation.\n";
+  const server::Status now = server.status();
+  if (now.ca && wanted.archive_password)
+    out += "% Exporting Certificate Server signing certificate and keys...\n";
+  out += now.status == "enabled"
+             ? "\n% Certificate Server enabled.\n"
+             : fmt::format("\n% The certificate server's status is: {}\n", now.status);
+  return out;
+}
+
+/// The roots that have no CA certificate yet.
+std::set<std::string> without_ca(const Roster& roster) {
+  std::set<std::string> names;
+  for (const auto& server : roster.servers) {
+    const server::Status status = server->status();
+    if (status.mode == config::ServerMode::root && !status.ca) names.insert(status.name);
+  }
+  return names;
+}
+
+/// What IOS says when servers are shut, opened, or their places move. `fresh`: without_ca before.
 std::string remarks(const config::Difference& d, const config::Configuration& before,
-                    const config::Configuration& after) {
+                    const std::set<std::string>& fresh, const Roster& to) {
+  const config::Configuration& after = to.configuration();
   std::string out;
-  const auto first_start = [&](const std::string& name) {
-    const config::Server* const old = config::find_server(before, name);
-    return !old;
-  };
   for (const std::string& name : d.servers_shut) {
-    if (!first_start(name))
+    if (config::find_server(before, name))
       out += "Certificate server 'shut' event has been queued for processing.\n";
   }
-  for (std::size_t i = 0; i < d.servers_started.size(); ++i)
-    out += "Certificate server 'no shut' event has been queued for processing.\n";
+  for (const std::string& name : d.servers_started) {
+    const auto now = to.server(name);
+    out += now && fresh.contains(name)
+               ? first_enable(*now, *config::find_server(after, name))
+               : "Certificate server 'no shut' event has been queued for processing.\n";
+  }
   for (const std::string& name : d.servers_changed) {
     if (config::find_server(before, name)->database.url !=
         config::find_server(after, name)->database.url) {
@@ -168,6 +192,7 @@ console::EditResult LiveConfiguration::carry_out(const console::Edit& edit) {
   if (normal.faults.empty() && normal.configuration == candidate.configuration)
     candidate = std::move(normal);
   const auto next = std::make_shared<const config::Parsed>(std::move(candidate));
+  const std::set<std::string> fresh = without_ca(*before);
   const auto changed = site_.change(next);
   if (!changed) return refused(0, "", changed.error().detail, "");
 
@@ -179,7 +204,7 @@ console::EditResult LiveConfiguration::carry_out(const console::Edit& edit) {
   for (const std::string& line : edit.lines)
     say(edit.section.empty() ? line : edit.section + ": " + line);
   console::EditResult result;
-  result.output = remarks(*changed, from, next->configuration);
+  result.output = remarks(*changed, from, fresh, *site_.roster());
   return result;
 }
 

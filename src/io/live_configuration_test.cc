@@ -289,6 +289,25 @@ TEST_F(LiveConfigurationTest, AnEnabledServerIsLockedUntilItIsShut) {
   EXPECT_THAT(settled.output, HasSubstr("cannot be changed after CA certificate generation"));
 }
 
+TEST_F(LiveConfigurationTest, TheFirstNoShutdownSaysWhatIosSays) {
+  good("", {"crypto pki server CA"});
+  good("crypto pki server CA", {"allow legacy rsa-1024", "modulus 1024"});
+  const auto said = [this](const char* line) {
+    const auto result = edit("crypto pki server CA", {line});
+    EXPECT_TRUE(result.ok) << result.output;
+    return result.output;
+  };
+  good("crypto pki server CA", {"database archive pkcs12 password correct-horse"});
+  EXPECT_EQ(said("no shutdown"),
+            "%Some server settings cannot be changed after CA certificate generation.\n"
+            "% Exporting Certificate Server signing certificate and keys...\n\n"
+            "% Certificate Server enabled.\n");
+  EXPECT_EQ(said("shutdown"), "Certificate server 'shut' event has been queued for processing.\n");
+  EXPECT_EQ(said("no shutdown"),
+            "Certificate server 'no shut' event has been queued for processing.\n");
+  good("", {"no crypto pki server CA"});
+}
+
 TEST_F(LiveConfigurationTest, WhatIsRefusedLeavesNothingBehind) {
   start_server();
   const std::string before = live_->running();

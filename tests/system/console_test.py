@@ -1,70 +1,21 @@
 """The interactive console on a pseudo-terminal: typing, ?, Tab, pages, Ctrl-C, modes; scripts; who may."""
 
-import fcntl
+import contextlib
 import json
 import os
 import pathlib
-import pty
 import re
-import select
 import socket
-import struct
 import subprocess
 import termios
-import time
 import unittest
 
 import umbra_lab
+from terminal import Terminal
 
 BUILD = os.environ["UMBRA_BUILD"]
 DOCS = pathlib.Path(__file__).resolve().parents[2] / "docs"
 CONFIGURATION = "hostname hub\nip http server\nip http port {port}\nip http address 127.0.0.1\n"
-
-
-class Terminal:
-    """umbra on a terminal of 24 rows."""
-
-    def __init__(self, lab, path, rows=24):
-        master, slave = pty.openpty()
-        fcntl.ioctl(slave, termios.TIOCSWINSZ, struct.pack("HHHH", rows, 200, 0, 0))
-        self.name = os.ttyname(slave)
-        self.modes = termios.tcgetattr(slave)[3]
-        environment = {**os.environ, "TERM": "vt100", "LC_ALL": "C.UTF-8"}
-        self.process = lab.spawn(lab.build / "umbra", "--socket", path, stdin=slave, stdout=slave,
-                                 stderr=slave, env=environment, start_new_session=True,
-                                 preexec_fn=lambda: fcntl.ioctl(0, termios.TIOCSCTTY, 0))
-        os.close(slave)
-        self.master = master
-        self.seen = ""
-
-    def type(self, text):
-        self.seen = ""
-        os.write(self.master, text.encode())
-
-    def expect(self, wanted, seconds=20):
-        """Everything since the last key, once `wanted` (a regular expression) is in it."""
-        end = time.monotonic() + seconds
-        while time.monotonic() < end:
-            if re.search(wanted, self.seen):
-                return self.seen
-            if select.select([self.master], [], [], 0.1)[0]:
-                try:
-                    data = os.read(self.master, 65536)
-                except OSError:  # the other end has gone
-                    data = b""
-                if not data:
-                    break
-                self.seen += data.decode(errors="replace")
-        if re.search(wanted, self.seen):
-            return self.seen
-        raise AssertionError(f"no {wanted!r} in {self.seen!r}")
-
-    def say(self, line, prompt):
-        self.type(line + "\r")
-        return self.expect(prompt + r"$")
-
-    def close(self):
-        os.close(self.master)
 
 
 class ConsoleTest(unittest.TestCase):
@@ -76,9 +27,13 @@ class ConsoleTest(unittest.TestCase):
         cls.path = cls.hub.data / "umbra.sock"
 
     def terminal(self, rows=24):
-        terminal = Terminal(self.lab, self.path, rows)
-        self.addCleanup(terminal.close)
+        terminal = self.umbra_on(self.path, rows)
         terminal.expect("hub#$")
+        return terminal
+
+    def umbra_on(self, path, rows=24):
+        terminal = Terminal(self.lab, self.lab.build / "umbra", "--socket", path, rows=rows)
+        self.addCleanup(terminal.close)
         return terminal
 
     def umbra(self, *words, text_in="", **options):
@@ -115,6 +70,13 @@ class ConsoleTest(unittest.TestCase):
         self.assertEqual(first.count("\n"), 8, first)  # the typed line, and a page
         terminal.type("\r")
         self.assertEqual(terminal.expect("--More-- $").count("\n"), 1)
+        terminal.type("q")
+        terminal.expect("hub#$")
+        terminal.say("terminal length 4", "hub#")
+        terminal.type("show running-config\r")
+        terminal.expect("--More-- $")
+        terminal.type(" ")
+        self.assertEqual(terminal.expect("--More-- $").count("\n"), 3, "another page")
         terminal.type("q")
         terminal.expect("hub#$")
         terminal.say("terminal length 0", "hub#")
@@ -163,6 +125,68 @@ class ConsoleTest(unittest.TestCase):
         self.assertTrue(terminal.modes & termios.ECHO)
         self.assertEqual(termios.tcgetattr(slave)[3], terminal.modes)
 
+    def test_the_log_comes_as_it_is_written_and_the_line_being_typed_stays(self):
+        watcher, other = self.terminal(), self.terminal()
+        watcher.say("terminal monitor", "hub#")
+        watcher.type("show clo")
+        watcher.expect("show clo$")
+        other.say("conf t", r"hub\(config\)#")
+        other.say("ip domain name seen.example", r"hub\(config\)#")
+        shown = watcher.expect(r"seen\.example\r?\n.*hub#show clo$")
+        self.assertRegex(shown, r"^show clo\r?\n\S.*%PARSER-5-CFGLOG_LOGGEDCMD: User:console by "
+                                r"root  logged command:ip domain name seen\.example\r?\n")
+        watcher.type("\t\r")
+        watcher.expect(r"\d\d:\d\d:\d\d\.\d{3} UTC.*\n.*hub#$")
+        self.assertIn("        1 sessions", watcher.say("show logging | include sessions", "hub#"))
+        # A question that waits for its answer is not written over either; then all is there.
+        watcher.say("terminal no monitor", "hub#")
+        other.say("no ip domain name", r"hub\(config\)#")
+        self.assertNotIn("PARSER", watcher.say("show clock", "hub#"))
+        other.say("end", "hub#")
+
+    def test_a_console_whose_daemon_ends_says_so(self):
+        own = self.lab.daemon("own", "hostname own\n")
+        terminal = self.umbra_on(own.data / "umbra.sock")
+        terminal.expect("own#$")
+        own.stop()
+        terminal.expect("umbrad has ended, or has closed this session")
+        self.assertEqual(terminal.process.wait(20), 3)
+
+    def test_modes_words_and_marks_as_on_ios(self):
+        terminal = self.terminal()
+        say = terminal.say
+        self.assertRegex(say("show foo", "hub#"), r"\r?\n {9}\^\r?\n% Invalid input detected at '\^' "
+                                                  r"marker\.\r?\n")
+        self.assertIn("% Incomplete command.", say("show crypto pki", "hub#"))
+        self.assertIn('% Ambiguous command:  "sh c"', say("sh c", "hub#"))
+        self.assertIn("not authoritative", say("sh cry pki tim", "hub#"))
+        say("conf t", r"hub\(config\)#")
+        say("cry pki ser CA", r"hub\(cs-server\)#")
+        self.assertIn("lifetime certificate 365", say("show", r"hub\(cs-server\)#"))
+        say("lifetime crl 3", r"hub\(cs-server\)#")
+        self.assertIn(" lifetime crl 3\r\n",
+                      say("do sh run | sec server CA", r"hub\(cs-server\)#"))
+        say("default lifetime crl", r"hub\(cs-server\)#")
+        self.assertNotIn("lifetime", say("do sh run | sec server CA", r"hub\(cs-server\)#")
+                         .split("\n", 1)[1])
+        self.assertIn("% Invalid input", say("lifetime crl 400", r"hub\(cs-server\)#"))
+        say("exit", r"hub\(config\)#")
+        say("crypto pki trustpoint T", r"hub\(ca-trustpoint\)#")
+        say("crypto pki certificate chain T", r"hub\(config-cert-chain\)#")
+        say("certificate ca 01", r"hub\(config-pubkey\)#")
+        say("quit", r"hub\(config-cert-chain\)#")
+        say("exit", r"hub\(config\)#")
+        # What IOS asks in configuration mode is asked and answered there.
+        terminal.say("crypto pki trustpoint T", r"hub\(ca-trustpoint\)#")
+        say("enrollment url http://127.0.0.1:9", r"hub\(ca-trustpoint\)#")
+        self.assertIn("% Error in receiving Certificate Authority certificate: status = FAIL",
+                      say("crypto pki authenticate T", r"hub\(ca-trustpoint\)#"))
+        say("end", "hub#")
+        say("conf t", r"hub\(config\)#")
+        say("no crypto pki trustpoint T", r"hub\(config\)#")
+        say("no crypto pki server CA", r"hub\(config\)#")
+        say("end", "hub#")
+
     def test_scripts_stop_at_the_first_failure(self):
         script = self.lab.write("script", "show clock\nshow nonsense\nshow version\n")
         done = self.umbra("exec", "-f", script)
@@ -181,6 +205,45 @@ class ConsoleTest(unittest.TestCase):
         piped = self.umbra(text_in="show clock\n")
         self.assertEqual(piped.returncode, 0)
         self.assertNotIn("hub#", piped.stdout)
+        piped = self.umbra(text_in="terminal length 5\nshow running-config\nnonsense\nexit\n")
+        self.assertEqual(piped.returncode, 1)
+        for mark in ("--More--", "\x1b"):
+            self.assertNotIn(mark, piped.stdout)
+        self.assertIn("\nend\n", piped.stdout)
+        nobody = subprocess.run([self.lab.build / "umbra", "exec", "show clock", "--socket", "/nonexistent"],
+                                capture_output=True, text=True, timeout=60, check=False)
+        self.assertEqual((nobody.returncode, nobody.stdout), (3, ""))
+
+    def test_hostile_input_does_no_harm(self):
+        def send(data):
+            with socket.socket(socket.AF_UNIX) as peer:
+                peer.settimeout(20)
+                peer.connect(str(self.path))
+                with contextlib.suppress(OSError):  # it may have hung up by then
+                    peer.sendall(data)
+                    peer.shutdown(socket.SHUT_WR)
+                    return peer.recv(65536)
+
+        for data in (b"", b"\0" * 200_000, b"x" * 200_000, b'{"exec": "show', b"\xff\xfe\x1b[2J\n",
+                     b"[" * 60_000 + b"\n", b'{"say": "\\u0000\\u001b[2J\\u009b1m"}\n',
+                     b'{"say": "' + b"a " * 30_000 + b'"}\n', b'{"help": "' + b"show " * 9_000 + b'"}\n',
+                     b'{"complete": "\\t\\u0007"}\n', b'{"exec": "show clock", "input": {}}\n',
+                     b'{"log": "forged"}\n', b'{"say": "show clock | include ((((a*)*)*)*)*b"}\n' * 50):
+            send(data)
+        crowd = []
+        with contextlib.ExitStack() as stack:
+            for _ in range(1000):
+                peer = stack.enter_context(socket.socket(socket.AF_UNIX))
+                peer.setblocking(False)
+                with contextlib.suppress(OSError):
+                    peer.connect(str(self.path))
+                    crowd.append(peer)
+        self.assertGreater(len(crowd), 64)
+        umbra_lab.wait_for("room again", lambda: "UTC" in self.umbra("exec", "show clock").stdout)
+        with open(f"/proc/{self.hub.process.pid}/status", encoding="ascii") as status:
+            peak = int(re.search(r"VmHWM:\s+(\d+) kB", status.read()).group(1))
+        self.assertLess(peak, 200 * 1024)
+        self.assertNotIn("forged", self.umbra("exec", "show logging").stdout)
 
     def test_others_are_refused(self):
         os.chmod(self.lab.directory, 0o755)
@@ -197,6 +260,35 @@ class ConsoleTest(unittest.TestCase):
         self.assertEqual(json.loads(done.stdout)["status"], 1)
         self.assertIn("nobody may not use this console", done.stdout)
         self.assertNotIn("UTC", done.stdout)
+
+
+class ViewTest(unittest.TestCase):
+    def test_the_group_umbra_view_looks_and_changes_nothing(self):
+        """The group is there for this daemon alone: in a mount namespace of its own."""
+        lab = umbra_lab.Lab(BUILD)
+        self.addCleanup(lab.__exit__)
+        gid = 54321
+        groups = lab.write("group", pathlib.Path("/etc/group").read_text() +
+                           f"umbra-view:x:{gid}:\n")
+        hub = lab.daemon("hub", "hostname hub\n", prefix=(
+            "unshare", "--mount", "sh", "-c", f'mount --bind {groups} /etc/group && exec "$@"', "sh"))
+        os.chmod(lab.directory, 0o755)
+        os.chmod(hub.data, 0o755)
+
+        def umbra(*words, text_in=""):
+            return subprocess.run(
+                ["setpriv", "--reuid", "65534", "--regid", "65534", "--groups", str(gid),
+                 lab.build / "umbra", *words, "--socket", hub.data / "umbra.sock"],
+                input=text_in, capture_output=True, text=True, timeout=60, check=False)
+
+        self.assertIn("UTC", umbra("exec", "show clock").stdout)
+        for line in ("show running-config", "write memory", "crypto pki server CA rollover"):
+            done = umbra("exec", line)
+            self.assertEqual(done.returncode, 1, line)
+            self.assertIn("may look, not change", done.stdout)
+        done = umbra(text_in="configure terminal\nhostname mine\nshow version\n")
+        self.assertIn("may look, not change", done.stdout)
+        self.assertIn("System name is hub", done.stdout)
 
 
 if __name__ == "__main__":
