@@ -5,6 +5,8 @@
 #include <algorithm>
 #include <array>
 
+#include "base/bytes.h"
+
 namespace umbra::server {
 namespace {
 
