@@ -66,11 +66,11 @@ bool is_blank(char c) { return c == ' ' || c == '\t' || c == '\r' || c == '\n'; 
 }  // namespace
 
 std::string to_hex(ByteView bytes) {
-  std::string out;
-  out.reserve(bytes.size() * 2);
+  std::string out(bytes.size() * 2, '\0');
+  char* at = out.data();
   for (const std::uint8_t b : bytes) {
-    out += hex_digits[b >> 4];
-    out += hex_digits[b & 15];
+    *at++ = hex_digits[b >> 4];
+    *at++ = hex_digits[b & 15];
   }
   return out;
 }
@@ -104,17 +104,24 @@ Result<Bytes> from_hex(std::string_view text) {
 }
 
 std::string to_base64(ByteView bytes, std::size_t line) {
-  std::string flat;
-  flat.reserve((bytes.size() + 2) / 3 * 4);
-  for (std::size_t i = 0; i < bytes.size(); i += 3) {
-    const std::size_t left = bytes.size() - i;
+  std::string flat((bytes.size() + 2) / 3 * 4, '=');
+  char* at = flat.data();
+  std::size_t i = 0;
+  for (; i + 2 < bytes.size(); i += 3) {
     const std::uint32_t word = static_cast<std::uint32_t>(bytes[i]) << 16 |
-                               (left > 1 ? static_cast<std::uint32_t>(bytes[i + 1]) << 8 : 0U) |
-                               (left > 2 ? static_cast<std::uint32_t>(bytes[i + 2]) : 0U);
-    flat += base64_digits[word >> 18 & 63];
-    flat += base64_digits[word >> 12 & 63];
-    flat += left > 1 ? base64_digits[word >> 6 & 63] : '=';
-    flat += left > 2 ? base64_digits[word & 63] : '=';
+                               static_cast<std::uint32_t>(bytes[i + 1]) << 8 |
+                               static_cast<std::uint32_t>(bytes[i + 2]);
+    *at++ = base64_digits[word >> 18 & 63];
+    *at++ = base64_digits[word >> 12 & 63];
+    *at++ = base64_digits[word >> 6 & 63];
+    *at++ = base64_digits[word & 63];
+  }
+  if (const std::size_t left = bytes.size() - i; left > 0) {  // what is missing stays padding
+    const std::uint32_t word = static_cast<std::uint32_t>(bytes[i]) << 16 |
+                               (left > 1 ? static_cast<std::uint32_t>(bytes[i + 1]) << 8 : 0U);
+    *at++ = base64_digits[word >> 18 & 63];
+    *at++ = base64_digits[word >> 12 & 63];
+    if (left > 1) *at = base64_digits[word >> 6 & 63];
   }
   if (line == 0) return flat;
   std::string out;

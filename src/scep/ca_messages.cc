@@ -160,12 +160,18 @@ Result<Bytes> next_ca_cert(const std::vector<x509::Certificate>& next, const Rec
                            Time now) {
   cms::SignTemplate what{.content = cms::degenerate(next, {}),
                          .form = cms::Content::octets,
-                         .attributes = {{std::string(cms::oid_signing_time), der::time(now)}},
+                         .attributes = {{to_bytes(cms::oid_signing_time), der::time(now)}},
                          .bag = next,
                          .digest = x509::Digest::sha256};
   what.bag.push_back(current.certificate);
   return cms::sign(what, current.certificate, current.key);
 }
+
+namespace {
+
+constexpr der::Oid oid_scep_attributes("2.16.840.1.113733.1.9");
+
+}  // namespace
 
 Result<std::vector<x509::Certificate>> parse_next_ca_cert(
     ByteView body, const std::vector<x509::Certificate>& signers, const NextCaRules& rules) {
@@ -176,8 +182,11 @@ Result<std::vector<x509::Certificate>> parse_next_ca_cert(
     // A CertRep is signed by the CA too, and a PENDING one has no content: with another bag it
     // would pass for a flat answer. What carries SCEP's own attributes is no GetNextCACert.
     const bool scep_message =
-        std::any_of(info.attributes.begin(), info.attributes.end(),
-                    [](const auto& a) { return a.oid.starts_with("2.16.840.1.113733.1.9."); });
+        std::any_of(info.attributes.begin(), info.attributes.end(), [](const auto& a) {
+          const ByteView oid = ByteView(a.oid).subspan(2);  // none of them is long
+          const ByteView arc = oid_scep_attributes.content();
+          return oid.size() > arc.size() && equal(oid.first(arc.size()), arc);
+        });
     if (scep_message) return fail(Errc::malformed, "a CertRep in place of the next CA certificate");
     if ((info.digest == x509::Digest::md5 && !rules.legacy.md5) ||
         (info.digest == x509::Digest::sha1 && !rules.legacy.sha1))

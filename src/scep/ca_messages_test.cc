@@ -65,7 +65,7 @@ TEST(NextCaCert, TheUnionFormIsReadBackAndSignedByTheActiveCa) {
   ASSERT_EQ(got->size(), 1U);
   EXPECT_EQ(got->front(), next().certificate);
   EXPECT_EQ(parse_next_ca_cert(body, {next().certificate}).error().code, Errc::crypto);
-  EXPECT_EQ(cms::parse_signed_data(body)->content_type, cms::oid_data);
+  EXPECT_TRUE(equal(cms::parse_signed_data(body)->content_type, cms::oid_data));
   EXPECT_EQ(cms::parse_signed_data(body)->certificates.size(), 2U);
 }
 
@@ -115,7 +115,8 @@ TEST(NextCaCert, UnsignedForgedAndDisguisedAnswersAreRefused) {
   cms::SignTemplate disguised{
       .content = {},
       .form = cms::Content::absent,
-      .attributes = {{"2.16.840.1.113733.1.9.2", x509::der::printable("3")}},
+      .attributes = {{x509::der::object_identifier("2.16.840.1.113733.1.9.2"),
+                      x509::der::printable("3")}},
       .bag = {next().certificate},
       .digest = x509::Digest::sha256};
   EXPECT_FALSE(parse_next_ca_cert(*cms::sign(disguised, ca().certificate, ca().key),

@@ -6,22 +6,23 @@
 
 #include "base/random.h"
 #include "scep/types.h"
+#include "x509/der.h"
 
 /// CMS (RFC 5652), as much of it as SCEP needs, in DER out and BER in.
 namespace umbra::scep::cms {
 
-inline constexpr std::string_view oid_rsa_encryption = "1.2.840.113549.1.1.1";
-inline constexpr std::string_view oid_data = "1.2.840.113549.1.7.1";
-inline constexpr std::string_view oid_signed_data = "1.2.840.113549.1.7.2";
-inline constexpr std::string_view oid_enveloped_data = "1.2.840.113549.1.7.3";
-inline constexpr std::string_view oid_content_type = "1.2.840.113549.1.9.3";
-inline constexpr std::string_view oid_message_digest = "1.2.840.113549.1.9.4";
-inline constexpr std::string_view oid_signing_time = "1.2.840.113549.1.9.5";
+inline constexpr x509::der::Oid oid_rsa_encryption("1.2.840.113549.1.1.1");
+inline constexpr x509::der::Oid oid_data("1.2.840.113549.1.7.1");
+inline constexpr x509::der::Oid oid_signed_data("1.2.840.113549.1.7.2");
+inline constexpr x509::der::Oid oid_enveloped_data("1.2.840.113549.1.7.3");
+inline constexpr x509::der::Oid oid_content_type("1.2.840.113549.1.9.3");
+inline constexpr x509::der::Oid oid_message_digest("1.2.840.113549.1.9.4");
+inline constexpr x509::der::Oid oid_signing_time("1.2.840.113549.1.9.5");
 
 /// Attribute ::= SEQUENCE { attrType OID, attrValues SET OF ANY }: the one value a SCEP attribute
 /// has, as an element.
 struct Attribute {
-  std::string oid;
+  Bytes oid;  ///< an element too
   Bytes value;
 };
 
@@ -40,7 +41,7 @@ struct SignerInfo {
 /// SignedData ::= SEQUENCE { version, digestAlgorithms, encapContentInfo, certificates [0], crls
 /// [1], signerInfos }
 struct SignedData {
-  std::string content_type;
+  Bytes content_type;            ///< its OID, an element
   std::optional<Bytes> content;  ///< eContent's octets
   std::vector<x509::Certificate> certificates;
   std::size_t certificates_skipped = 0;  ///< in the bag, but not certificates we can read
@@ -52,7 +53,7 @@ struct SignedData {
 /// Errors: malformed.
 [[nodiscard]] Result<SignedData> parse_signed_data(ByteView content_info);
 /// The value of an attribute, or nothing.
-[[nodiscard]] const Bytes* find(const std::vector<Attribute>& attributes, std::string_view oid);
+[[nodiscard]] const Bytes* find(const std::vector<Attribute>& attributes, ByteView oid);
 /// Is `certificate` the one this SignerInfo names?
 [[nodiscard]] bool names(const SignerInfo& signer, const x509::Certificate& certificate);
 /// The signature over attributes and content, with this key: contentType and messageDigest must be

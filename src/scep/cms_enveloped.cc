@@ -1,6 +1,7 @@
 #include <openssl/evp.h>
 #include <openssl/provider.h>
 
+#include <algorithm>
 #include <array>
 #include <memory>
 
@@ -15,16 +16,16 @@ namespace tag = x509::der::tag;
 
 struct CipherRow {
   Cipher cipher;
-  std::string_view oid;
+  der::Oid oid;
   const char* name;
   std::size_t key;
   std::size_t block;
 };
 constexpr std::array<CipherRow, 4> cipher_rows = {{
-    {Cipher::des_cbc, "1.3.14.3.2.7", "DES-CBC", 8, 8},
-    {Cipher::des_ede3_cbc, "1.2.840.113549.3.7", "DES-EDE3-CBC", 24, 8},
-    {Cipher::aes128_cbc, "2.16.840.1.101.3.4.1.2", "AES-128-CBC", 16, 16},
-    {Cipher::aes256_cbc, "2.16.840.1.101.3.4.1.42", "AES-256-CBC", 32, 16},
+    {Cipher::des_cbc, der::Oid("1.3.14.3.2.7"), "DES-CBC", 8, 8},
+    {Cipher::des_ede3_cbc, der::Oid("1.2.840.113549.3.7"), "DES-EDE3-CBC", 24, 8},
+    {Cipher::aes128_cbc, der::Oid("2.16.840.1.101.3.4.1.2"), "AES-128-CBC", 16, 16},
+    {Cipher::aes256_cbc, der::Oid("2.16.840.1.101.3.4.1.42"), "AES-256-CBC", 32, 16},
 }};
 
 const CipherRow& row(Cipher cipher) { return cipher_rows[static_cast<std::size_t>(cipher) - 1]; }
@@ -80,8 +81,7 @@ Result<EnvelopedData> parse_enveloped_data(ByteView input) {
   UMBRA_TRY(const der::Element outer, der::parse_one(message, tag::sequence, "a ContentInfo"));
   der::Reader info(outer.content);
   UMBRA_TRY(const der::Element type, info.expect(tag::oid, "a content type"));
-  if (der::to_dotted(type.content) != oid_enveloped_data)
-    return fail(Errc::malformed, "not an EnvelopedData");
+  if (!oid_enveloped_data.is(type.content)) return fail(Errc::malformed, "not an EnvelopedData");
   UMBRA_TRY(const der::Element explicit_content, info.expect(der::context(0), "an EnvelopedData"));
   UMBRA_TRY(const der::Element body,
             der::parse_one(explicit_content.content, tag::sequence, "an EnvelopedData"));
@@ -107,7 +107,7 @@ Result<EnvelopedData> parse_enveloped_data(ByteView input) {
     UMBRA_TRY(const der::Element oid,
               algorithm_fields.expect(tag::oid, "a key encryption algorithm"));
     UMBRA_TRY(const der::Element key, fields.expect(tag::octet_string, "an encrypted key"));
-    if (der::to_dotted(oid.content) != oid_rsa_encryption) continue;
+    if (!oid_rsa_encryption.is(oid.content)) continue;
     data.recipients.push_back({std::move(id), to_bytes(key.content)});
   }
   UMBRA_TRY(const der::Element content, reader.expect(tag::sequence, "an EncryptedContentInfo"));
@@ -118,12 +118,14 @@ Result<EnvelopedData> parse_enveloped_data(ByteView input) {
   der::Reader algorithm_fields(algorithm.content);
   UMBRA_TRY(const der::Element oid,
             algorithm_fields.expect(tag::oid, "a content encryption algorithm"));
-  const std::string name = der::to_dotted(oid.content);
-  data.cipher = fail(Errc::unsupported, "content encryption algorithm " + name);
-  for (const CipherRow& candidate : cipher_rows) {
-    if (name == candidate.oid) data.cipher = candidate.cipher;
-  }
-  if (data.cipher) {
+  const auto* const known =
+      std::find_if(cipher_rows.begin(), cipher_rows.end(),
+                   [&](const CipherRow& candidate) { return candidate.oid.is(oid.content); });
+  if (known == cipher_rows.end()) {
+    data.cipher =
+        fail(Errc::unsupported, "content encryption algorithm " + der::to_dotted(oid.content));
+  } else {
+    data.cipher = known->cipher;
     UMBRA_TRY(const der::Element iv,
               algorithm_fields.expect(tag::octet_string, "an initialisation vector"));
     if (iv.content.size() != row(*data.cipher).block)
@@ -169,19 +171,16 @@ Result<Bytes> envelop(ByteView content, const x509::Certificate& recipient, Ciph
   wipe(content_key);
   if (!encrypted_key) return tl::unexpected(encrypted_key.error());
   if (!encrypted) return tl::unexpected(encrypted.error());
-  const Bytes rsa =
-      der::sequence({der::object_identifier(oid_rsa_encryption), der::tlv(tag::null, {})});
+  const Bytes rsa = der::sequence({oid_rsa_encryption, der::tlv(tag::null, {})});
   const Bytes recipient_info =
       der::sequence({der::small_integer(0), to_der(recipient.issuer(), recipient.serial()), rsa,
                      der::tlv(tag::octet_string, *encrypted_key)});
-  const Bytes algorithm =
-      der::sequence({der::object_identifier(chosen.oid), der::tlv(tag::octet_string, iv)});
-  const Bytes encrypted_info = der::sequence({der::object_identifier(oid_data), algorithm,
-                                              der::tlv(der::context_primitive(0), *encrypted)});
+  const Bytes algorithm = der::sequence({chosen.oid, der::tlv(tag::octet_string, iv)});
+  const Bytes encrypted_info =
+      der::sequence({oid_data, algorithm, der::tlv(der::context_primitive(0), *encrypted)});
   const Bytes body =
       der::sequence({der::small_integer(0), der::tlv(tag::set, recipient_info), encrypted_info});
-  return der::sequence(
-      {der::object_identifier(oid_enveloped_data), der::tlv(der::context(0), body)});
+  return der::sequence({oid_enveloped_data, der::tlv(der::context(0), body)});
 }
 
 }  // namespace umbra::scep::cms

@@ -14,12 +14,11 @@ constexpr std::size_t attributes_max =
     32;  // SCEP has ten; nothing is verified yet when they are read
 
 /// ContentInfo ::= SEQUENCE { contentType, content [0] EXPLICIT ANY }
-Result<der::Element> content_of(ByteView content_info, std::string_view wanted) {
+Result<der::Element> content_of(ByteView content_info, const der::Oid& wanted) {
   UMBRA_TRY(const der::Element outer, der::parse_one(content_info, tag::sequence, "a ContentInfo"));
   der::Reader reader(outer.content);
   UMBRA_TRY(const der::Element type, reader.expect(tag::oid, "a content type"));
-  if (der::to_dotted(type.content) != wanted)
-    return fail(Errc::malformed, "CMS of another type than expected");
+  if (!wanted.is(type.content)) return fail(Errc::malformed, "CMS of another type than expected");
   UMBRA_TRY(const der::Element content, reader.expect(der::context(0), "CMS content"));
   UMBRA_CHECK(reader.finish("a ContentInfo"));
   return der::parse_one(content.content, tag::sequence, "CMS content");
@@ -38,9 +37,9 @@ Result<std::vector<Attribute>> parse_attributes(ByteView content) {
     UMBRA_CHECK(value.finish("one attribute value"));
     if (attributes.size() == attributes_max)
       return fail(Errc::malformed, "more signed attributes than anybody needs");
-    const std::string name = der::to_dotted(oid.content);
-    if (find(attributes, name) != nullptr) return fail(Errc::malformed, "a signed attribute twice");
-    attributes.push_back({name, to_bytes(first.whole)});
+    if (find(attributes, oid.whole) != nullptr)
+      return fail(Errc::malformed, "a signed attribute twice");
+    attributes.push_back({to_bytes(oid.whole), to_bytes(first.whole)});
   }
   return attributes;
 }
@@ -74,8 +73,7 @@ Result<SignerInfo> parse_signer(ByteView content) {
 }
 
 Bytes attribute_der(const Attribute& attribute) {
-  return der::sequence(
-      {der::object_identifier(attribute.oid), der::tlv(tag::set, attribute.value)});
+  return der::sequence({attribute.oid, der::tlv(tag::set, attribute.value)});
 }
 
 Bytes bag_der(std::span<const x509::Certificate> certificates) {
@@ -87,8 +85,8 @@ Bytes bag_der(std::span<const x509::Certificate> certificates) {
   return set;
 }
 
-Bytes content_info(std::string_view type, ByteView content) {
-  return der::sequence({der::object_identifier(type), der::tlv(der::context(0), content)});
+Bytes content_info(const der::Oid& type, ByteView content) {
+  return der::sequence({type, der::tlv(der::context(0), content)});
 }
 
 }  // namespace
@@ -123,7 +121,7 @@ Result<SignedData> parse_signed_data(ByteView input) {
             reader.expect(tag::sequence, "an EncapsulatedContentInfo"));
   der::Reader inside(encapsulated.content);
   UMBRA_TRY(const der::Element type, inside.expect(tag::oid, "a content type"));
-  data.content_type = der::to_dotted(type.content);
+  data.content_type = to_bytes(type.whole);
   UMBRA_TRY(const auto content, inside.take_if(der::context(0)));
   if (content && !content->content.empty()) {
     der::Reader value(content->content);
@@ -131,7 +129,7 @@ Result<SignedData> parse_signed_data(ByteView input) {
     // Usually an OCTET STRING; PKCS #7 of old puts the SEQUENCE itself there, whose contents are
     // what is hashed.
     data.content = to_bytes(octets.content);
-    if (octets.tag != tag::octet_string && data.content_type != oid_data)
+    if (octets.tag != tag::octet_string && !equal(data.content_type, oid_data))
       data.content = to_bytes(octets.whole);
   }
   UMBRA_TRY(const auto certificates, reader.take_if(der::context(0)));
@@ -159,9 +157,9 @@ Result<SignedData> parse_signed_data(ByteView input) {
   return data;
 }
 
-const Bytes* find(const std::vector<Attribute>& attributes, std::string_view oid) {
+const Bytes* find(const std::vector<Attribute>& attributes, ByteView oid) {
   const auto found = std::find_if(attributes.begin(), attributes.end(),
-                                  [&](const Attribute& a) { return a.oid == oid; });
+                                  [&](const Attribute& a) { return equal(a.oid, oid); });
   return found == attributes.end() ? nullptr : &found->value;
 }
 
@@ -185,7 +183,7 @@ Result<void> verify(const SignedData& data, const SignerInfo& signer, const x509
   if (*digest != der::tlv(tag::octet_string, x509::hash(*signer.digest, content))) {
     return fail(Errc::crypto, "the content is not what was signed");
   }
-  if (*type != der::object_identifier(data.content_type))
+  if (*type != data.content_type)
     return fail(Errc::crypto, "the content type is not what was signed");
   return key.verify(algorithm, signer.signed_attributes, signer.signature);
 }
@@ -196,9 +194,9 @@ Bytes degenerate(std::span<const x509::Certificate> certificates, std::span<cons
     crl_set = der::set_of({crls.begin(), crls.end()});
     crl_set[0] = der::context(1);
   }
-  const Bytes body = der::sequence({der::small_integer(1), der::tlv(tag::set, {}),
-                                    der::sequence({der::object_identifier(oid_data)}),
-                                    bag_der(certificates), crl_set, der::tlv(tag::set, {})});
+  const Bytes body =
+      der::sequence({der::small_integer(1), der::tlv(tag::set, {}), der::sequence({oid_data}),
+                     bag_der(certificates), crl_set, der::tlv(tag::set, {})});
   return content_info(oid_signed_data, body);
 }
 
@@ -206,10 +204,9 @@ Result<Bytes> sign(const SignTemplate& what, const x509::Certificate& signer,
                    const x509::PrivateKey& key) {
   std::vector<Bytes> attributes;
   for (const Attribute& attribute : what.attributes) attributes.push_back(attribute_der(attribute));
+  attributes.push_back(attribute_der({to_bytes(oid_content_type), to_bytes(oid_data)}));
   attributes.push_back(
-      attribute_der({std::string(oid_content_type), der::object_identifier(oid_data)}));
-  attributes.push_back(
-      attribute_der({std::string(oid_message_digest),
+      attribute_der({to_bytes(oid_message_digest),
                      der::tlv(tag::octet_string, x509::hash(what.digest, what.content))}));
   Bytes set = der::set_of(std::move(attributes));
   UMBRA_TRY(const Bytes signature, key.sign(what.digest, set));
@@ -218,7 +215,7 @@ Result<Bytes> sign(const SignTemplate& what, const x509::Certificate& signer,
   const Bytes digest_algorithm = x509::to_der(what.digest);
   const Bytes signature_algorithm =
       key.public_key().algorithm() == x509::KeyAlgorithm::rsa
-          ? der::sequence({der::object_identifier(oid_rsa_encryption), der::tlv(tag::null, {})})
+          ? der::sequence({oid_rsa_encryption, der::tlv(tag::null, {})})
           : x509::to_der(x509::SignatureAlgorithm{x509::KeyAlgorithm::ec, what.digest});
   const Bytes info = der::sequence({der::small_integer(1), to_der(signer.issuer(), signer.serial()),
                                     digest_algorithm, set, signature_algorithm,
@@ -227,8 +224,8 @@ Result<Bytes> sign(const SignTemplate& what, const x509::Certificate& signer,
   if (what.form != Content::absent)
     content = der::tlv(der::context(0), der::tlv(tag::octet_string, what.content));
   const Bytes body = der::sequence({der::small_integer(1), der::tlv(tag::set, digest_algorithm),
-                                    der::sequence({der::object_identifier(oid_data), content}),
-                                    bag_der(what.bag), der::tlv(tag::set, info)});
+                                    der::sequence({oid_data, content}), bag_der(what.bag),
+                                    der::tlv(tag::set, info)});
   return content_info(oid_signed_data, body);
 }
 

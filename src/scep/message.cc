@@ -15,18 +15,17 @@ constexpr std::size_t message_octets_max = 65536;
 constexpr std::size_t reply_octets_max = 32U << 20;  // a CRL may be large
 
 // RFC 8894 3.2: SCEP's own signed attributes.
-constexpr std::string_view oid_message_type = "2.16.840.1.113733.1.9.2";
-constexpr std::string_view oid_pki_status = "2.16.840.1.113733.1.9.3";
-constexpr std::string_view oid_fail_info = "2.16.840.1.113733.1.9.4";
-constexpr std::string_view oid_sender_nonce = "2.16.840.1.113733.1.9.5";
-constexpr std::string_view oid_recipient_nonce = "2.16.840.1.113733.1.9.6";
-constexpr std::string_view oid_transaction_id = "2.16.840.1.113733.1.9.7";
-constexpr std::string_view oid_fail_info_text = "1.3.6.1.5.5.7.24.1";
+constexpr der::Oid oid_message_type("2.16.840.1.113733.1.9.2");
+constexpr der::Oid oid_pki_status("2.16.840.1.113733.1.9.3");
+constexpr der::Oid oid_fail_info("2.16.840.1.113733.1.9.4");
+constexpr der::Oid oid_sender_nonce("2.16.840.1.113733.1.9.5");
+constexpr der::Oid oid_recipient_nonce("2.16.840.1.113733.1.9.6");
+constexpr der::Oid oid_transaction_id("2.16.840.1.113733.1.9.7");
+constexpr der::Oid oid_fail_info_text("1.3.6.1.5.5.7.24.1");
 
 constexpr const char* message_check_text = "the message does not open, or is not what was signed";
 
-std::optional<std::string> text_of(const std::vector<cms::Attribute>& attributes,
-                                   std::string_view oid) {
+std::optional<std::string> text_of(const std::vector<cms::Attribute>& attributes, ByteView oid) {
   const Bytes* const value = cms::find(attributes, oid);
   if (value == nullptr) return std::nullopt;
   der::Reader reader(*value);
@@ -37,8 +36,7 @@ std::optional<std::string> text_of(const std::vector<cms::Attribute>& attributes
   return *text;
 }
 
-std::optional<Bytes> octets_of(const std::vector<cms::Attribute>& attributes,
-                               std::string_view oid) {
+std::optional<Bytes> octets_of(const std::vector<cms::Attribute>& attributes, ByteView oid) {
   const Bytes* const value = cms::find(attributes, oid);
   if (value == nullptr) return std::nullopt;
   const auto element = der::parse_one(*value, tag::octet_string, "a nonce");
@@ -46,7 +44,7 @@ std::optional<Bytes> octets_of(const std::vector<cms::Attribute>& attributes,
   return to_bytes(element->content);
 }
 
-std::optional<int> number_of(const std::vector<cms::Attribute>& attributes, std::string_view oid) {
+std::optional<int> number_of(const std::vector<cms::Attribute>& attributes, ByteView oid) {
   const auto text = text_of(attributes, oid);
   if (!text || text->empty() || text->size() > 3 ||
       text->find_first_not_of("0123456789") != std::string::npos) {
@@ -87,9 +85,9 @@ std::optional<Refusal> digest_refusal(x509::Digest digest, const Legacy& legacy)
 /// The attributes every pkiMessage has.
 std::vector<cms::Attribute> common_attributes(MessageType type, const std::string& transaction_id,
                                               const Nonce& sender_nonce) {
-  return {{std::string(oid_message_type), der::printable(std::to_string(static_cast<int>(type)))},
-          {std::string(oid_transaction_id), der::printable(transaction_id)},
-          {std::string(oid_sender_nonce), der::tlv(tag::octet_string, sender_nonce)}};
+  return {{to_bytes(oid_message_type), der::printable(std::to_string(static_cast<int>(type)))},
+          {to_bytes(oid_transaction_id), der::printable(transaction_id)},
+          {to_bytes(oid_sender_nonce), der::tlv(tag::octet_string, sender_nonce)}};
 }
 
 Result<IssuerAndSubject> parse_issuer_and_subject(ByteView input) {
@@ -106,13 +104,13 @@ Result<IssuerAndSubject> parse_issuer_and_subject(ByteView input) {
 
 /// What is inside the envelope, by message type. Errors: malformed, crypto (the request's own
 /// signature).
-Result<std::variant<x509::Request, IssuerAndSubject, IssuerAndSerial>> parse_body(MessageType type,
-                                                                                  ByteView plain) {
+Result<std::variant<x509::Request, IssuerAndSubject, IssuerAndSerial>> parse_body(
+    MessageType type, ByteView plain, const x509::PublicKey& signer) {
   using Body = std::variant<x509::Request, IssuerAndSubject, IssuerAndSerial>;
   switch (type) {
     case MessageType::pkcs_req:
     case MessageType::renewal_req: {
-      UMBRA_TRY(auto request, x509::Request::from_der(plain));
+      UMBRA_TRY(auto request, x509::Request::from_der(plain, signer));
       UMBRA_CHECK(request.verify());
       return Body(std::move(request));
     }
@@ -217,7 +215,7 @@ tl::expected<Request, Refusal> open_request(Envelope envelope,
       // From here on one answer for everything: whether padding, grammar or signature failed is
       // nobody's business.
       if (!plain) return refuse(FailInfo::bad_message_check, message_check_text);
-      auto body = parse_body(envelope.type, *plain);
+      auto body = parse_body(envelope.type, *plain, envelope.signer.public_key());
       wipe(*plain);
       if (!body && body.error().code == Errc::unsupported) {
         return refuse(FailInfo::bad_alg,
@@ -240,9 +238,9 @@ Result<Bytes> cert_rep(const Answer& answer, const ReplyContext& context, const 
                        Random& random) {
   auto attributes =
       common_attributes(MessageType::cert_rep, context.request.transaction_id, make_nonce(random));
-  attributes.push_back({std::string(oid_recipient_nonce),
-                        der::tlv(tag::octet_string, context.request.sender_nonce)});
-  attributes.push_back({std::string(cms::oid_signing_time), der::time(context.now)});
+  attributes.push_back(
+      {to_bytes(oid_recipient_nonce), der::tlv(tag::octet_string, context.request.sender_nonce)});
+  attributes.push_back({to_bytes(cms::oid_signing_time), der::time(context.now)});
   PkiStatus status = PkiStatus::success;
   Bytes plain;
   if (const auto* granted = std::get_if<Granted>(&answer)) {
@@ -254,15 +252,15 @@ Result<Bytes> cert_rep(const Answer& answer, const ReplyContext& context, const 
   } else {
     const auto& refusal = std::get<Refusal>(answer);
     status = PkiStatus::failure;
-    attributes.push_back({std::string(oid_fail_info),
-                          der::printable(std::to_string(static_cast<int>(refusal.info)))});
+    attributes.push_back(
+        {to_bytes(oid_fail_info), der::printable(std::to_string(static_cast<int>(refusal.info)))});
     if (!refusal.text.empty()) {
       attributes.push_back(
-          {std::string(oid_fail_info_text), der::tlv(tag::utf8_string, as_bytes(refusal.text))});
+          {to_bytes(oid_fail_info_text), der::tlv(tag::utf8_string, as_bytes(refusal.text))});
     }
   }
   attributes.push_back(
-      {std::string(oid_pki_status), der::printable(std::to_string(static_cast<int>(status)))});
+      {to_bytes(oid_pki_status), der::printable(std::to_string(static_cast<int>(status)))});
   cms::SignTemplate what{
       .content = {},
       .form = context.no_content == NoContent::absent ? cms::Content::absent : cms::Content::empty,

@@ -1,6 +1,7 @@
 #include "x509/der.h"
 
 #include <algorithm>
+#include <array>
 #include <charconv>
 
 namespace umbra::x509::der {
@@ -31,21 +32,24 @@ void put_header(Bytes& out, std::uint8_t tag, std::size_t length) {
     out.push_back(static_cast<std::uint8_t>(length >> (8 * i)));
 }
 
+// What checks each element says what is wrong, or nothing: a Result for every one of them costs
+// more than the checks.
+using Wrong = const char*;
+
 /// The definite length after an identifier octet; `minimal` as DER demands, or any as BER allows.
-Result<std::size_t> read_length(ByteView bytes, std::size_t& at, bool minimal) {
-  if (at >= bytes.size()) return fail(Errc::malformed, "ASN.1: cut off in a length");
+Wrong read_length(ByteView bytes, std::size_t& at, bool minimal, std::size_t& length) {
+  if (at >= bytes.size()) return "ASN.1: cut off in a length";
   const std::uint8_t first = bytes[at++];
-  if (first < 0x80) return first;
+  length = first;
+  if (first < 0x80) return nullptr;
   const std::size_t octets = first & 0x7FU;
-  if (octets == 0 || octets > 4 || octets > bytes.size() - at) {
-    return fail(Errc::malformed, "ASN.1: a length that cannot be");
-  }
-  std::size_t length = 0;
+  if (octets == 0 || octets > 4 || octets > bytes.size() - at)
+    return "ASN.1: a length that cannot be";
+  length = 0;
   for (std::size_t i = 0; i < octets; ++i) length = length << 8 | bytes[at++];
-  if (minimal && header_size(length) != octets + 2) {
-    return fail(Errc::malformed, "ASN.1: a length that is not in its shortest form");
-  }
-  return length;
+  if (minimal && header_size(length) != octets + 2)
+    return "ASN.1: a length that is not in its shortest form";
+  return nullptr;
 }
 
 enum class Rules { ber, der };
@@ -53,27 +57,26 @@ enum class Rules { ber, der };
 /// An identifier octet of one octet, and of a form that its universal type has: structures are
 /// constructed, everything else is not. Strings in pieces are for BER, and of them only the OCTET
 /// STRING, which is what CMS is streamed in.
-Result<void> check_identifier(std::uint8_t octet, Rules rules) {
+Wrong check_identifier(std::uint8_t octet, Rules rules) {
   const unsigned number = octet & 0x1FU;
-  if (number == 0x1F) return fail(Errc::malformed, "ASN.1: a multi-octet tag");
-  if ((octet & class_bits) != 0) return {};
+  if (number == 0x1F) return "ASN.1: a multi-octet tag";
+  if ((octet & class_bits) != 0) return nullptr;
   const bool constructed = (octet & constructed_bit) != 0;
   switch (number) {
     case tag::end_of_contents:
-      return fail(Errc::malformed, "ASN.1: an end-of-contents marker in place of a value");
+      return "ASN.1: an end-of-contents marker in place of a value";
     case tag::octet_string:
-      if (constructed && rules == Rules::der)
-        return fail(Errc::malformed, "ASN.1: an OCTET STRING in pieces");
-      return {};
+      if (constructed && rules == Rules::der) return "ASN.1: an OCTET STRING in pieces";
+      return nullptr;
     case tag::external:
     case tag::embedded_pdv:
     case tag::sequence & ~constructed_bit:
     case tag::set & ~constructed_bit:
-      if (!constructed) return fail(Errc::malformed, "ASN.1: a structure that is not constructed");
-      return {};
+      if (!constructed) return "ASN.1: a structure that is not constructed";
+      return nullptr;
     default:
-      if (constructed) return fail(Errc::malformed, "ASN.1: a simple value that is constructed");
-      return {};
+      if (constructed) return "ASN.1: a simple value that is constructed";
+      return nullptr;
   }
 }
 
@@ -89,7 +92,7 @@ bool is_oid(ByteView content) {
 
 /// Contents that a simple value can have (X.690 8.2 to 8.8, 8.19). Also where nobody here reads the
 /// value, such as an algorithm's parameters: others who see the same bytes refuse them.
-Result<void> check_contents(std::uint8_t tag, ByteView content) {
+Wrong check_contents(std::uint8_t tag, ByteView content) {
   const auto possible = [&] {
     switch (tag) {
       case tag::boolean:
@@ -114,8 +117,7 @@ Result<void> check_contents(std::uint8_t tag, ByteView content) {
         return true;
     }
   };
-  if (!possible()) return fail(Errc::malformed, "ASN.1: contents that the type cannot have");
-  return {};
+  return possible() ? nullptr : "ASN.1: contents that the type cannot have";
 }
 
 Result<void> transcode(ByteView ber, std::size_t& at, bool until_end_marker, std::size_t depth,
@@ -124,7 +126,7 @@ Result<void> transcode(ByteView ber, std::size_t& at, bool until_end_marker, std
 Result<void> transcode_one(ByteView ber, std::size_t& at, std::size_t depth, Bytes& out) {
   if (depth > depth_max) return fail(Errc::malformed, "ASN.1: nested too deep");
   const std::uint8_t tag = ber[at++];
-  UMBRA_CHECK(check_identifier(tag, Rules::ber));
+  if (const Wrong wrong = check_identifier(tag, Rules::ber)) return fail(Errc::malformed, wrong);
   const bool constructed = (tag & constructed_bit) != 0;
   Bytes content;
   if (at < ber.size() && ber[at] == 0x80) {
@@ -133,7 +135,9 @@ Result<void> transcode_one(ByteView ber, std::size_t& at, std::size_t depth, Byt
     ++at;
     UMBRA_CHECK(transcode(ber, at, true, depth + 1, content));
   } else {
-    UMBRA_TRY(const std::size_t length, read_length(ber, at, false));
+    std::size_t length = 0;
+    if (const Wrong wrong = read_length(ber, at, false, length))
+      return fail(Errc::malformed, wrong);
     if (length > ber.size() - at) return fail(Errc::malformed, "ASN.1: a value runs past the end");
     const ByteView inside = ber.subspan(at, length);
     at += length;
@@ -141,7 +145,7 @@ Result<void> transcode_one(ByteView ber, std::size_t& at, std::size_t depth, Byt
       std::size_t inner = 0;
       UMBRA_CHECK(transcode(inside, inner, false, depth + 1, content));
     } else {
-      UMBRA_CHECK(check_contents(tag, inside));
+      if (const Wrong wrong = check_contents(tag, inside)) return fail(Errc::malformed, wrong);
       content = to_bytes(inside);
     }
   }
@@ -181,9 +185,9 @@ bool is_der(ByteView bytes, std::size_t depth) {
   if (depth > depth_max) return false;
   Reader reader(bytes);
   while (!reader.empty()) {
-    const auto element = reader.next();
-    if (!element) return false;
-    if ((element->tag & constructed_bit) != 0 && !is_der(element->content, depth + 1)) return false;
+    Element element;
+    if (reader.take(element) != nullptr) return false;
+    if ((element.tag & constructed_bit) != 0 && !is_der(element.content, depth + 1)) return false;
   }
   return true;
 }
@@ -215,15 +219,23 @@ std::optional<std::uint8_t> Reader::peek() const {
   return rest_[0];
 }
 
-Result<Element> Reader::next() {
-  if (rest_.empty()) return fail(Errc::malformed, "ASN.1: nothing left where a value must be");
-  UMBRA_CHECK(check_identifier(rest_[0], Rules::der));
+const char* Reader::take(Element& element) {
+  if (rest_.empty()) return "ASN.1: nothing left where a value must be";
+  if (const Wrong wrong = check_identifier(rest_[0], Rules::der)) return wrong;
   std::size_t at = 1;
-  UMBRA_TRY(const std::size_t length, read_length(rest_, at, true));
-  if (length > rest_.size() - at) return fail(Errc::malformed, "ASN.1: a value runs past the end");
-  const Element element{rest_[0], rest_.subspan(at, length), rest_.first(at + length)};
-  UMBRA_CHECK(check_contents(element.tag, element.content));
+  std::size_t length = 0;
+  if (const Wrong wrong = read_length(rest_, at, true, length)) return wrong;
+  if (length > rest_.size() - at) return "ASN.1: a value runs past the end";
+  const Element found{rest_[0], rest_.subspan(at, length), rest_.first(at + length)};
+  if (const Wrong wrong = check_contents(found.tag, found.content)) return wrong;
+  element = found;
   rest_ = rest_.subspan(at + length);
+  return nullptr;
+}
+
+Result<Element> Reader::next() {
+  Element element;
+  if (const char* const wrong = take(element)) return fail(Errc::malformed, wrong);
   return element;
 }
 
@@ -329,7 +341,7 @@ Result<Bytes> from_ber(ByteView ber) {
 
 Bytes tlv(std::uint8_t tag, ByteView content) {
   Bytes out;
-  out.reserve(content.size() + 6);
+  out.reserve(header_size(content.size()) + content.size());
   put_header(out, tag, content.size());
   out.insert(out.end(), content.begin(), content.end());
   return out;
@@ -338,6 +350,16 @@ Bytes tlv(std::uint8_t tag, ByteView content) {
 Bytes header(std::uint8_t tag, std::size_t content_size) {
   Bytes out;
   put_header(out, tag, content_size);
+  return out;
+}
+
+Bytes tlv(std::uint8_t tag, std::initializer_list<ByteView> parts) {
+  std::size_t size = 0;
+  for (const ByteView part : parts) size += part.size();
+  Bytes out;
+  out.reserve(header_size(size) + size);
+  put_header(out, tag, size);
+  for (const ByteView part : parts) out.insert(out.end(), part.begin(), part.end());
   return out;
 }
 
@@ -352,28 +374,32 @@ Bytes concat(std::initializer_list<ByteView> parts) {
 
 Bytes set_of(std::vector<Bytes> parts) {
   std::sort(parts.begin(), parts.end());
-  Bytes content;
-  for (const Bytes& part : parts) content.insert(content.end(), part.begin(), part.end());
-  return tlv(tag::set, content);
+  std::size_t size = 0;
+  for (const Bytes& part : parts) size += part.size();
+  Bytes out;
+  out.reserve(header_size(size) + size);
+  put_header(out, tag::set, size);
+  for (const Bytes& part : parts) out.insert(out.end(), part.begin(), part.end());
+  return out;
 }
 
 Bytes unsigned_integer(ByteView big_endian) {
   while (!big_endian.empty() && big_endian[0] == 0) big_endian = big_endian.subspan(1);
-  Bytes content;
-  if (big_endian.empty() || (big_endian[0] & 0x80) != 0) content.push_back(0);
-  content.insert(content.end(), big_endian.begin(), big_endian.end());
-  return tlv(tag::integer, content);
+  constexpr std::uint8_t sign = 0;
+  const bool signed_octet = big_endian.empty() || (big_endian[0] & 0x80) != 0;
+  return tlv(tag::integer, {ByteView(&sign, signed_octet ? 1 : 0), big_endian});
 }
 
 Bytes small_integer(std::uint32_t value) {
-  const Bytes octets = {static_cast<std::uint8_t>(value >> 24),
-                        static_cast<std::uint8_t>(value >> 16),
-                        static_cast<std::uint8_t>(value >> 8), static_cast<std::uint8_t>(value)};
+  const std::array<std::uint8_t, 4> octets = {
+      static_cast<std::uint8_t>(value >> 24), static_cast<std::uint8_t>(value >> 16),
+      static_cast<std::uint8_t>(value >> 8), static_cast<std::uint8_t>(value)};
   return unsigned_integer(octets);
 }
 
 Bytes object_identifier(std::string_view dotted) {
   Bytes content;
+  content.reserve(dotted.size());
   std::uint64_t first = 0;
   std::size_t index = 0;
   const char* at = dotted.data();
@@ -386,12 +412,11 @@ Bytes object_identifier(std::string_view dotted) {
       first = arc;
     } else {
       if (index == 1) arc += first * 40;
-      bool started = false;
-      for (int shift = 63; shift >= 0; shift -= 7) {
-        const auto digit = static_cast<std::uint8_t>(arc >> shift & 0x7F);
-        if (digit == 0 && !started && shift != 0) continue;
-        started = true;
-        content.push_back(static_cast<std::uint8_t>(digit | (shift != 0 ? 0x80 : 0)));
+      int shift = 0;
+      while (shift < 63 && arc >> (shift + 7) != 0) shift += 7;
+      for (; shift >= 0; shift -= 7) {
+        content.push_back(
+            static_cast<std::uint8_t>((arc >> shift & 0x7F) | (shift != 0 ? 0x80U : 0U)));
       }
     }
     ++index;
@@ -401,28 +426,46 @@ Bytes object_identifier(std::string_view dotted) {
 
 std::string to_dotted(ByteView oid_content) {
   std::string out;
+  if (oid_content.size() > oid_octets_max || !is_oid(oid_content)) return out;
+  out.reserve(4 * oid_content.size());
+  const auto put = [&out](std::uint64_t arc) {
+    std::array<char, 20> digits{};
+    const auto end = std::to_chars(digits.data(), digits.data() + digits.size(), arc).ptr;
+    out.append(digits.data(), end);
+  };
   std::uint64_t arc = 0;
   bool first = true;
-  if (oid_content.size() > oid_octets_max || !is_oid(oid_content)) return "";
   for (const std::uint8_t octet : oid_content) {
     arc = arc << 7 | (octet & 0x7F);
     if (arc >> 56 != 0) return "";
     if ((octet & 0x80) != 0) continue;
     if (first) {
       const std::uint64_t root = std::min<std::uint64_t>(arc / 40, 2);
-      out = std::to_string(root) + "." + std::to_string(arc - root * 40);
+      put(root);
+      arc -= root * 40;
       first = false;
-    } else {
-      out += "." + std::to_string(arc);
     }
+    out += '.';
+    put(arc);
     arc = 0;
   }
   return out;
 }
 
+bool is_readable_oid(ByteView oid_content) {
+  if (oid_content.size() > oid_octets_max || !is_oid(oid_content)) return false;
+  std::uint64_t arc = 0;
+  for (const std::uint8_t octet : oid_content) {
+    arc = arc << 7 | (octet & 0x7F);
+    if (arc >> 56 != 0) return false;
+    if ((octet & 0x80) == 0) arc = 0;
+  }
+  return true;
+}
+
 Bytes bit_string_of(ByteView octets) {
   const std::uint8_t unused = 0;
-  return tlv(tag::bit_string, concat({ByteView(&unused, 1), octets}));
+  return tlv(tag::bit_string, {ByteView(&unused, 1), octets});
 }
 
 // A CRL has as many of these as entries, so no text is made on the way.

@@ -1,8 +1,10 @@
 #pragma once
 
+#include <array>
 #include <cstdint>
 #include <initializer_list>
 #include <optional>
+#include <string_view>
 
 #include "base/bytes.h"
 #include "base/time.h"
@@ -44,6 +46,52 @@ inline constexpr std::uint8_t set = 0x31;
   return static_cast<std::uint8_t>(0x80 | n);
 }
 
+/// An OBJECT IDENTIFIER that is known when this is compiled: nothing is made of it at run time.
+class Oid {
+ public:
+  static constexpr std::size_t octets_max = 24;  ///< with identifier and length
+  /// In: dotted, well formed, arcs below 2^32.
+  constexpr explicit Oid(std::string_view dotted) {
+    octets_[0] = tag::oid;
+    size_ = 2;
+    std::uint64_t first = 0;
+    std::uint64_t arc = 0;
+    std::size_t index = 0;
+    for (std::size_t i = 0; i <= dotted.size(); ++i) {
+      if (i < dotted.size() && dotted[i] != '.') {
+        arc = arc * 10 + static_cast<std::uint64_t>(dotted[i] - '0');
+        continue;
+      }
+      if (index == 0) {
+        first = arc;
+      } else {
+        put(index == 1 ? first * 40 + arc : arc);
+      }
+      ++index;
+      arc = 0;
+    }
+    octets_[1] = static_cast<std::uint8_t>(size_ - 2);
+  }
+  [[nodiscard]] constexpr ByteView whole() const { return {octets_.data(), size_}; }
+  [[nodiscard]] constexpr ByteView content() const { return whole().subspan(2); }
+  /// As a part of what is put together.
+  constexpr operator ByteView() const { return whole(); }  // NOLINT(google-explicit-constructor)
+  /// Are these the contents of it?
+  [[nodiscard]] bool is(ByteView oid_content) const { return equal(oid_content, content()); }
+
+ private:
+  constexpr void put(std::uint64_t arc) {
+    int shift = 0;
+    while (arc >> shift >= 0x80) shift += 7;
+    for (; shift >= 0; shift -= 7) {
+      octets_[size_++] =
+          static_cast<std::uint8_t>((arc >> shift & 0x7F) | (shift != 0 ? 0x80U : 0U));
+    }
+  }
+  std::array<std::uint8_t, octets_max> octets_{};
+  std::size_t size_ = 0;
+};
+
 struct Element {
   std::uint8_t tag = 0;
   ByteView content;  ///< borrowed from what was parsed
@@ -69,6 +117,8 @@ class Reader {
   [[nodiscard]] Result<std::optional<Element>> take_if(std::uint8_t tag);
   /// Errors: malformed if anything is left.
   [[nodiscard]] Result<void> finish(const char* what) const;
+  /// As `next`, without what a Result costs. Out: what is wrong, or null.
+  [[nodiscard]] const char* take(Element& element);
 
  private:
   ByteView rest_;
@@ -96,8 +146,9 @@ class Reader {
 /// Identifier and length alone, for contents too large to be copied.
 [[nodiscard]] Bytes header(std::uint8_t tag, std::size_t content_size);
 [[nodiscard]] Bytes concat(std::initializer_list<ByteView> parts);
+[[nodiscard]] Bytes tlv(std::uint8_t tag, std::initializer_list<ByteView> parts);
 [[nodiscard]] inline Bytes sequence(std::initializer_list<ByteView> parts) {
-  return tlv(tag::sequence, concat(parts));
+  return tlv(tag::sequence, parts);
 }
 /// SET OF: the parts sorted as DER wants.
 [[nodiscard]] Bytes set_of(std::vector<Bytes> parts);
@@ -108,6 +159,8 @@ class Reader {
 /// Empty if the contents are no OID (empty, cut off, padded), have over 128 octets, or an arc has
 /// over 56 bits.
 [[nodiscard]] std::string to_dotted(ByteView oid_content);
+/// Would `to_dotted` read it?
+[[nodiscard]] bool is_readable_oid(ByteView oid_content);
 [[nodiscard]] Bytes bit_string_of(ByteView octets);  ///< no unused bits
 [[nodiscard]] Bytes time(Time at);  ///< UTCTime through 2049, GeneralizedTime after
 [[nodiscard]] Bytes printable(std::string_view text);

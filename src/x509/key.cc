@@ -4,7 +4,9 @@
 #include <openssl/rand.h>
 #include <openssl/rsa.h>
 
+#include <algorithm>
 #include <array>
+#include <bit>
 #include <mutex>
 
 #include "base/assert.h"
@@ -15,35 +17,40 @@
 namespace umbra::x509 {
 namespace {
 
-constexpr std::string_view oid_rsa = "1.2.840.113549.1.1.1";
-constexpr std::string_view oid_ec = "1.2.840.10045.2.1";
+constexpr der::Oid oid_rsa("1.2.840.113549.1.1.1");
+constexpr der::Oid oid_ec("1.2.840.10045.2.1");
 // The passphrase is 32 random octets unless the operator chose his own; the rounds are for that
 // case.
 constexpr int pbkdf2_rounds = 100000;
 
 struct Curve {
-  std::string_view oid;
+  der::Oid oid;
   const char* name;
   int bits;
 };
-constexpr std::array<Curve, 3> curves = {{{"1.2.840.10045.3.1.7", "P-256", 256},
-                                          {"1.3.132.0.34", "P-384", 384},
-                                          {"1.3.132.0.35", "P-521", 521}}};
+constexpr std::array<Curve, 3> curves = {{{der::Oid("1.2.840.10045.3.1.7"), "P-256", 256},
+                                          {der::Oid("1.3.132.0.34"), "P-384", 384},
+                                          {der::Oid("1.3.132.0.35"), "P-521", 521}}};
 
 std::shared_ptr<evp_pkey_st> shared(ossl::Pkey key) {
   EVP_PKEY* const raw = key.release();
   return {raw, [](evp_pkey_st* p) { EVP_PKEY_free(p); }};
 }
 
-Result<ossl::Pkey> from_params(const char* type, OSSL_PARAM_BLD* builder) {
-  const ossl::Params params(OSSL_PARAM_BLD_to_param(builder));
-  const ossl::PkeyContext context(EVP_PKEY_CTX_new_from_name(nullptr, type, nullptr));
+/// In: `context`, of this type and made ready by this thread before.
+Result<ossl::Pkey> from_params(EVP_PKEY_CTX* context, OSSL_PARAM* params) {
   EVP_PKEY* raw = nullptr;
-  if (!params || !context || EVP_PKEY_fromdata_init(context.get()) != 1 ||
-      EVP_PKEY_fromdata(context.get(), &raw, EVP_PKEY_PUBLIC_KEY, params.get()) != 1) {
+  if (context == nullptr || EVP_PKEY_fromdata(context, &raw, EVP_PKEY_PUBLIC_KEY, params) != 1)
     return ossl::failed(Errc::malformed, "a public key OpenSSL does not take");
-  }
   return ossl::Pkey(raw);
+}
+
+/// What public keys are made with. Kept by each thread: to look the algorithm up costs as much as
+/// to make a key.
+ossl::PkeyContext maker_of(const char* type) {
+  ossl::PkeyContext context(EVP_PKEY_CTX_new_from_name(nullptr, type, nullptr));
+  if (!context || EVP_PKEY_fromdata_init(context.get()) != 1) return nullptr;
+  return context;
 }
 
 /// RSAPublicKey ::= SEQUENCE { modulus INTEGER, publicExponent INTEGER }, RFC 8017 A.1.1.
@@ -84,27 +91,32 @@ Result<ParsedRsa> parse_rsa(ByteView key_bits) {
   return ParsedRsa{modulus, exponent, bits};
 }
 
+/// As OpenSSL's parameters have numbers.
+Bytes native(ByteView big_endian) {
+  Bytes out = to_bytes(big_endian);
+  if constexpr (std::endian::native == std::endian::little) std::reverse(out.begin(), out.end());
+  return out;
+}
+
 Result<ossl::Pkey> build_rsa(ByteView key_bits) {
   UMBRA_TRY(const ParsedRsa numbers, parse_rsa(key_bits));
-  const ossl::Bn n(
-      BN_bin2bn(numbers.modulus.data(), static_cast<int>(numbers.modulus.size()), nullptr));
-  const ossl::Bn e(
-      BN_bin2bn(numbers.exponent.data(), static_cast<int>(numbers.exponent.size()), nullptr));
-  const ossl::ParamsBuilder builder(OSSL_PARAM_BLD_new());
-  if (!n || !e || !builder || OSSL_PARAM_BLD_push_BN(builder.get(), "n", n.get()) != 1 ||
-      OSSL_PARAM_BLD_push_BN(builder.get(), "e", e.get()) != 1) {
-    return ossl::failed(Errc::crypto, "building an RSA key");
-  }
-  return from_params("RSA", builder.get());
+  thread_local const ossl::PkeyContext maker = maker_of("RSA");
+  Bytes n = native(numbers.modulus);
+  Bytes e = native(numbers.exponent);
+  std::array<OSSL_PARAM, 3> params = {OSSL_PARAM_construct_BN("n", n.data(), n.size()),
+                                      OSSL_PARAM_construct_BN("e", e.data(), e.size()),
+                                      OSSL_PARAM_construct_end()};
+  return from_params(maker.get(), params.data());
 }
 
 Result<ossl::Pkey> build_ec(ByteView point, const Curve& curve) {
-  const ossl::ParamsBuilder builder(OSSL_PARAM_BLD_new());
-  if (!builder || OSSL_PARAM_BLD_push_utf8_string(builder.get(), "group", curve.name, 0) != 1 ||
-      OSSL_PARAM_BLD_push_octet_string(builder.get(), "pub", point.data(), point.size()) != 1) {
-    return ossl::failed(Errc::crypto, "building an EC key");
-  }
-  return from_params("EC", builder.get());
+  thread_local const ossl::PkeyContext maker = maker_of("EC");
+  std::string group = curve.name;
+  Bytes pub = to_bytes(point);
+  std::array<OSSL_PARAM, 3> params = {
+      OSSL_PARAM_construct_utf8_string("group", group.data(), group.size()),
+      OSSL_PARAM_construct_octet_string("pub", pub.data(), pub.size()), OSSL_PARAM_construct_end()};
+  return from_params(maker.get(), params.data());
 }
 
 Result<Bytes> spki_of(EVP_PKEY* key) {
@@ -124,13 +136,55 @@ std::string bio_text(BIO* bio) {
 
 }  // namespace
 
+namespace {
+
+/// What OpenSSL needs to use a key in one way, made ready: that costs as much as some uses. With
+/// its digest, if there is one.
+struct Prepared {
+  ossl::PkeyContext context{};
+  Digest digest{};
+};
+
+/// As many as were ever in use at once, and no more than there are likely to be threads. One that
+/// has failed is not put back.
+class Pool {
+ public:
+  /// Out: nothing in it if there is none of this digest.
+  Prepared take(Digest digest) {
+    const std::lock_guard lock(mutex_);
+    const auto found = std::find_if(idle_.rbegin(), idle_.rend(),
+                                    [&](const Prepared& one) { return one.digest == digest; });
+    if (found == idle_.rend()) return {};
+    Prepared taken = std::move(*found);
+    idle_.erase(std::next(found).base());
+    return taken;
+  }
+  void put_back(Prepared one) {
+    const std::lock_guard lock(mutex_);
+    if (idle_.size() < idle_max) idle_.push_back(std::move(one));
+  }
+
+ private:
+  static constexpr std::size_t idle_max = 64;
+  std::mutex mutex_;
+  std::vector<Prepared> idle_;
+};
+
+}  // namespace
+
 /// OpenSSL's form of the key, made when first used: a key that is only stored or compared never
 /// pays for it.
 struct PublicKey::Engine {
+  Pool verifiers;
   std::once_flag once;
   std::shared_ptr<evp_pkey_st> key;
   Error error{Errc::malformed, ""};
 };
+
+Result<PublicKey> PublicKey::from_spki(ByteView der, const PublicKey& known) {
+  if (equal(der, known.spki_)) return known;
+  return from_spki(der);
+}
 
 Result<PublicKey> PublicKey::from_spki(ByteView der) {
   UMBRA_TRY(const der::Element outer,
@@ -145,10 +199,9 @@ Result<PublicKey> PublicKey::from_spki(ByteView der) {
   const ByteView key_bits = bits.content.subspan(1);
   der::Reader parameters(algorithm.content);
   UMBRA_TRY(const der::Element oid, parameters.expect(der::tag::oid, "a key's algorithm"));
-  const std::string name = der::to_dotted(oid.content);
 
   PublicKey key;
-  if (name == oid_rsa) {
+  if (oid_rsa.is(oid.content)) {
     UMBRA_TRY(const auto null, parameters.take_if(der::tag::null));
     UMBRA_CHECK(parameters.finish("a key's algorithm"));
     if (null && !null->content.empty()) {
@@ -157,12 +210,11 @@ Result<PublicKey> PublicKey::from_spki(ByteView der) {
     UMBRA_TRY(const ParsedRsa numbers, parse_rsa(key_bits));
     key.algorithm_ = KeyAlgorithm::rsa;
     key.bits_ = numbers.bits;
-  } else if (name == oid_ec) {
+  } else if (oid_ec.is(oid.content)) {
     UMBRA_TRY(const der::Element curve_oid, parameters.expect(der::tag::oid, "a named curve"));
     UMBRA_CHECK(parameters.finish("a key's algorithm"));
-    const std::string curve_name = der::to_dotted(curve_oid.content);
     for (const Curve& curve : curves) {
-      if (curve_name == curve.oid) key.bits_ = curve.bits;
+      if (curve.oid.is(curve_oid.content)) key.bits_ = curve.bits;
     }
     const auto field = static_cast<std::size_t>((key.bits_ + 7) / 8);
     if (key.bits_ == 0 || key_bits.size() != 1 + 2 * field || key_bits[0] != 4) {
@@ -171,7 +223,7 @@ Result<PublicKey> PublicKey::from_spki(ByteView der) {
     }
     key.algorithm_ = KeyAlgorithm::ec;
   } else {
-    return fail(Errc::unsupported, "key algorithm " + name);
+    return fail(Errc::unsupported, "key algorithm " + der::to_dotted(oid.content));
   }
   key.spki_ = to_bytes(der);
   key.key_bits_ = to_bytes(key_bits);
@@ -214,17 +266,23 @@ Result<void> PublicKey::verify(const SignatureAlgorithm& algorithm, ByteView dat
     return fail(Errc::unsupported, "a signature algorithm of another kind of key");
   UMBRA_TRY(evp_pkey_st* const key, engine());
   const Bytes digest = hash(algorithm.digest, data);
-  const ossl::PkeyContext context(EVP_PKEY_CTX_new_from_pkey(nullptr, key, nullptr));
-  if (!context || EVP_PKEY_verify_init(context.get()) != 1 ||
-      (algorithm_ == KeyAlgorithm::rsa &&
-       EVP_PKEY_CTX_set_rsa_padding(context.get(), RSA_PKCS1_PADDING) != 1) ||
-      EVP_PKEY_CTX_set_signature_md(context.get(), evp_md(algorithm.digest)) != 1) {
-    return ossl::failed(Errc::crypto, "preparing to verify a signature");
+  Prepared prepared = engine_->verifiers.take(algorithm.digest);
+  if (!prepared.context) {
+    prepared = {ossl::PkeyContext(EVP_PKEY_CTX_new_from_pkey(nullptr, key, nullptr)),
+                algorithm.digest};
+    EVP_PKEY_CTX* const context = prepared.context.get();
+    if (context == nullptr || EVP_PKEY_verify_init(context) != 1 ||
+        (algorithm_ == KeyAlgorithm::rsa &&
+         EVP_PKEY_CTX_set_rsa_padding(context, RSA_PKCS1_PADDING) != 1) ||
+        EVP_PKEY_CTX_set_signature_md(context, evp_md(algorithm.digest)) != 1) {
+      return ossl::failed(Errc::crypto, "preparing to verify a signature");
+    }
   }
-  if (EVP_PKEY_verify(context.get(), signature.data(), signature.size(), digest.data(),
+  if (EVP_PKEY_verify(prepared.context.get(), signature.data(), signature.size(), digest.data(),
                       digest.size()) != 1) {
     return ossl::failed(Errc::crypto, "the signature does not match");
   }
+  engine_->verifiers.put_back(std::move(prepared));
   return {};
 }
 
@@ -248,6 +306,15 @@ void random_octets(std::span<std::uint8_t> out) {
   UMBRA_ENSURE(RAND_priv_bytes(out.data(), static_cast<int>(out.size())) == 1,
                "OpenSSL has randomness");
 }
+
+/// What was made ready lives as long as the last copy of the key.
+struct PrivateKey::Ready {
+  Pool signers;
+  Pool decrypters;
+};
+
+PrivateKey::PrivateKey(std::shared_ptr<evp_pkey_st> key, PublicKey pub)
+    : key_(std::move(key)), public_(std::move(pub)), ready_(std::make_shared<Ready>()) {}
 
 Result<PrivateKey> PrivateKey::adopt(std::shared_ptr<evp_pkey_st> key) {
   UMBRA_TRY(const Bytes spki, spki_of(key.get()));
@@ -325,16 +392,25 @@ Result<Bytes> PrivateKey::sign(Digest digest, ByteView data) const {
     return fail(Errc::unsupported, "there is no ECDSA with MD5");
   }
   const Bytes digested = hash(digest, data);
-  const ossl::PkeyContext context(EVP_PKEY_CTX_new_from_pkey(nullptr, key_.get(), nullptr));
+  Prepared prepared = ready_->signers.take(digest);
+  if (!prepared.context) {
+    prepared = {ossl::PkeyContext(EVP_PKEY_CTX_new_from_pkey(nullptr, key_.get(), nullptr)),
+                digest};
+    EVP_PKEY_CTX* const context = prepared.context.get();
+    if (context == nullptr || EVP_PKEY_sign_init(context) != 1 ||
+        (public_.algorithm() == KeyAlgorithm::rsa &&
+         EVP_PKEY_CTX_set_rsa_padding(context, RSA_PKCS1_PADDING) != 1) ||
+        EVP_PKEY_CTX_set_signature_md(context, evp_md(digest)) != 1) {
+      return ossl::failed(Errc::crypto, "preparing to sign");
+    }
+  }
   Bytes out(static_cast<std::size_t>(EVP_PKEY_get_size(key_.get())));
   std::size_t size = out.size();
-  if (!context || EVP_PKEY_sign_init(context.get()) != 1 ||
-      (public_.algorithm() == KeyAlgorithm::rsa &&
-       EVP_PKEY_CTX_set_rsa_padding(context.get(), RSA_PKCS1_PADDING) != 1) ||
-      EVP_PKEY_CTX_set_signature_md(context.get(), evp_md(digest)) != 1 ||
-      EVP_PKEY_sign(context.get(), out.data(), &size, digested.data(), digested.size()) != 1) {
+  if (EVP_PKEY_sign(prepared.context.get(), out.data(), &size, digested.data(), digested.size()) !=
+      1) {
     return ossl::failed(Errc::crypto, "signing");
   }
+  ready_->signers.put_back(std::move(prepared));
   out.resize(size);
   return out;
 }
@@ -348,18 +424,28 @@ Bytes PrivateKey::unwrap(ByteView encrypted, std::size_t size) const {
   }();
   Bytes otherwise = hash(Digest::sha256, der::concat({secret, encrypted}));
   otherwise.resize(size);
-  const ossl::PkeyContext context(EVP_PKEY_CTX_new_from_pkey(nullptr, key_.get(), nullptr));
+  if (public_.algorithm() != KeyAlgorithm::rsa) return otherwise;
+  Prepared prepared = ready_->decrypters.take({});
+  if (!prepared.context) {
+    prepared = {ossl::PkeyContext(EVP_PKEY_CTX_new_from_pkey(nullptr, key_.get(), nullptr)), {}};
+    EVP_PKEY_CTX* const context = prepared.context.get();
+    if (context == nullptr || EVP_PKEY_decrypt_init(context) != 1 ||
+        EVP_PKEY_CTX_set_rsa_padding(context, RSA_NO_PADDING) != 1) {
+      ERR_clear_error();
+      return otherwise;
+    }
+  }
   Bytes block(static_cast<std::size_t>(EVP_PKEY_get_size(key_.get())));
   std::size_t got = block.size();
   constexpr std::size_t around = 3 + 8;  // 00 02, at least eight octets of padding, 00
   // Without OpenSSL's own unpadding, whose errors take time to tell. What fails here is seen by
   // everybody: a number that is no smaller than the modulus, or an octet too many.
-  if (public_.algorithm() != KeyAlgorithm::rsa || block.size() < size + around || !context ||
-      EVP_PKEY_decrypt_init(context.get()) != 1 ||
-      EVP_PKEY_CTX_set_rsa_padding(context.get(), RSA_NO_PADDING) != 1 ||
-      EVP_PKEY_decrypt(context.get(), block.data(), &got, encrypted.data(), encrypted.size()) !=
-          1 ||
-      got != block.size()) {
+  const bool opened = block.size() >= size + around &&
+                      EVP_PKEY_decrypt(prepared.context.get(), block.data(), &got, encrypted.data(),
+                                       encrypted.size()) == 1 &&
+                      got == block.size();
+  ready_->decrypters.put_back(std::move(prepared));
+  if (!opened) {
     ERR_clear_error();
     return otherwise;
   }

@@ -21,6 +21,8 @@ class PublicKey {
   /// Errors: malformed; unsupported for other algorithms or sizes. Key strength is policy's
   /// question, not ours.
   [[nodiscard]] static Result<PublicKey> from_spki(ByteView der);
+  /// The same, but for a key that is likely to be this one: what OpenSSL has of it is shared.
+  [[nodiscard]] static Result<PublicKey> from_spki(ByteView der, const PublicKey& known);
   [[nodiscard]] ByteView spki() const { return spki_; }
   [[nodiscard]] KeyAlgorithm algorithm() const { return algorithm_; }
   [[nodiscard]] int bits() const { return bits_; }
@@ -87,10 +89,11 @@ class PrivateKey {
   [[nodiscard]] static Result<PrivateKey> adopt(std::shared_ptr<evp_pkey_st> key);
 
  private:
-  explicit PrivateKey(std::shared_ptr<evp_pkey_st> key, PublicKey pub)
-      : key_(std::move(key)), public_(std::move(pub)) {}
+  struct Ready;
+  PrivateKey(std::shared_ptr<evp_pkey_st> key, PublicKey pub);
   std::shared_ptr<evp_pkey_st> key_;
   PublicKey public_;
+  std::shared_ptr<Ready> ready_;
 };
 
 }  // namespace umbra::x509

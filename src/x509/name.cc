@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <array>
 #include <cctype>
+#include <utility>
 
 #include <fmt/format.h>
 
@@ -72,30 +73,55 @@ bool is_utf8(std::string_view text) {
   return true;
 }
 
-Result<std::vector<Rdn>> parse_rdns(ByteView der) {
+/// Calls `take(ByteView oid, const der::Element& value, bool first_of_its_rdn)` for each attribute.
+template <class Take>
+Result<void> each_attribute(ByteView der, Take take) {
   UMBRA_TRY(const der::Element outer, der::parse_one(der, der::tag::sequence, "a Name"));
-  std::vector<Rdn> rdns;
   for (der::Reader sets(outer.content); !sets.empty();) {
     UMBRA_TRY(const der::Element set, sets.expect(der::tag::set, "a relative distinguished name"));
-    Rdn rdn;
+    bool first = true;
     for (der::Reader members(set.content); !members.empty();) {
       UMBRA_TRY(const der::Element member, members.expect(der::tag::sequence, "a name attribute"));
       der::Reader fields(member.content);
       UMBRA_TRY(const der::Element oid, fields.expect(der::tag::oid, "a name attribute's type"));
       UMBRA_TRY(const der::Element value, fields.next());
       UMBRA_CHECK(fields.finish("a name attribute"));
-      const std::string type = der::to_dotted(oid.content);
-      if (type.empty()) return fail(Errc::malformed, "ASN.1: a name attribute's type");
-      UMBRA_TRY(const std::string text, der::parse_text(value));
-      const bool wide = value.tag == der::tag::utf8_string || value.tag == der::tag::bmp_string;
-      if (wide && !is_utf8(text)) {
-        return fail(Errc::malformed, "ASN.1: a name that is not Unicode text");
-      }
-      rdn.push_back({type, value.tag, value.content});
+      take(oid.content, value, std::exchange(first, false));
     }
-    if (rdn.empty()) return fail(Errc::malformed, "ASN.1: an empty relative distinguished name");
-    rdns.push_back(std::move(rdn));
+    if (first) return fail(Errc::malformed, "ASN.1: an empty relative distinguished name");
   }
+  return {};
+}
+
+/// What its reader may take for granted afterwards: types that can be read, values that are text.
+Result<void> check_name(ByteView der) {
+  Result<void> sound;
+  UMBRA_CHECK(each_attribute(der, [&](ByteView oid, const der::Element& value, bool) {
+    if (!sound) return;
+    if (!der::is_readable_oid(oid)) {
+      sound = fail(Errc::malformed, "ASN.1: a name attribute's type");
+    } else if (value.tag == der::tag::utf8_string) {
+      if (!is_utf8(as_text(value.content)))
+        sound = fail(Errc::malformed, "ASN.1: a name that is not Unicode text");
+    } else if (value.tag != der::tag::printable_string && value.tag != der::tag::ia5_string) {
+      const auto text = der::parse_text(value);
+      if (!text) {
+        sound = tl::unexpected(text.error());
+      } else if (value.tag == der::tag::bmp_string && !is_utf8(*text)) {
+        sound = fail(Errc::malformed, "ASN.1: a name that is not Unicode text");
+      }
+    }
+  }));
+  return sound;
+}
+
+/// Of a name that was checked.
+Result<std::vector<Rdn>> parse_rdns(ByteView der) {
+  std::vector<Rdn> rdns;
+  UMBRA_CHECK(each_attribute(der, [&](ByteView oid, const der::Element& value, bool first) {
+    if (first) rdns.emplace_back();
+    rdns.back().push_back({der::to_dotted(oid), value.tag, value.content});
+  }));
   return rdns;
 }
 
@@ -301,7 +327,7 @@ Name::Name() : der_(der::sequence({})) {}
 Result<Name> Name::from_der(ByteView der) {
   if (der.size() > whole_name_octets_max)
     return fail(Errc::malformed, "a name of more than 4096 octets");
-  UMBRA_CHECK(parse_rdns(der));
+  UMBRA_CHECK(check_name(der));
   Name name;
   name.der_ = to_bytes(der);
   return name;
@@ -421,14 +447,18 @@ std::string Name::typed() const {
 }
 
 bool Name::has_nul() const {
-  const auto rdns = parse_rdns(der_);
-  if (!rdns) return false;
-  return std::any_of(rdns->begin(), rdns->end(), [](const Rdn& rdn) {
-    return std::any_of(rdn.begin(), rdn.end(), [](const Attribute& attribute) {
-      const auto text = der::parse_text({attribute.tag, attribute.content, {}});
-      return text && text->find('\0') != std::string::npos;
-    });
-  });
+  bool found = false;
+  static_cast<void>(each_attribute(der_, [&](ByteView, const der::Element& value, bool) {
+    if (value.tag !=
+        der::tag::bmp_string) {  // of the others, an octet is a character or part of one
+      found =
+          found || std::find(value.content.begin(), value.content.end(), 0) != value.content.end();
+      return;
+    }
+    const auto text = der::parse_text(value);
+    found = found || (text && text->find('\0') != std::string::npos);
+  }));
+  return found;
 }
 
 std::optional<std::string> Name::first(std::string_view oid) const {
@@ -450,7 +480,7 @@ bool Name::has(std::string_view oid, std::string_view value) const {
   const std::string wanted = canonical({std::string(oid), der::tag::utf8_string, as_bytes(value)});
   for (const auto& rdn : *rdns) {
     for (const Attribute& attribute : rdn) {
-      if (canonical(attribute) == wanted) return true;
+      if (attribute.oid == oid && canonical(attribute) == wanted) return true;
     }
   }
   return false;
@@ -462,13 +492,20 @@ bool operator==(const Name& a, const Name& b) {
   const auto right = parse_rdns(b.der_);
   if (!left || !right || left->size() != right->size()) return false;
   for (std::size_t i = 0; i < left->size(); ++i) {
-    std::vector<std::string> x;
-    std::vector<std::string> y;
-    for (const auto& attribute : (*left)[i]) x.push_back(canonical(attribute));
-    for (const auto& attribute : (*right)[i]) y.push_back(canonical(attribute));
-    std::sort(x.begin(), x.end());
-    std::sort(y.begin(), y.end());
-    if (x != y) return false;
+    const Rdn& x = (*left)[i];
+    const Rdn& y = (*right)[i];
+    if (x.size() != y.size()) return false;
+    if (x.size() == 1) {  // as nearly all are
+      if (x[0].oid != y[0].oid || canonical(x[0]) != canonical(y[0])) return false;
+      continue;
+    }
+    std::vector<std::string> texts_x;
+    std::vector<std::string> texts_y;
+    for (const auto& attribute : x) texts_x.push_back(canonical(attribute));
+    for (const auto& attribute : y) texts_y.push_back(canonical(attribute));
+    std::sort(texts_x.begin(), texts_x.end());
+    std::sort(texts_y.begin(), texts_y.end());
+    if (texts_x != texts_y) return false;
   }
   return true;
 }

@@ -27,7 +27,13 @@ struct Request::Parsed {
   Result<SignatureAlgorithm> algorithm;
 };
 
-Result<Request> Request::from_der(ByteView input) {
+Result<Request> Request::from_der(ByteView input) { return from_der(input, nullptr); }
+
+Result<Request> Request::from_der(ByteView input, const PublicKey& likely) {
+  return from_der(input, &likely);
+}
+
+Result<Request> Request::from_der(ByteView input, const PublicKey* likely) {
   if (input.size() > request_octets_max)
     return fail(Errc::malformed, "a request of more than 64 KiB");
   UMBRA_TRY(const der::Element outer,
@@ -47,7 +53,8 @@ Result<Request> Request::from_der(ByteView input) {
   UMBRA_TRY(const der::Element subject_field, fields.expect(der::tag::sequence, "a subject"));
   UMBRA_TRY(Name subject, Name::from_der(subject_field.whole));
   UMBRA_TRY(const der::Element spki, fields.expect(der::tag::sequence, "a public key"));
-  UMBRA_TRY(PublicKey key, PublicKey::from_spki(spki.whole));
+  UMBRA_TRY(PublicKey key, likely == nullptr ? PublicKey::from_spki(spki.whole)
+                                             : PublicKey::from_spki(spki.whole, *likely));
   std::optional<std::string> challenge;
   std::vector<Extension> extensions;
   std::optional<ByteView> listed;

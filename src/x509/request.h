@@ -18,6 +18,8 @@ namespace umbra::x509 {
 class Request {
  public:
   [[nodiscard]] static Result<Request> from_der(ByteView der);
+  /// The same, but of a key that is likely to be this one, as PublicKey::from_spki.
+  [[nodiscard]] static Result<Request> from_der(ByteView der, const PublicKey& likely);
   [[nodiscard]] ByteView der() const;
   [[nodiscard]] const Name& subject() const;
   [[nodiscard]] const PublicKey& public_key() const;
@@ -32,6 +34,7 @@ class Request {
 
  private:
   struct Parsed;
+  [[nodiscard]] static Result<Request> from_der(ByteView der, const PublicKey* likely);
   explicit Request(std::shared_ptr<const Parsed> parsed) : parsed_(std::move(parsed)) {}
   std::shared_ptr<const Parsed> parsed_;
 };
