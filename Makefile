@@ -1,6 +1,7 @@
 # make          incremental release build: build/release/umbrad and build/release/umbra
 # make demo     set up, build, and play a CA's rollover in two minutes, then meet third-party clients
 # make test     set up, build, and run every test
+# make soak     go on simulating faults with new seeds for SOAK_SECONDS (docs/SIMULATION.md)
 # make bench    durable enrolments per second beside their crypto floor; CRLs of a million entries; an idle agent; a million devices rehearsed
 # make install  the two programs to /usr/bin, manual pages, bash completion and the unit for systemd (DESTDIR=... puts them elsewhere)
 # make format | tidy | fuzz | clean
@@ -10,13 +11,15 @@ SHELL := /bin/bash
 JOBS  ?= $(shell nproc)
 # Seconds each fuzz target runs under `make fuzz`.
 FUZZ_SECONDS ?= 60
+# How long `make soak` goes on.
+SOAK_SECONDS ?= 600
 THREADED := store ca server io rehearse
 # The other rehearsals are played on the same threads, and take ThreadSanitizer a minute.
 THREADED_TESTS := ^(store|ca|server|io)\.|^rehearse\.Rehearsal\.|^system\.(parallel|live)$$
 # Two jobs a processor: a test takes both, unless it mostly waits.
 CTEST := ctest -j$(shell echo $$((2 * $(JOBS)))) --output-on-failure --no-tests=error --progress
 
-.PHONY: all release setup setup-test setup-develop demo test install bench format tidy fuzz clean help
+.PHONY: all release setup setup-test setup-develop demo test soak install bench format tidy fuzz clean help
 .DEFAULT_GOAL := all
 all: release
 
@@ -57,7 +60,13 @@ test: setup-test
 	@echo "== what has threads, ThreadSanitizer"
 	@$(CTEST) --test-dir build/tsan -R '$(THREADED_TESTS)'
 	@echo "== programs and labs, as shipped"
-	@$(CTEST) --test-dir build/release -R '^(system|scenarios)\.'
+	@$(CTEST) --test-dir build/release -R '^(system|scenarios|simulation)\.'
+
+# Seeds that no run before has had, told by the clock.
+soak: setup-test
+	$(call configured,release)
+	$(call build,release,simulate)
+	@build/release/tests/simulate --first $$(date +%s)0000 --seconds $(SOAK_SECONDS) --jobs $(JOBS)
 
 install: release
 	install -D -m 0755 build/release/umbrad $(DESTDIR)/usr/bin/umbrad

@@ -161,6 +161,11 @@ Result<void> Ledger::commit(store::Batch batch,
   return answer.get();
 }
 
+void Ledger::take_back(const std::function<void(store::ServerRow&)>& change) {
+  const std::lock_guard lock(mutex_);
+  change(row_);
+}
+
 Result<void> Ledger::close() {
   std::promise<Result<void>> promise;
   auto answer = promise.get_future();

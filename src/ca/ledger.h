@@ -57,6 +57,8 @@ class Ledger {
               store::Committed done);
   [[nodiscard]] Result<void> commit(store::Batch batch,
                                     const std::function<void(store::ServerRow&)>& change);
+  /// After a commit that failed: what else it changed besides the counters, which may be skipped.
+  void take_back(const std::function<void(store::ServerRow&)>& change);
   /// Gives the unused rest of the lease back. Nothing can be taken or committed afterwards: another
   /// ledger of this server may be opened, and whoever still holds this one is refused (conflict).
   [[nodiscard]] Result<void> close();

@@ -258,16 +258,26 @@ Result<void> CertificateServer::Impl::generate_rollover(Time now) {
   debug("exporting shadow CA key and cert");
   UMBRA_CHECK(archive(authority));
   UMBRA_TRY(auto stored, generation_row(authority, store::GenerationStatus::rollover, now));
-  UMBRA_CHECK(ledger->commit(
+  store::ServerRow before;
+  const auto committed = ledger->commit(
       {store::PutGeneration{std::move(stored)},
        store::InsertCertificate{ca::row_of(configuration.name, authority.generation, certificate,
                                            "", {}, now, store::RequestClass::subordinate_ca)}},
       [&](store::ServerRow& row) {
+        before = row;
         ca::count_issued(row, serial);
         if (authority.exchange) ca::count_issued(row, authority.exchange->certificate.serial());
         row.last_generation = generation;
         row.rollover_cancelled = false;
-      }));
+      });
+  if (!committed) {
+    // Its number goes to the one that is made in its place.
+    ledger->take_back([&](store::ServerRow& row) {
+      row.last_generation = before.last_generation;
+      row.rollover_cancelled = before.rollover_cancelled;
+    });
+    return committed;
+  }
   UMBRA_CHECK(reload());
   log(Severity::notice, "CS_ROLLOVER",
       fmt::format("Rollover CA certificate {} of {} is available; it becomes active at {}.",

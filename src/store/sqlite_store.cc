@@ -71,7 +71,7 @@ struct Transactions {
 
 class SqliteStore final : public Store {
  public:
-  explicit SqliteStore(std::string path) : path_(std::move(path)) {}
+  SqliteStore(std::string path, Turns turns) : path_(std::move(path)), post_(std::move(turns)) {}
 
   Result<void> open() {
     const int file = ::open(path_.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0600);
@@ -89,11 +89,13 @@ class SqliteStore final : public Store {
     } catch (const std::exception& error) {
       return fail(Errc::storage, fmt::format("{}: {}", path_, error.what()));
     }
-    writer_ = std::thread([this] { write(); });
+    if (!post_) writer_ = std::thread([this] { write(); });
     return {};
   }
 
   ~SqliteStore() override {
+    while (post_ && write_some()) {
+    }
     {
       const std::lock_guard lock(mutex_);
       stopping_ = true;
@@ -109,6 +111,7 @@ class SqliteStore final : public Store {
   void commit(Batch batch, Committed done) override {
     const std::lock_guard lock(mutex_);
     queue_.push_back({std::move(batch), std::move(done), {}});
+    if (post_) return post_([this] { static_cast<void>(write_some()); });
     wake_.notify_one();
   }
 
@@ -245,20 +248,26 @@ class SqliteStore final : public Store {
   }
 
   void write() {
-    for (;;) {
-      std::vector<Pending> group;
-      {
-        std::unique_lock lock(mutex_);
-        wake_.wait(lock, [this] { return stopping_ || !queue_.empty(); });
-        if (queue_.empty()) return;
-        while (!queue_.empty() && group.size() < group_max) {
-          group.push_back(std::move(queue_.front()));
-          queue_.pop_front();
-        }
+    do {
+      std::unique_lock lock(mutex_);
+      wake_.wait(lock, [this] { return stopping_ || !queue_.empty(); });
+    } while (write_some());
+  }
+
+  /// Everything that waits, as far as it shares a commit. False: nothing waits.
+  bool write_some() {
+    std::vector<Pending> group;
+    {
+      const std::lock_guard lock(mutex_);
+      while (!queue_.empty() && group.size() < group_max) {
+        group.push_back(std::move(queue_.front()));
+        queue_.pop_front();
       }
-      write_group(group);
-      for (auto& pending : group) pending.done(std::move(pending.result));
     }
+    if (group.empty()) return false;
+    write_group(group);
+    for (auto& pending : group) pending.done(std::move(pending.result));
+    return true;
   }
 
   /// One transaction for all, a savepoint for each: a batch that contradicts the store fails alone.
@@ -297,6 +306,7 @@ class SqliteStore final : public Store {
   soci::session sql_;
   std::unique_ptr<RowWriter> writer_rows_;
   std::unique_ptr<Transactions> transactions_;
+  const Turns post_;
   std::thread writer_;
   std::mutex mutex_;
   std::condition_variable wake_;
@@ -308,8 +318,8 @@ class SqliteStore final : public Store {
 
 }  // namespace
 
-Result<std::unique_ptr<Store>> open_sqlite(const std::string& path) {
-  auto store = std::make_unique<SqliteStore>(path);
+Result<std::unique_ptr<Store>> open_sqlite(const std::string& path, Turns turns) {
+  auto store = std::make_unique<SqliteStore>(path, std::move(turns));
   UMBRA_CHECK(store->open());
   return store;
 }

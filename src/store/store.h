@@ -377,9 +377,13 @@ class Store {
                                                             std::uint32_t rollover, Time now) = 0;
 };
 
+/// Runs what writes all that waits; one at a time, and none after the store has gone.
+using Turns = std::function<void(std::function<void()>)>;
+
 /// SQLite through SOCI, WAL, synchronous=FULL; one writing thread that groups commits, readers in
 /// parallel. In:     path of the database file, made with mode 0600 if missing; refuses a schema
-/// newer than it knows. Errors: storage, with the path and what to do.
-[[nodiscard]] Result<std::unique_ptr<Store>> open_sqlite(const std::string& path);
+/// newer than it knows. `turns` = instead of a thread of its own: who repeats a run decides when
+/// it writes. Errors: storage, with the path and what to do.
+[[nodiscard]] Result<std::unique_ptr<Store>> open_sqlite(const std::string& path, Turns turns = {});
 
 }  // namespace umbra::store

@@ -1,0 +1,200 @@
+#define OPENSSL_SUPPRESS_DEPRECATED  // RAND_METHOD: deprecated since OpenSSL 3, and heeded by it
+
+#include "simulation/process.h"
+
+#include <linux/futex.h>
+#include <openssl/ec.h>
+#include <openssl/evp.h>
+#include <openssl/rand.h>
+#include <openssl/rsa.h>
+#include <openssl/x509.h>
+#include <pthread.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include <condition_variable>
+#include <cstdarg>
+#include <future>
+#include <map>
+#include <memory>
+#include <mutex>
+#include <string_view>
+#include <vector>
+
+#include "base/assert.h"
+#include "simulation/chance.h"
+
+namespace umbra::simulation {
+namespace {
+
+Chance randomness(0, 0);
+std::function<bool()> idle;
+Witness witness;
+
+int random_bytes(unsigned char* into, int size) {
+  randomness.fill({into, static_cast<std::size_t>(size)});
+  return 1;
+}
+int random_status() { return 1; }
+
+/// Keys by their bits, made when first asked for, each from its own number.
+struct Pool {
+  std::vector<std::vector<std::uint8_t>> keys;  ///< PKCS #8
+  std::size_t next = 0;
+};
+std::map<std::size_t, Pool> pools;
+
+EVP_PKEY* generate(const char* type, const std::function<bool(EVP_PKEY_CTX*)>& set) {
+  EVP_PKEY_CTX* const context = EVP_PKEY_CTX_new_from_name(nullptr, type, nullptr);
+  EVP_PKEY* key = nullptr;
+  if (context != nullptr && EVP_PKEY_keygen_init(context) == 1 && set(context))
+    EVP_PKEY_generate(context, &key);
+  EVP_PKEY_CTX_free(context);
+  return key;
+}
+
+/// One more key for the pool.
+void make_rsa(std::size_t bits) {
+  Pool& pool = pools[bits];
+  const Chance before = std::exchange(randomness, Chance(pool.keys.size(), bits));
+  EVP_PKEY* const key = generate("RSA", [bits](EVP_PKEY_CTX* context) {
+    return EVP_PKEY_CTX_set_rsa_keygen_bits(context, static_cast<int>(bits)) == 1;
+  });
+  randomness = before;
+  unsigned char* der = nullptr;
+  const int size = i2d_PrivateKey(key, &der);
+  UMBRA_ENSURE(size > 0, "OpenSSL makes an RSA key");
+  pool.keys.emplace_back(der, der + size);
+  OPENSSL_free(der);
+  EVP_PKEY_free(key);
+}
+
+EVP_PKEY* pooled_rsa(std::size_t bits) {
+  Pool& pool = pools[bits];
+  if (pool.next == pool.keys.size()) make_rsa(bits);
+  // Read anew each time: what OpenSSL keeps with a key is another story's.
+  const auto& octets = pool.keys[pool.next++];
+  const unsigned char* at = octets.data();
+  return d2i_PrivateKey(EVP_PKEY_RSA, nullptr, &at, static_cast<long>(octets.size()));
+}
+
+}  // namespace
+
+void install_process() {
+  static const RAND_METHOD method = {
+      .seed = nullptr,
+      .bytes = random_bytes,
+      .cleanup = nullptr,
+      .add = nullptr,
+      .pseudorand = random_bytes,
+      .status = random_status,
+  };
+  RAND_set_rand_method(&method);
+}
+
+void make_keys() {
+  constexpr int enough_for_most = 12;
+  for (const std::size_t bits : {1024, 2048}) {
+    for (int i = 0; i < enough_for_most; ++i) make_rsa(bits);
+  }
+}
+
+void begin_seed(std::uint64_t seed) {
+  randomness = Chance(seed, 1);
+  for (auto& [bits, pool] : pools) pool.next = 0;
+}
+
+void set_idle(std::function<bool()> run) { idle = std::move(run); }
+void set_witness(Witness one) { witness = std::move(one); }
+
+}  // namespace umbra::simulation
+
+using umbra::simulation::idle;
+
+// OpenSSL's own names, found here before its library's.
+extern "C" {
+
+EVP_PKEY* EVP_PKEY_Q_keygen(OSSL_LIB_CTX*, const char*, const char* type, ...) {
+  va_list rest;
+  va_start(rest, type);
+  EVP_PKEY* key = nullptr;
+  if (std::string_view(type) == "RSA") {
+    key = umbra::simulation::pooled_rsa(va_arg(rest, std::size_t));
+  } else {
+    const char* const curve = va_arg(rest, char*);
+    key = umbra::simulation::generate(type, [curve](EVP_PKEY_CTX* context) {
+      return EVP_PKEY_CTX_set_group_name(context, curve) == 1;
+    });
+  }
+  va_end(rest);
+  return key;
+}
+
+X509_ALGOR* PKCS5_pbe2_set_iv(const EVP_CIPHER* cipher, int, unsigned char* salt, int salt_octets,
+                              unsigned char* iv, int prf) {
+  return PKCS5_pbe2_set_iv_ex(cipher, 1, salt, salt_octets, iv, prf, nullptr);
+}
+
+}  // extern "C"
+
+namespace std {
+
+/// A wait that comes back without having been woken, as one may: what it waits for was done here.
+void condition_variable::wait(unique_lock<mutex>& lock) {
+  if (!idle) {
+    pthread_cond_wait(native_handle(), lock.mutex()->native_handle());
+    return;
+  }
+  lock.unlock();
+  const bool done = idle();
+  lock.lock();
+  UMBRA_ENSURE(done, "nobody waits for what nobody does");
+}
+
+/// What std::future waits with.
+bool __atomic_futex_unsigned_base::_M_futex_wait_until(unsigned* address, unsigned value, bool,
+                                                       chrono::seconds, chrono::nanoseconds) {
+  if (!idle) {
+    syscall(SYS_futex, address, FUTEX_WAIT_PRIVATE, value, nullptr);
+    return true;
+  }
+  UMBRA_ENSURE(idle(), "nobody waits for what nobody does");
+  return true;
+}
+
+}  // namespace std
+
+// The linker leads calls from one folder to another past here (CMakeLists.txt: --wrap).
+namespace umbra {
+
+#define UMBRA_SIGN \
+  "_ZN5umbra4x50916sign_certificateERKNS0_19CertificateTemplateERKNS0_10PrivateKeyENS0_6DigestE"
+Result<x509::Certificate> really_sign(const x509::CertificateTemplate& what,
+                                      const x509::PrivateKey& key,
+                                      x509::Digest digest) __asm__("__real_" UMBRA_SIGN);
+Result<x509::Certificate> sign(const x509::CertificateTemplate& what, const x509::PrivateKey& key,
+                               x509::Digest digest) __asm__("__wrap_" UMBRA_SIGN);
+Result<x509::Certificate> sign(const x509::CertificateTemplate& what, const x509::PrivateKey& key,
+                               x509::Digest digest) {
+  auto made = really_sign(what, key, digest);
+  if (made && simulation::witness.signed_one) simulation::witness.signed_one(*made);
+  return made;
+}
+
+#define UMBRA_ANSWER                                                                   \
+  "_ZN5umbra4scep8cert_repERKSt7variantIJNS0_7GrantedENS0_8CrlFoundENS0_7PendingENS0_" \
+  "7RefusalEEERKNS0_12ReplyContextERKNS0_9RecipientERNS_6RandomE"
+Result<Bytes> really_answer(const scep::Answer& answer, const scep::ReplyContext& context,
+                            const scep::Recipient& signer,
+                            Random& random) __asm__("__real_" UMBRA_ANSWER);
+Result<Bytes> make_answer(const scep::Answer& answer, const scep::ReplyContext& context,
+                          const scep::Recipient& signer,
+                          Random& random) __asm__("__wrap_" UMBRA_ANSWER);
+Result<Bytes> make_answer(const scep::Answer& answer, const scep::ReplyContext& context,
+                          const scep::Recipient& signer, Random& random) {
+  auto made = really_answer(answer, context, signer, random);
+  if (made && simulation::witness.answer_made) simulation::witness.answer_made(answer, *made);
+  return made;
+}
+
+}  // namespace umbra
