@@ -12,8 +12,10 @@
 
 #include <algorithm>
 #include <boost/asio/io_context.hpp>
+#include <boost/asio/post.hpp>
 #include <boost/asio/thread_pool.hpp>
 #include <cstdlib>
+#include <memory>
 #include <mutex>
 #include <string>
 #include <vector>
@@ -34,15 +36,18 @@ const io::HttpLimits limits{.header_octets = 1024, .body_octets = 512, .requests
 class Served {
  public:
   Served() {
-    server_ = io::HttpServer::listen(loop_, workers_, "127.0.0.1", 0, limits,
-                                     [this](const HttpRequest& request, const HttpDone& done) {
-                                       {
-                                         const std::lock_guard lock(mutex_);
-                                         requests_.push_back(request);
-                                       }
-                                       done({http_ok, "text/plain", request.body, {}});
-                                     })
-                  .value();
+    server_ =
+        io::HttpServer::listen(loop_, "127.0.0.1", 0, limits,
+                               [this](std::shared_ptr<const HttpRequest> request, HttpDone done) {
+                                 boost::asio::post(workers_, [this, request, done] {
+                                   {
+                                     const std::lock_guard lock(mutex_);
+                                     requests_.push_back(*request);
+                                   }
+                                   done({http_ok, "text/plain", request->body, {}});
+                                 });
+                               })
+            .value();
   }
 
   struct Outcome {

@@ -2,6 +2,7 @@
 // comes from the network, the EnvelopedData in it, or the body in that, which a stranger can put
 // under a signature of his own. What comes out must hold what it promises.
 
+#include "scep/glance.h"
 #include "scep_parties.h"
 
 using namespace umbra;
@@ -47,7 +48,14 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   switch (data[0] & 3) {
     case 0: {
       auto opened = scep::open_envelope(rest, everything);
+      // What is seen at a glance is what is there.
+      const auto seen = scep::glance(rest);
       if (!opened) return 0;
+      if (opened->envelope.bag.size() == 1) {
+        const x509::Certificate& signer = opened->envelope.signer;
+        must(seen && equal(seen->certificate, signer.der()));
+        must(equal(seen->issuer, signer.issuer().der()) && seen->not_after == signer.not_after());
+      }
       must(!opened->envelope.transaction_id.empty());
       must(opened->envelope.type == scep::MessageType::cert_rep
                ? opened->envelope.status.has_value()

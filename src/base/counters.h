@@ -19,6 +19,7 @@ struct Counters {
   Count crl_fetches = 0;
   Count crl_failures = 0;  ///< fetched in vain
   Count crl_busy = 0;      ///< not fetched: too much is asked of that CA already
+  Count put_off = 0;       ///< requests answered 503 with Retry-After: too many waited already
 };
 
 /// One exchange: it ends with the last copy of this.

@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <utility>
 
 #include "config/rules.h"
 
@@ -20,7 +21,13 @@ constexpr std::uint32_t hold_doublings_max = 10;
 
 bool same_progress(const lifecycle::TrustpointFacts& a, const lifecycle::TrustpointFacts& b) {
   return a.phase == b.phase && a.kind == b.kind && a.since == b.since && a.tries == b.tries &&
-         a.failing == b.failing;
+         a.failing == b.failing && a.come_again == b.come_again;
+}
+
+lifecycle::TrustpointFacts facts_of(const State& state, std::optional<Time> come_again) {
+  auto facts = state.facts();
+  facts.come_again = come_again;
+  return facts;
 }
 
 Bytes joined(const std::vector<x509::Certificate>& certificates) {
@@ -40,7 +47,7 @@ Trustpoint::Agent::Agent(config::Trustpoint configuration, Environment environme
       settings_(config::trustpoint_settings(configuration_)),
       state_(std::move(state)),
       server_(state_.row.enrollment_url),
-      snapshot_{state_, {}, false, {}, {}} {}
+      snapshot_{state_, {}, false, {}, {}, {}} {}
 
 void Trustpoint::Agent::post(std::function<void(Agent&)> task) {
   environment_.post([weak = weak_from_this(), task = std::move(task)] {
@@ -68,6 +75,7 @@ void Trustpoint::Agent::reconfigure(const config::Trustpoint& configuration,
     holds_ = 0;
     held_until_.reset();
     offer_.reset();
+    come_again_.reset();
     forget_call();
     started_ = false;  // what is under way is sent again, to the new address
   }
@@ -115,7 +123,7 @@ void Trustpoint::Agent::run_due() {
 }
 
 bool Trustpoint::Agent::take(const Event& event, const Arrival& arrival) {
-  const auto facts = state_.facts();
+  const auto facts = facts_of(state_, come_again_);
   const auto step = lifecycle::step(settings_, facts, event, now());
   if (step.actions.empty() && same_progress(facts, step.next)) return false;
 
@@ -127,8 +135,10 @@ bool Trustpoint::Agent::take(const Event& event, const Arrival& arrival) {
     stored = prepare(row, action, step.next.kind, arrival);
     if (!stored) break;
   }
+  const auto before = std::exchange(come_again_, step.next.come_again);
   if (stored) stored = commit(std::move(row));
   if (!stored) {
+    come_again_ = before;
     // What came is lost; what was asked is asked again.
     if (facts.phase == Phase::requesting || facts.phase == Phase::fetching_next_ca)
       state_.row.failing = true;
@@ -383,7 +393,7 @@ void Trustpoint::Agent::hold(const Error& error) {
 void Trustpoint::Agent::publish_snapshot() {
   {
     const std::lock_guard lock(mutex_);
-    snapshot_ = {state_, held_until_, asking_capabilities_, announce_at_, shown_crl_};
+    snapshot_ = {state_, held_until_, asking_capabilities_, announce_at_, shown_crl_, come_again_};
   }
   if (environment_.changed) environment_.changed();
 }
@@ -396,7 +406,8 @@ std::vector<lifecycle::Deadline> Trustpoint::Agent::deadlines_of(const Snapshot&
       all.push_back(
           {snapshot.held_until.value_or(Time{}), Timer::connect_retry, configuration_.name});
   } else {
-    all = lifecycle::deadlines(settings_, snapshot.state.facts(), configuration_.name);
+    all = lifecycle::deadlines(settings_, facts_of(snapshot.state, snapshot.come_again),
+                               configuration_.name);
     if (snapshot.held_until) {
       for (auto& deadline : all) deadline.at = std::max(deadline.at, *snapshot.held_until);
     }

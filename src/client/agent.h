@@ -69,6 +69,7 @@ class Trustpoint::Agent : public std::enable_shared_from_this<Agent> {
     bool asking_capabilities = false;
     std::optional<Time> announce_at;
     std::optional<HeldCrl> crl;
+    std::optional<Time> come_again;
   };
 
   [[nodiscard]] Time now() const { return to_time(environment_.clock.now()); }
@@ -180,6 +181,9 @@ class Trustpoint::Agent : public std::enable_shared_from_this<Agent> {
   [[nodiscard]] Result<std::optional<Credential>> signs_instead() const;
   void on_cert_rep(const scep::CertRep& reply);
   void on_no_answer(const Error& error);
+  /// The same of an answer that is none: one that says when to come again (RFC 9110 10.2.3) is
+  /// obeyed.
+  void on_no_answer(const Error& error, const Result<HttpReply>& answer);
   /// In the log, whatever the peer has said or not said.
   void no_answer(const Error& error) const;
 
@@ -204,6 +208,7 @@ class Trustpoint::Agent : public std::enable_shared_from_this<Agent> {
   std::optional<Offer> offer_;  ///< what GetCACert brought last
   std::optional<Time> held_until_;
   std::uint32_t holds_ = 0;
+  std::optional<Time> come_again_;  ///< as lifecycle has it of this
   std::uint64_t newest_call_ = 0;
   bool asking_ca_ = false;
   bool asking_capabilities_ = false;

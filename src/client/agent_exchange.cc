@@ -12,12 +12,19 @@ using EventKind = lifecycle::TrustpointEventKind;
 
 // More than any chain of certificates; transports bound replies too, each in its own way.
 constexpr std::size_t body_max = std::size_t{256} * 1024;
+// Whatever a CA asks for: it is asked every hour.
+constexpr Seconds come_again_max{3600};
 // Keywords are a few hundred octets (RFC 8894 3.5.2).
 constexpr std::size_t capabilities_max = 4096;
 
 bool has_path(const std::string& url) {
   const auto host = url.find("://");
   return host != std::string::npos && url.find('/', host + 3) != std::string::npos;
+}
+
+/// It says when to come again (RFC 9110 10.2.3); 429 is RFC 6585's.
+bool busy(const HttpReply& reply) {
+  return (reply.status == 503 || reply.status == 429) && reply.retry_after;
 }
 
 bool path_is_missing(const HttpReply& reply) { return reply.status == 404 || reply.status == 405; }
@@ -250,45 +257,50 @@ void Trustpoint::Agent::fetch_capabilities(std::function<void(Result<void>)> don
 
 void Trustpoint::Agent::fetch_next_ca() {
   debug_scep("Client sending GetNextCACert request for trustpoint " + configuration_.name);
-  send_newest(get(scep::Operation::get_next_ca_cert, spread()), [](Agent& agent,
-                                                                   Result<HttpReply> answer) {
-    const bool says_no = answer && answer->status != http_ok;
-    const auto reply = usable(std::move(answer));
-    if (!reply) {
-      if (says_no && !agent.settings_.is_ca && agent.state_.row.tries == 0) {
-        agent.log(Severity::warning, "NO_ROLLOVER_CA",
-                  fmt::format("Trustpoint {}: the CA has no rollover certificate yet ({}); it is "
-                              "asked again until it has one, or ends at {}. Its auto-rollover must "
-                              "begin before SHADOW",
-                              agent.configuration_.name, reply.error().detail,
-                              to_rfc3339(agent.state_.ca->not_after())),
-                  "UMBRA");
-      }
-      if (agent.settings_.is_ca && agent.state_.row.tries == 0) {
+  send_newest(
+      get(scep::Operation::get_next_ca_cert, spread()),
+      [](Agent& agent, const Result<HttpReply>& answer) {
+        // Of one that is busy nothing is known yet.
+        const bool says_no = answer && answer->status != http_ok && !busy(*answer);
+        const auto reply = usable(answer);
+        if (!reply) {
+          if (says_no && !agent.settings_.is_ca && agent.state_.row.tries == 0) {
+            agent.log(
+                Severity::warning, "NO_ROLLOVER_CA",
+                fmt::format("Trustpoint {}: the CA has no rollover certificate yet ({}); it is "
+                            "asked again until it has one, or ends at {}. Its auto-rollover must "
+                            "begin before SHADOW",
+                            agent.configuration_.name, reply.error().detail,
+                            to_rfc3339(agent.state_.ca->not_after())),
+                "UMBRA");
+          }
+          if (agent.settings_.is_ca && agent.state_.row.tries == 0) {
+            agent.log(
+                Severity::warning, "CS_UPPER_ROLLOVER",
+                fmt::format("The upper CA of {} ends with it, and has no rollover certificate yet "
+                            "({}); it is asked again until it has one. Its auto-rollover must "
+                            "begin before that of {}",
+                            agent.configuration_.name, reply.error().detail,
+                            agent.configuration_.name),
+                "UMBRA");
+          }
+          return agent.on_no_answer(reply.error(), answer);
+        }
+        if (media_type(*reply) != scep::type_next_ca_cert)
+          return agent.on_no_answer({Errc::malformed, "not a GetNextCACert answer"});
+        const auto next = choose_next_ca(agent.state_, reply->body, agent.configuration_);
+        if (!next) return agent.on_no_answer(next.error());
+        const x509::Certificate& ca = next->ca;
+        if (!agent.take({EventKind::next_ca_received, {ca.not_before(), ca.not_after()}},
+                        {.certificate = ca, .ras = next->ras}))
+          return;
         agent.log(
-            Severity::warning, "CS_UPPER_ROLLOVER",
-            fmt::format("The upper CA of {} ends with it, and has no rollover certificate yet "
-                        "({}); it is asked again until it has one. Its auto-rollover must "
-                        "begin before that of {}",
-                        agent.configuration_.name, reply.error().detail, agent.configuration_.name),
+            Severity::informational, "SHADOW_CA",
+            fmt::format("Rollover CA certificate {} received for trustpoint {}, valid from {}",
+                        ca.serial().to_hex_octets(), agent.configuration_.name,
+                        to_rfc3339(ca.not_before())),
             "UMBRA");
-      }
-      return agent.on_no_answer(reply.error());
-    }
-    if (media_type(*reply) != scep::type_next_ca_cert)
-      return agent.on_no_answer({Errc::malformed, "not a GetNextCACert answer"});
-    const auto next = choose_next_ca(agent.state_, reply->body, agent.configuration_);
-    if (!next) return agent.on_no_answer(next.error());
-    const x509::Certificate& ca = next->ca;
-    if (!agent.take({EventKind::next_ca_received, {ca.not_before(), ca.not_after()}},
-                    {.certificate = ca, .ras = next->ras}))
-      return;
-    agent.log(Severity::informational, "SHADOW_CA",
-              fmt::format("Rollover CA certificate {} received for trustpoint {}, valid from {}",
-                          ca.serial().to_hex_octets(), agent.configuration_.name,
-                          to_rfc3339(ca.not_before())),
-              "UMBRA");
-  });
+      });
 }
 
 std::optional<Credential> Trustpoint::Agent::credential() const {
@@ -327,11 +339,11 @@ void Trustpoint::Agent::exchange(Message message, Seconds spread) {
                                                                 : "Client sending PKCSReq");
   prepared->call.spread = spread;
   send_newest(
-      std::move(prepared->call),
-      [expected = std::move(prepared->expected), instead = *instead,
-       session = counted_session(environment_.counters)](Agent& agent, Result<HttpReply> answer) {
-        const auto reply = usable(std::move(answer));
-        if (!reply) return agent.on_no_answer(reply.error());
+      std::move(prepared->call), [expected = std::move(prepared->expected), instead = *instead,
+                                  session = counted_session(environment_.counters)](
+                                     Agent& agent, const Result<HttpReply>& answer) {
+        const auto reply = usable(answer);
+        if (!reply) return agent.on_no_answer(reply.error(), answer);
         const auto opened = open_answer(agent.state_, reply->body, expected, agent.configuration_,
                                         instead ? &*instead : nullptr);
         if (Counters* const counters = agent.environment_.counters)
@@ -389,6 +401,17 @@ void Trustpoint::Agent::on_cert_rep(const scep::CertRep& reply) {
 void Trustpoint::Agent::no_answer(const Error& error) const {
   log(Severity::warning, "NO_ANSWER",
       "Trustpoint " + configuration_.name + ": no usable answer from the CA: " + error.detail,
+      "UMBRA");
+}
+
+void Trustpoint::Agent::on_no_answer(const Error& error, const Result<HttpReply>& answer) {
+  if (!answer || !busy(*answer)) return on_no_answer(error);
+  const Time at = now() + std::clamp(*answer->retry_after, Seconds{1}, come_again_max);
+  turn_to_next();
+  if (!take({EventKind::no_answer, {}, at})) return;
+  log(Severity::notice, "COME_AGAIN",
+      fmt::format("Trustpoint {}: the CA is busy and asks to be asked again in {} seconds",
+                  configuration_.name, answer->retry_after->count()),
       "UMBRA");
 }
 

@@ -496,6 +496,27 @@ TEST_F(TrustpointTest, AnAnswerThatCouldNotBeStoredIsAskedForAgainAndIsTheSame) 
   EXPECT_EQ(status().identity->not_before(), day(292));
 }
 
+TEST_F(TrustpointTest, ABusyCaSaysWhenToComeAgain) {
+  enrolled();
+  std::vector<Seconds> waits = {Seconds{7}, Seconds{90}, Seconds{86400}};
+  std::vector<Time> asked;
+  tamper = [&](const Sent& call, HttpReply reply) {
+    asked.push_back(call.at);
+    if (waits.empty()) return reply;
+    reply = {503, "text/plain", {}};
+    reply.retry_after = waits.front();
+    waits.erase(waits.begin());
+    return reply;
+  };
+  run_until(day(293));
+  EXPECT_THAT(asked, ElementsAre(day(292), day(292) + Seconds{7}, day(292) + Seconds{97},
+                                 day(292) + Seconds{97 + 3600}))
+      << "an hour at most";
+  EXPECT_EQ(log.count("%UMBRA-5-COME_AGAIN: Trustpoint Root-CA: the CA is busy"), 3U);
+  EXPECT_EQ(log.count("NO_ANSWER"), 0U);
+  EXPECT_EQ(status().identity->not_before(), day(292));
+}
+
 TEST_F(TrustpointTest, AnAnswerThatComesTooLateIsIgnored) {
   ca.grant = config::Grant::manual;
   start();

@@ -80,6 +80,10 @@ constexpr Command table[] = {
      "is "
      "429|Requests a second|So many at once on top; ten times as many without it|How many",
      "ip http rate-limit 2000 burst 20000", &set::http_rate_limit},
+    {Mode::global, "ip http max-wait", "ip http max-wait MILLISECONDS:50-60000",
+     "The Internet Protocol|The HTTP server|Umbra's: how long a request may have to wait for its "
+     "turn before others are answered 503 with Retry-After|Milliseconds",
+     "ip http max-wait 2000", &set::http_max_wait},
     {Mode::global, "ntp server", "ntp server ADDRESS:word [OPTIONS:line]",
      "The Network Time Protocol|A server to synchronise with (the operating system does "
      "that)|Name or address|prefer, key N, version N ...",

@@ -114,7 +114,8 @@ Difference difference(const Configuration& before, const Configuration& after) {
   d.listener = before.http_server != after.http_server || before.http_port != after.http_port ||
                before.http_address != after.http_address ||
                before.http_requests_per_second != after.http_requests_per_second ||
-               before.http_requests_burst != after.http_requests_burst;
+               before.http_requests_burst != after.http_requests_burst ||
+               before.http_max_wait != after.http_max_wait;
   return d;
 }
 

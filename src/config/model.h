@@ -184,6 +184,8 @@ struct Configuration {
   /// Umbra's `ip http rate-limit`: of one address.
   unsigned http_requests_per_second = 2000;
   unsigned http_requests_burst = 20000;
+  /// Umbra's `ip http max-wait`: how long a request may have to wait for its turn.
+  std::chrono::milliseconds http_max_wait{2000};
   std::vector<Server> servers;
   std::vector<Trustpoint> trustpoints;
 

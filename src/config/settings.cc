@@ -58,6 +58,9 @@ void domain_name(Setting& s) { s.configuration().domain = s.text("NAME"); }
 void calendar_valid(Setting& s) { s.configuration().calendar_valid = true; }
 void http_server(Setting& s) { s.configuration().http_server = true; }
 void http_address(Setting& s) { s.configuration().http_address = s.text("ADDRESS"); }
+void http_max_wait(Setting& s) {
+  s.configuration().http_max_wait = std::chrono::milliseconds{s.number("MILLISECONDS")};
+}
 
 void clock_timezone(Setting& s) {
   const int hours = s.number("HOURS-OFFSET");

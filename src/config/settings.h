@@ -78,6 +78,7 @@ void http_server(Setting&);
 void http_port(Setting&);
 void http_rate_limit(Setting&);
 void http_address(Setting&);
+void http_max_wait(Setting&);
 
 void database_level(Setting&);
 void database_archive(Setting&);

@@ -168,7 +168,8 @@ Json json_of(const Counters& c) {
           {"crls_checked", c.crls_checked.load()},
           {"crl_fetches", c.crl_fetches.load()},
           {"crl_failures", c.crl_failures.load()},
-          {"crl_busy", c.crl_busy.load()}};
+          {"crl_busy", c.crl_busy.load()},
+          {"put_off", c.put_off.load()}};
 }
 
 Json lines_of(std::string_view text) {

@@ -6,6 +6,7 @@
 #include <boost/asio/io_context.hpp>
 #include <boost/asio/post.hpp>
 #include <boost/asio/signal_set.hpp>
+#include <boost/asio/steady_timer.hpp>
 #include <boost/asio/strand.hpp>
 #include <boost/asio/thread_pool.hpp>
 #include <chrono>
@@ -18,6 +19,7 @@
 #include "client/trustpoint.h"
 #include "config/config.h"
 #include "console/exec.h"
+#include "io/admission.h"
 #include "io/audit_log.h"
 #include "io/backup.h"
 #include "io/clock.h"
@@ -120,8 +122,9 @@ class Daemon {
     name_what_is_kept();
     files_ = std::make_unique<FilePlaces>(options_.data_directory);
     door_ = std::make_unique<HttpDoor>(
-        loop_, workers_, log_,
-        [this](const HttpRequest& request, HttpDone done) { answer(request, std::move(done)); });
+        loop_, log_, [this](std::shared_ptr<const HttpRequest> request, HttpDone done) {
+          admission_.admit(std::move(request), std::move(done));
+        });
     site_ = std::make_unique<Site>(
         Surroundings{.store = *store_,
                      .clock = *clock_,
@@ -244,6 +247,7 @@ class Daemon {
   std::shared_ptr<Driver> follow(const RosterPtr& roster) {
     const config::Configuration& configuration = roster->configuration();
     stderr_.set_zone(configuration.zone);
+    admission_.set_wait_max(configuration.http_max_wait);
     if (auto* const system = dynamic_cast<SystemClock*>(clock_.get()))
       system->set_calendar_valid(configuration.calendar_valid);
     auto driver = std::make_shared<Driver>(loop_, life_, *clock_, roster->servers,
@@ -404,6 +408,29 @@ class Daemon {
   FileOutlet outlet_{loop_};
   std::unique_ptr<HttpDoor> door_;
   std::unique_ptr<Site> site_;
+  asio::steady_timer admission_timer_{loop_};
+  Admission admission_{
+      {.workers = cores_,
+       .post = [this](Admission::Task task) { asio::post(workers_, std::move(task)); },
+       .after =
+           [this](std::chrono::seconds wait, Admission::Task task) {
+             asio::post(loop_, [this, wait, task = std::move(task)]() mutable {
+               admission_timer_.expires_after(wait);
+               admission_timer_.async_wait(
+                   [task = std::move(task)](boost::system::error_code error) {
+                     if (!error) task();
+                   });
+             });
+           },
+       .handler = [this](const HttpRequest& request,
+                         HttpDone done) { answer(request, std::move(done)); },
+       .look = [this](const HttpRequest& request) { return site_->roster()->router.look(request); },
+       .vouched =
+           [this](const server::Sighting& sighting) {
+             return site_->roster()->router.vouched(sighting);
+           },
+       .log = log_,
+       .counters = *counters_}};
   std::unique_ptr<LiveConfiguration> live_;
   std::unique_ptr<ExpiryWatch> watch_;
   const std::shared_ptr<console::ShownAuthorities> shown_ =

@@ -6,6 +6,7 @@
 #include <sys/socket.h>
 
 #include <cerrno>
+#include <charconv>
 #include <cstring>
 #include <deque>
 #include <mutex>
@@ -51,6 +52,18 @@ std::size_t take(char* data, std::size_t, std::size_t size, void* user) {
   }
   exchange.body.insert(exchange.body.end(), data, data + size);
   return size;
+}
+
+/// RFC 9110 10.2.3. In seconds: a date would be by another clock than ours.
+std::optional<std::chrono::seconds> retry_after_of(CURL* easy) {
+  curl_header* header = nullptr;
+  if (curl_easy_header(easy, "Retry-After", 0, CURLH_HEADER, -1, &header) != CURLHE_OK)
+    return std::nullopt;
+  const std::string_view text = header->value;
+  std::uint32_t seconds = 0;
+  const auto [stop, error] = std::from_chars(text.data(), text.data() + text.size(), seconds);
+  if (error != std::errc{} || stop != text.data() + text.size()) return std::nullopt;
+  return std::chrono::seconds{seconds};
 }
 
 }  // namespace
@@ -172,6 +185,7 @@ class CurlTransport::Loop {
     curl_easy_getinfo(easy, CURLINFO_CONTENT_TYPE, &type);
     HttpReply reply{static_cast<unsigned>(status), type != nullptr ? type : "",
                     std::move(exchange->body)};
+    reply.retry_after = retry_after_of(easy);
     curl_multi_remove_handle(multi_, easy);
     curl_easy_cleanup(easy);
     curl_slist_free_all(exchange->headers);

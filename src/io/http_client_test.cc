@@ -92,6 +92,25 @@ TEST(HttpClient, ABodyOfTwoGibibytesIsGivenUpAtTheFirst) {
   EXPECT_LT(sent, std::size_t{64} << 20);
 }
 
+TEST(HttpClient, RetryAfterIsReadWhereItIsANumberOfSeconds) {
+  const std::pair<const char*, std::optional<std::chrono::seconds>> cases[] = {
+      {"Retry-After: 7", 7s},
+      {"retry-after:  120", 120s},
+      {"Retry-After: Fri, 31 Dec 1999 23:59:59 GMT", std::nullopt},
+      {"Retry-After: -1", std::nullopt},
+      {"Retry-After: 99999999999", std::nullopt},
+      {"X-Else: 7", std::nullopt}};
+  for (const auto& [line, wanted] : cases) {
+    RudeServer server([&, header = line](int client) {
+      say(client, "HTTP/1.1 503 Busy\r\nContent-Length: 0\r\n" + std::string(header) + "\r\n\r\n");
+    });
+    const auto reply = ask(server.port);
+    ASSERT_TRUE(reply) << reply.error().detail;
+    EXPECT_EQ(reply->status, 503U);
+    EXPECT_EQ(reply->retry_after, wanted) << line;
+  }
+}
+
 TEST(HttpClient, ABodyWithoutEndOrLengthIsGivenUpToo) {
   RudeServer server([&](int client) {
     say(client, "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n");

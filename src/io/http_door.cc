@@ -5,7 +5,6 @@
 #include <algorithm>
 #include <boost/asio/io_context.hpp>
 #include <boost/asio/post.hpp>
-#include <boost/asio/thread_pool.hpp>
 #include <future>
 
 #include "io/files.h"
@@ -20,9 +19,8 @@ constexpr std::chrono::milliseconds look_whether_it_runs{50};
 
 }  // namespace
 
-HttpDoor::HttpDoor(asio::io_context& loop, asio::thread_pool& workers, Log& log,
-                   HttpHandler handler)
-    : loop_(loop), workers_(workers), log_(log), handler_(std::move(handler)) {}
+HttpDoor::HttpDoor(asio::io_context& loop, Log& log, HttpHandler handler)
+    : loop_(loop), log_(log), handler_(std::move(handler)) {}
 HttpDoor::~HttpDoor() = default;
 
 HttpDoor::Address HttpDoor::address_of(const config::Configuration& configuration, bool wanted) {
@@ -35,7 +33,7 @@ Result<std::unique_ptr<HttpServer>> HttpDoor::listen(const Address& at) {
   HttpLimits limits = limits_;
   limits.requests_per_second = at.requests_per_second;
   limits.requests_burst = at.requests_burst;
-  return HttpServer::listen(loop_, workers_, at.address, at.port, limits, handler_);
+  return HttpServer::listen(loop_, at.address, at.port, limits, handler_);
 }
 
 void HttpDoor::opened(const Address& at) {

@@ -14,8 +14,7 @@ namespace umbra::io {
 /// The HTTP server as the configuration wants it: on the port and address it names, or not at all.
 class HttpDoor {
  public:
-  HttpDoor(boost::asio::io_context& loop, boost::asio::thread_pool& workers, Log& log,
-           HttpHandler handler);
+  HttpDoor(boost::asio::io_context& loop, Log& log, HttpHandler handler);
   ~HttpDoor();
 
   /// Before the loop runs. `wanted`: there is somebody to serve. Errors: storage, as
@@ -44,7 +43,6 @@ class HttpDoor {
   [[nodiscard]] bool on_loop(Task task);
 
   boost::asio::io_context& loop_;
-  boost::asio::thread_pool& workers_;
   Log& log_;
   HttpHandler handler_;
   HttpLimits limits_;

@@ -9,7 +9,6 @@
 #include <boost/asio/ip/v6_only.hpp>
 #include <boost/asio/post.hpp>
 #include <boost/asio/steady_timer.hpp>
-#include <boost/asio/thread_pool.hpp>
 #include <boost/asio/write.hpp>
 #include <boost/beast/core.hpp>
 #include <boost/beast/http.hpp>
@@ -53,13 +52,11 @@ HttpReply later(unsigned status, const char* text) {
 
 /// What the listener and its sessions share. A session may outlive the listener.
 struct House {
-  House(asio::thread_pool& pool, const HttpLimits& bounds, HttpHandler answers)
-      : workers(pool),
-        limits(bounds),
+  House(const HttpLimits& bounds, HttpHandler answers)
+      : limits(bounds),
         handler(std::move(answers)),
         guests({bounds.connections, bounds.connections_per_address, bounds.request_octets_in_all}),
         rate(bounds.requests_per_second, bounds.requests_burst) {}
-  asio::thread_pool& workers;
   const HttpLimits limits;
   const HttpHandler handler;
   Guests guests;
@@ -217,11 +214,9 @@ class Session final : public Guest, public std::enable_shared_from_this<Session>
     request->body = std::move(message.body());
     stream_.expires_never();  // the peer waits for us now
     came_at_ = std::chrono::steady_clock::now();
-    asio::post(house_->workers, [self = shared_from_this(), request] {
-      self->house_->handler(*request, [self](HttpReply reply) {
-        asio::post(self->stream_.get_executor(), [self, reply = std::move(reply)]() mutable {
-          self->answer_in_time(std::move(reply));
-        });
+    house_->handler(std::move(request), [self = shared_from_this()](HttpReply reply) {
+      asio::post(self->stream_.get_executor(), [self, reply = std::move(reply)]() mutable {
+        self->answer_in_time(std::move(reply));
       });
     });
   }
@@ -403,12 +398,11 @@ class HttpServer::Listener : public std::enable_shared_from_this<Listener> {
 };
 
 Result<std::unique_ptr<HttpServer>> HttpServer::listen(asio::io_context& loop,
-                                                       asio::thread_pool& workers,
                                                        const std::string& address,
                                                        std::uint16_t port, HttpLimits limits,
                                                        HttpHandler handler) {
-  auto listener = std::make_shared<Listener>(
-      loop, std::make_shared<House>(workers, limits, std::move(handler)));
+  auto listener =
+      std::make_shared<Listener>(loop, std::make_shared<House>(limits, std::move(handler)));
   UMBRA_CHECK(listener->open(address, port));
   listener->accept();
   return std::unique_ptr<HttpServer>(new HttpServer(std::move(listener)));

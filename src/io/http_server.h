@@ -10,7 +10,6 @@
 
 namespace boost::asio {
 class io_context;
-class thread_pool;
 }  // namespace boost::asio
 
 namespace umbra::io {
@@ -31,19 +30,21 @@ struct HttpLimits {
 
   friend bool operator==(const HttpLimits&, const HttpLimits&) = default;
 };
-using HttpHandler = std::function<void(const HttpRequest&, HttpDone)>;
+/// Called on the network's loop: it must not block.
+using HttpHandler = std::function<void(std::shared_ptr<const HttpRequest>, HttpDone)>;
 
 /// HTTP/1.1 (and 1.0) on one port: bounded in size, time, number and rate. Where there is no room
 /// for a connection or for what has come, the one goes that has kept us waiting longest. The
-/// network is one loop; handlers run on the worker pool, and their replies may come from any
-/// thread.
+/// network is one loop; replies may come from any thread.
 class HttpServer {
  public:
   /// In:     address: dotted or IPv6; empty = all. port 0 = any free one.
   /// Errors: storage (the port is taken, or may not be had), with what to do.
-  [[nodiscard]] static Result<std::unique_ptr<HttpServer>> listen(
-      boost::asio::io_context& loop, boost::asio::thread_pool& workers, const std::string& address,
-      std::uint16_t port, HttpLimits limits, HttpHandler handler);
+  [[nodiscard]] static Result<std::unique_ptr<HttpServer>> listen(boost::asio::io_context& loop,
+                                                                  const std::string& address,
+                                                                  std::uint16_t port,
+                                                                  HttpLimits limits,
+                                                                  HttpHandler handler);
   ~HttpServer();
   [[nodiscard]] std::uint16_t port() const;
   /// No new connections; those that are open end with their next reply or time-out.

@@ -31,11 +31,17 @@ class HttpTest : public testing::Test {
  protected:
   void serve(HttpLimits limits = {}) {
     auto listening = HttpServer::listen(
-        loop, workers, "127.0.0.1", 0, limits, [this](const HttpRequest& request, HttpDone done) {
+        loop, "127.0.0.1", 0, limits, [this](const auto& asked_for, HttpDone done) {
+          const HttpRequest& request = *asked_for;
           if (request.target == "/shared") return done({200, "text/plain", {}, shared});
           if (request.target == "/unhurried") {
             HttpReply reply{200, "text/plain", {}};
             reply.unhurried = true;
+            return done(std::move(reply));
+          }
+          if (request.target == "/busy") {
+            HttpReply reply{503, "text/plain", {}};
+            reply.retry_after = std::chrono::seconds{17};
             return done(std::move(reply));
           }
           if (request.target == "/later") {
@@ -119,6 +125,15 @@ TEST_F(HttpTest, WhatIsSharedIsSentWholeAndLetGoOf) {
   const std::string head = rest(socket);
   EXPECT_THAT(head, HasSubstr("Content-Length: 262144\r\n"));
   EXPECT_TRUE(head.ends_with("\r\n\r\n"));
+}
+
+TEST_F(HttpTest, RetryAfterGoesOutWhereThereIsOne) {
+  serve();
+  const auto reply = call({"GET", url("/busy"), "", {}});
+  ASSERT_TRUE(reply) << reply.error().detail;
+  EXPECT_EQ(reply->status, 503U);
+  EXPECT_EQ(reply->retry_after, std::chrono::seconds{17});
+  EXPECT_FALSE(call({"GET", url("/missing"), "", {}})->retry_after);
 }
 
 TEST_F(HttpTest, GetAndPostArriveAsTheyWereSent) {
@@ -511,13 +526,11 @@ TEST_F(HttpTest, WithoutFileDescriptorsItWaitsQuietlyUntilThereAreSome) {
 
 TEST_F(HttpTest, APortThatIsTakenIsNamedWithWhatToDo) {
   serve();
-  const auto second =
-      HttpServer::listen(loop, workers, "127.0.0.1", port, {}, [](const HttpRequest&, HttpDone) {});
+  const auto second = HttpServer::listen(loop, "127.0.0.1", port, {}, [](const auto&, HttpDone) {});
   ASSERT_FALSE(second);
   EXPECT_THAT(second.error().detail, HasSubstr(std::to_string(port)));
   EXPECT_THAT(second.error().detail, HasSubstr("ip http port"));
-  EXPECT_FALSE(
-      HttpServer::listen(loop, workers, "localhost.", 0, {}, [](const HttpRequest&, HttpDone) {}));
+  EXPECT_FALSE(HttpServer::listen(loop, "localhost.", 0, {}, [](const auto&, HttpDone) {}));
 }
 
 }  // namespace

@@ -66,12 +66,13 @@ class LiveConfigurationTest : public testing::Test {
     write(text_);
     store_ = store::open_sqlite(directory_ + "/umbra.db").value();
     files_ = std::make_unique<FilePlaces>(directory_);
-    door_ = std::make_unique<HttpDoor>(
-        loop_, workers_, log_, [this](const HttpRequest& request, HttpDone done) {
-          const RosterPtr all = site_->roster();
-          all->router.handle(
-              request, [all, done = std::move(done)](HttpReply reply) { done(std::move(reply)); });
-        });
+    door_ = std::make_unique<HttpDoor>(loop_, log_, [this](const auto& request, HttpDone done) {
+      asio::post(workers_, [this, request, done = std::move(done)]() mutable {
+        const RosterPtr all = site_->roster();
+        all->router.handle(
+            *request, [all, done = std::move(done)](HttpReply reply) { done(std::move(reply)); });
+      });
+    });
     site_ = std::make_unique<Site>(
         Surroundings{.store = *store_,
                      .clock = clock_,

@@ -16,6 +16,10 @@
 #include "io/roster.h"
 #include "store/store.h"
 
+namespace boost::asio {
+class thread_pool;
+}
+
 namespace umbra::io {
 
 /// What everything of a site lives in.

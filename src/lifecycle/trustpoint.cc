@@ -53,7 +53,9 @@ bool count_used_up(const TrustpointSettings& settings, const TrustpointFacts& fa
 /// POLL or CONNECT RETRY.
 std::optional<Time> next_try(const TrustpointSettings& settings, const TrustpointFacts& facts) {
   if (!facts.since || count_used_up(settings, facts)) return std::nullopt;
-  const Time at = try_at(settings, *facts.since, facts.tries);
+  Time at = try_at(settings, *facts.since, facts.tries);
+  if (facts.come_again)
+    at = facts.phase == Phase::polling ? std::max(at, *facts.come_again) : *facts.come_again;
   const Time bound = bound_of(facts);
   if (at < bound) return at;
   // Doubling has grown past the end: one last try shortly before it, unless one was made that late
@@ -119,6 +121,7 @@ TrustpointFacts begun(TrustpointFacts facts, Phase phase, RequestKind kind, Time
   facts.since = now;
   facts.tries = 0;
   facts.failing = false;
+  facts.come_again.reset();
   return facts;
 }
 
@@ -127,6 +130,7 @@ TrustpointFacts at_rest(TrustpointFacts facts, Phase phase) {
   facts.since.reset();
   facts.tries = 0;
   facts.failing = false;
+  facts.come_again.reset();
   return facts;
 }
 
@@ -179,6 +183,7 @@ TrustpointStep on_deadline(const TrustpointSettings& settings, const TrustpointF
       TrustpointFacts next = facts;
       if (timer == Timer::renew) break;
       next.tries = tries_after(settings, facts, now);
+      next.come_again.reset();
       return {next, {TrustpointAction::send_poll}};
     }
     case Phase::fetching_next_ca:
@@ -186,6 +191,12 @@ TrustpointStep on_deadline(const TrustpointSettings& settings, const TrustpointF
       if (timer == Timer::renew) break;
       TrustpointFacts next = facts;
       next.tries = tries_after(settings, facts, now);
+      if (facts.come_again) {
+        // There is somebody, and he keeps order: what comes next is a first try.
+        next.since = now;
+        next.tries = 0;
+        next.come_again.reset();
+      }
       next.failing = false;
       return {next,
               {facts.phase == Phase::requesting ? TrustpointAction::send_request
@@ -215,8 +226,11 @@ TrustpointStep on_restart(const TrustpointFacts& facts) {
   return {next, {}};
 }
 
-TrustpointStep on_no_answer(const TrustpointSettings& settings, const TrustpointFacts& facts) {
+TrustpointStep on_no_answer(const TrustpointSettings& settings, const TrustpointFacts& facts,
+                            std::optional<Time> come_again) {
   TrustpointFacts next = facts;
+  next.come_again =
+      waiting(facts.phase) || facts.phase == Phase::fetching_next_ca ? come_again : std::nullopt;
   switch (facts.phase) {
     case Phase::idle:
     case Phase::stopped:
@@ -333,7 +347,7 @@ TrustpointStep step(const TrustpointSettings& settings, const TrustpointFacts& f
       return {begun(facts, Phase::requesting, facts.kind, now), {TrustpointAction::send_request}};
     }
     case TrustpointEventKind::no_answer:
-      return on_no_answer(settings, facts);
+      return on_no_answer(settings, facts, event.come_again);
   }
   return {facts, {}};
 }

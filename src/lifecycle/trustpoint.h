@@ -56,6 +56,8 @@ struct TrustpointFacts {
   std::optional<Time> since;  ///< when this attempt, or this polling, began
   std::uint32_t tries = 0;    ///< retries or polls made since then
   bool failing = false;       ///< the last exchange gave no usable answer: CONNECT RETRY runs
+  /// When the CA, which was busy, has asked to be asked again. Known until the process ends.
+  std::optional<Time> come_again{};
 };
 
 /// RENEW, SHADOW, POLL, CONNECT RETRY, and the switch-over; soonest first. What lies in the past is
@@ -67,7 +69,9 @@ struct TrustpointFacts {
 /// 4 x ... after the first PENDING, retry_count + 1 times at most, until the issuing CA ends.
 /// CONNECT RETRY: period, 2 x, 4 x ... after the first attempt, retry_count times at most, until
 /// what is being replaced
-///         ends; the last one at the latest one period before that.
+///         ends; the last one at the latest one period before that. A CA that was busy and said
+///         when to come again is asked then instead, by POLL not before, and the intervals begin
+///         anew.
 [[nodiscard]] std::vector<Deadline> deadlines(const TrustpointSettings& settings,
                                               const TrustpointFacts& facts,
                                               const std::string& name);
@@ -87,6 +91,7 @@ enum class TrustpointEventKind {
 struct TrustpointEvent {
   TrustpointEventKind kind = TrustpointEventKind::deadline;
   Validity validity{};
+  std::optional<Time> come_again{};  ///< with no_answer: when the CA, which is busy, asks for it
 };
 
 enum class TrustpointAction {

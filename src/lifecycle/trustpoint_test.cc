@@ -217,6 +217,42 @@ TEST(TrustpointConnectRetry, RepeatsTheSameRequestAtDoublingIntervals) {
   }
 }
 
+TEST(TrustpointConnectRetry, ABusyCaIsAskedAgainWhenItSaysAndTheIntervalsBeginAnew) {
+  auto facts = step(spoke, enrolled({day(0), day(365)}), {Kind::deadline, {}}, day(292)).next;
+  facts = step(spoke, facts, {Kind::no_answer, {}}, day(292)).next;
+  facts = step(spoke, facts, {Kind::deadline, {}}, day(292) + minutes{1}).next;
+  EXPECT_EQ(facts.tries, 1U);
+  const Time asked = day(292) + minutes{1};
+  for (const Seconds wait : {Seconds{7}, Seconds{1800}}) {  // sooner than the period, and later
+    const auto told = step(spoke, facts, {Kind::no_answer, {}, asked + wait}, asked).next;
+    EXPECT_EQ(armed(spoke, told), "CONNECT RETRY tp " + to_rfc3339(asked + wait));
+    const auto again = step(spoke, told, {Kind::deadline, {}}, asked + wait);
+    EXPECT_THAT(again.actions, ElementsAre(Action::send_request));
+    EXPECT_FALSE(again.next.come_again);
+    const auto silent = step(spoke, again.next, {Kind::no_answer, {}}, asked + wait).next;
+    EXPECT_EQ(armed(spoke, silent), "CONNECT RETRY tp " + to_rfc3339(asked + wait + minutes{1}));
+  }
+}
+
+TEST(TrustpointConnectRetry, ABusyCaIsAskedOnceMoreBeforeTheCertificateEnds) {
+  const Time asked = day(365) - minutes{10};
+  auto facts = step(spoke, enrolled({day(0), day(365)}), {Kind::deadline, {}}, asked).next;
+  facts = step(spoke, facts, {Kind::no_answer, {}, day(366)}, asked).next;
+  EXPECT_EQ(armed(spoke, facts), "CONNECT RETRY tp " + to_rfc3339(day(365) - minutes{1}));
+}
+
+TEST(TrustpointConnectRetry, APollWaitsForItsTurnAndForABusyCa) {
+  auto facts = step(spoke, enrolled({day(0), day(365)}), {Kind::deadline, {}}, day(292)).next;
+  facts = step(spoke, facts, {Kind::pending, {}}, day(292)).next;
+  const Time first = day(292) + minutes{1};
+  facts = step(spoke, facts, {Kind::deadline, {}}, first).next;
+  const auto soon = step(spoke, facts, {Kind::no_answer, {}, first + Seconds{5}}, first).next;
+  EXPECT_EQ(armed(spoke, soon), "POLL tp " + to_rfc3339(day(292) + minutes{2}));
+  const auto late = step(spoke, facts, {Kind::no_answer, {}, first + minutes{30}}, first).next;
+  EXPECT_EQ(armed(spoke, late), "POLL tp " + to_rfc3339(first + minutes{30}));
+  EXPECT_FALSE(step(spoke, late, {Kind::deadline, {}}, first + minutes{30}).next.come_again);
+}
+
 TEST(TrustpointConnectRetry, AnIdentityThatEndsMeanwhileIsEnrolledForAnew) {
   auto facts = enrolled({day(0), day(365)});
   facts.phase = Phase::requesting;

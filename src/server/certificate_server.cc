@@ -375,6 +375,25 @@ bool CertificateServer::owns(const x509::Name& issuer, const x509::Serial& seria
   });
 }
 
+bool CertificateServer::may_renew(ByteView issuer, Time not_after) const {
+  if (to_time(impl_->environment.clock.now()) >= not_after + impl_->configuration.renewal_grace)
+    return false;
+  const auto all = impl_->generations();
+  const auto issues = [&](const x509::Certificate& one) {
+    return equal(one.subject().der(), issuer);
+  };
+  if (impl_->is_ra()) return all->above && issues(all->above->ca);
+  const auto authorities = all->authorities();
+  return std::any_of(authorities.begin(), authorities.end(),
+                     [&](const auto* one) { return issues(one->certificate); });
+}
+
+bool CertificateServer::vouches_for(const x509::Certificate& certificate) const {
+  const auto all = impl_->generations();
+  if (impl_->is_ra()) return all->above && all->above->issuer_of(certificate) != nullptr;
+  return impl_->signed_by_one_of(*all, certificate);
+}
+
 const std::string& CertificateServer::name() const { return impl_->configuration.name; }
 Result<void> CertificateServer::run_due() {
   const std::lock_guard one_at_a_time(impl_->life_mutex);

@@ -81,6 +81,12 @@ class CertificateServer {
   /// generations.
   [[nodiscard]] bool owns(const x509::Name& issuer, const x509::Serial& serial) const;
   [[nodiscard]] const std::string& name() const;
+  /// True if a certificate of this issuer that ends then would be one of ours, or of the CA above
+  /// an RA, and could still be renewed here. A name proves nothing: see `vouches_for`.
+  [[nodiscard]] bool may_renew(ByteView issuer, Time not_after) const;
+  /// True if one of our CAs, or of the CA above an RA, has signed this certificate. Cost: one
+  /// verification; no private key is used.
+  [[nodiscard]] bool vouches_for(const x509::Certificate& certificate) const;
 
   [[nodiscard]] Status status() const;
   [[nodiscard]] Result<std::vector<RequestLine>> requests() const;

@@ -46,6 +46,36 @@ std::string_view without_generation(std::string_view name) {
 
 }  // namespace
 
+bool Router::costly(const HttpRequest& request) {
+  return request.target.find("PKIOperation") != std::string::npos;
+}
+
+Sighting Router::look(const HttpRequest& request) const {
+  if (!costly(request)) return {{Urgency::Rank::at_once, {}}, {}};
+  std::optional<scep::Glance> seen;
+  if (request.method == "POST") {
+    seen = scep::glance(request.body);
+  } else {
+    const std::size_t mark = std::min(request.target.find('?'), request.target.size() - 1);
+    const auto operation = scep::parse_query(std::string_view(request.target).substr(mark + 1));
+    const auto message = operation ? scep::parse_get_message(operation->message) : Bytes{};
+    if (message) seen = scep::glance(*message);
+  }
+  if (!seen) return {};
+  const bool ours = std::any_of(servers_.begin(), servers_.end(), [&](const auto* server) {
+    return server->may_renew(seen->issuer, seen->not_after);
+  });
+  if (!ours) return {};
+  return {{Urgency::Rank::ending, seen->not_after}, std::move(seen->certificate)};
+}
+
+bool Router::vouched(const Sighting& sighting) const {
+  const auto certificate = x509::Certificate::from_der(sighting.certificate);
+  return certificate && std::any_of(servers_.begin(), servers_.end(), [&](const auto* server) {
+           return server->vouches_for(*certificate);
+         });
+}
+
 void Router::handle(const HttpRequest& request, HttpDone done) const {
   if (request.method != "GET" && request.method != "HEAD" && request.method != "POST") {
     return done(plain(405, "only GET, HEAD and POST are answered here\n"));
