@@ -2,7 +2,8 @@
 # make demo     set up, build, and play a CA's rollover in two minutes, then meet third-party clients
 # make test     set up, build, and run every test
 # make soak     go on simulating faults with new seeds for SOAK_SECONDS (docs/SIMULATION.md)
-# make bench    durable enrolments per second beside their crypto floor; CRLs of a million entries; an idle agent; a million devices rehearsed
+# make bench    enrolments, renewals, GetCACert beside the crypto floor and micromdm; a growing store; a storm; a CRL of a million (build/bench.txt)
+# make bench-growth  the growing store with ten million certificates: 14 GB in $TMPDIR
 # make install  the two programs to /usr/bin, manual pages, bash completion and the unit for systemd (DESTDIR=... puts them elsewhere)
 # make format | tidy | fuzz | clean
 
@@ -19,7 +20,7 @@ THREADED_TESTS := ^(store|ca|server|io)\.|^rehearse\.Rehearsal\.|^system\.(paral
 # Two jobs a processor: a test takes both, unless it mostly waits.
 CTEST := ctest -j$(shell echo $$((2 * $(JOBS)))) --output-on-failure --no-tests=error --progress
 
-.PHONY: all release setup setup-test setup-develop demo test soak install bench format tidy fuzz clean help
+.PHONY: all release setup setup-test setup-develop demo test soak install bench bench-growth bench-programs format tidy fuzz clean help
 .DEFAULT_GOAL := all
 all: release
 
@@ -82,13 +83,19 @@ install: release
 	install -D -m 0644 build/share/umbra $(DESTDIR)/usr/share/bash-completion/completions/umbra
 	install -D -m 0644 packaging/umbrad.service $(DESTDIR)/usr/lib/systemd/system/umbrad.service
 
-bench: setup
+# setup-test: micromdm's server, to compare with.
+BENCHES := enrolments growth storm crl agent rehearsal
+bench-programs: setup-test
 	$(call configured,release)
-	$(call build,release,umbrad enrolments crl agent rehearsal)
-	@build/release/bench/enrolments --umbrad build/release/umbrad
-	@build/release/bench/crl --umbrad build/release/umbrad
-	@build/release/bench/agent --umbrad build/release/umbrad
-	@build/release/bench/rehearsal
+	$(call build,release,umbrad $(BENCHES))
+
+bench: bench-programs
+	@{ for one in $(BENCHES); do \
+	    case $$one in rehearsal) build/release/bench/$$one;; *) build/release/bench/$$one --umbrad build/release/umbrad;; esac || exit 1; \
+	  done; } | tee build/bench.txt
+
+bench-growth: bench-programs
+	@build/release/bench/growth --umbrad build/release/umbrad --rows 0 --rows 1000000 --rows 10000000 | tee build/bench-growth.txt
 
 format: setup-develop
 	@git ls-files '*.cc' '*.h' | xargs clang-format -i

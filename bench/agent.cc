@@ -6,13 +6,17 @@
 #include <fmt/format.h>
 
 #include <CLI/CLI.hpp>
+#include <filesystem>
+#include <fstream>
+#include <thread>
 
 #include "io/exec_socket.h"
-#include "lab.h"
+#include "messages.h"
 
 namespace {
 
 using namespace umbra::bench;
+using namespace std::chrono_literals;
 
 std::string exec(const Daemon& daemon, const std::string& line) {
   const auto reply = umbra::io::exec(daemon.data() + "/umbra.sock", {line, {}});
@@ -84,10 +88,7 @@ int main(int argc, char** argv) {
 
   const std::uint16_t port = free_port();
   const Daemon server(umbrad, port);
-  const auto ca = must(umbra::scep::parse_ca_cert(
-                           Connection(port).exchange(get("/scep?operation=GetCACert"), {})),
-                       "GetCACert")
-                      .front();
+  const auto ca = authority_at(port).ca;
   const std::string pin = umbra::to_hex(ca.fingerprint(umbra::x509::Digest::sha256));
   const std::string head = "hostname agent\nclock calendar-valid\n";
   fmt::print("an agent that waits for its timers\n\n");
