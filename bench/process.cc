@@ -123,7 +123,8 @@ int Process::wait() {
 Daemon::Daemon(std::string umbrad, std::uint16_t port, const std::string& server_lines,
                const std::string& global_lines)
     : Daemon(std::move(umbrad),
-             fmt::format("ip http server\nip http port {}\nip http address 127.0.0.1\n{}"
+             fmt::format("ip http server\nip http port {}\nip http address 127.0.0.1\n"
+                         "ip http rate-limit 100000 burst 1000000\n{}"
                          "clock calendar-valid\ncrypto pki server BENCH\n"
                          " issuer-name CN=Bench,O=Umbra\n grant auto\n{} no shutdown\n",
                          port, global_lines, server_lines),
