@@ -106,6 +106,7 @@ bool Trustpoint::Agent::wants_capabilities(const State& state) const {
 
 void Trustpoint::Agent::run_due() {
   if (!clock_is_set()) return;
+  forget_what_was_put_off_ahead();
   if (announce_at_) announce();
   if (held_until_ && now() < *held_until_) return;
   if (!started_) {
@@ -120,6 +121,14 @@ void Trustpoint::Agent::run_due() {
   for (int i = 0; i < steps_at_once_max; ++i) {
     if (!take({EventKind::deadline, {}})) break;
   }
+}
+
+void Trustpoint::Agent::forget_what_was_put_off_ahead() {
+  const bool held = held_until_ && now() < held_at_;
+  const bool announcing = announce_at_ && now() < announce_failed_at_;
+  if (held) held_until_.reset();
+  if (announcing) announce_at_ = now();
+  if (held || announcing) publish_snapshot();
 }
 
 bool Trustpoint::Agent::take(const Event& event, const Arrival& arrival) {
@@ -261,7 +270,8 @@ void Trustpoint::Agent::act(Action action, const Arrival& arrival) {
       return exchange(Message::poll, spread());
     case Action::install_identity: {
       log(Severity::informational, "CERTRET", "Certificate received from Certificate Authority");
-      held_until_ = lifecycle::rest_after_install(settings_, state_.facts(), now());
+      held_at_ = now();
+      held_until_ = lifecycle::rest_after_install(settings_, state_.facts(), held_at_);
       if (held_until_) publish_snapshot();
       return;
     }
@@ -382,7 +392,8 @@ void Trustpoint::Agent::enroll_by_hand() {
 void Trustpoint::Agent::hold(const Error& error) {
   const auto wait =
       configuration_.retry_period * (std::int64_t{1} << std::min(holds_++, hold_doublings_max));
-  held_until_ = now() + wait;
+  held_at_ = now();
+  held_until_ = held_at_ + wait;
   log(Severity::error, "TRUSTPOINT",
       fmt::format("Trustpoint {}: {}; next try at {}", configuration_.name, error.detail,
                   to_rfc3339(*held_until_)),

@@ -93,6 +93,8 @@ class Trustpoint::Agent : public std::enable_shared_from_this<Agent> {
   void wants_a_person() const;
   [[nodiscard]] Result<void> commit(store::TrustpointRow row);
   [[nodiscard]] Result<void> accept(const Offer& offer);
+  /// What was put off by a clock that has stepped back since is not put off until then.
+  void forget_what_was_put_off_ahead();
   /// Nothing is tried again before one, two, four ... retry periods have passed.
   void hold(const Error& error);
   void forget_call() { ++newest_call_; }
@@ -207,6 +209,7 @@ class Trustpoint::Agent : public std::enable_shared_from_this<Agent> {
   State state_;
   std::optional<Offer> offer_;  ///< what GetCACert brought last
   std::optional<Time> held_until_;
+  Time held_at_{};  ///< when that was decided
   std::uint32_t holds_ = 0;
   std::optional<Time> come_again_;  ///< as lifecycle has it of this
   std::uint64_t newest_call_ = 0;
@@ -223,7 +226,8 @@ class Trustpoint::Agent : public std::enable_shared_from_this<Agent> {
   std::string published_;  ///< the certificates in the files, since the start
   bool hook_runs_ = false;
   std::optional<Time> announce_at_;  ///< the next try, where one failed
-  std::string announce_failed_;      ///< of these certificates
+  Time announce_failed_at_{};
+  std::string announce_failed_;  ///< of these certificates
   std::uint32_t announce_tries_ = 0;
 
   mutable std::mutex mutex_;

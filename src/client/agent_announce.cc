@@ -86,8 +86,10 @@ Result<void> Trustpoint::Agent::publish_files() const {
 void Trustpoint::Agent::announce_later(std::string_view mnemonic, const Error& error,
                                        const std::string& certificates) {
   announce_failed_ = certificates;
-  announce_at_ = now() + configuration_.retry_period *
-                             (std::int64_t{1} << std::min(announce_tries_++, doublings_max));
+  announce_failed_at_ = now();
+  announce_at_ =
+      announce_failed_at_ +
+      configuration_.retry_period * (std::int64_t{1} << std::min(announce_tries_++, doublings_max));
   log(Severity::error, mnemonic,
       fmt::format("Trustpoint {}: {}; next try at {}", configuration_.name, error.detail,
                   to_rfc3339(*announce_at_)),

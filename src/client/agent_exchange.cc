@@ -16,6 +16,7 @@ constexpr std::size_t body_max = std::size_t{256} * 1024;
 constexpr Seconds come_again_max{3600};
 // Keywords are a few hundred octets (RFC 8894 3.5.2).
 constexpr std::size_t capabilities_max = 4096;
+constexpr unsigned http_errors = 400;
 
 bool has_path(const std::string& url) {
   const auto host = url.find("://");
@@ -261,7 +262,7 @@ void Trustpoint::Agent::fetch_next_ca() {
       get(scep::Operation::get_next_ca_cert, spread()),
       [](Agent& agent, const Result<HttpReply>& answer) {
         // Of one that is busy nothing is known yet.
-        const bool says_no = answer && answer->status != http_ok && !busy(*answer);
+        const bool says_no = answer && answer->status >= http_errors && !busy(*answer);
         const auto reply = usable(answer);
         if (!reply) {
           if (says_no && !agent.settings_.is_ca && agent.state_.row.tries == 0) {

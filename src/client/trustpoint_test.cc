@@ -469,6 +469,34 @@ TEST_F(TrustpointTest, AClockThatStepsBackRenewsNothing) {
   EXPECT_EQ(sent.size(), calls);
 }
 
+TEST_F(TrustpointTest, WhatWasPutOffByAClockThatWasAheadIsNotPutOffUntilThen) {
+  enrolled();
+  clock.set(day(364));
+  cut = true;
+  run_due();
+  EXPECT_EQ(armed(), "CONNECT RETRY Root-CA " + to_rfc3339(day(364) + minutes{1}));
+  outlet.failing = true;
+  clock.set(day(10));
+  run_due();
+  EXPECT_EQ(armed(), "CONNECT RETRY Root-CA " + to_rfc3339(day(10) + minutes{1}));
+  cut = false;
+  run_until(day(10) + minutes{1});
+  EXPECT_EQ(status().identity->not_before(), day(10) + minutes{1});
+  // The command failed then, and the store refuses, while the clock is ahead again.
+  clock.set(day(300));
+  run_due();
+  store->refuse = true;
+  run_until(day(303));
+  store->refuse = false;
+  outlet.failing = false;
+  clock.set(day(10) + minutes{2});
+  const auto hooks = outlet.hooks.size();
+  run_due();
+  EXPECT_GT(outlet.hooks.size(), hooks) << "ANNOUNCE";
+  EXPECT_EQ(armed().substr(0, 5), "RENEW");
+  EXPECT_LT(trustpoint->deadlines().front().at, day(303)) << "nor held until then";
+}
+
 TEST_F(TrustpointTest, NothingLeavesThatTheStoreHasNotTaken) {
   enrolled();
   store->refuse = true;

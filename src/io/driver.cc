@@ -187,7 +187,8 @@ struct Driver::Impl : std::enable_shared_from_this<Impl> {
     steps.wait([weak = weak_from_this()] {
       const auto self = weak.lock();
       if (!self || self->stopped) return;
-      self->place_all();
+      // Everyone once: what was put off by the clock as it was is put off no longer.
+      self->launch_all();
       self->arm();
       self->watch_steps();
     });

@@ -56,6 +56,7 @@ void ExpiryWatch::run() {
       const auto known = said_.find(key);
       std::optional<Time> last =
           known == said_.end() ? std::nullopt : std::optional<Time>(known->second);
+      if (last && *last > now) last.reset();  // the clock has stepped back
       if (const auto at = lifecycle::next_alert(one.facts, last); at && *at <= now) {
         say(one, now);
         last = now;

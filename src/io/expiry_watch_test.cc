@@ -123,6 +123,14 @@ TEST_F(ExpiryWatchTest, ATrustpointsCertificatesAreSpokenOfWeeklyAndInTheLastWee
   EXPECT_EQ(said, expected);
 }
 
+TEST_F(ExpiryWatchTest, WhatWasSaidByAClockThatWasAheadIsSaidAgainInItsTime) {
+  servers.resize(1);
+  servers[0].ca = ca;
+  EXPECT_THAT(said_on(end() - Days{3}), testing::SizeIs(1));
+  EXPECT_THAT(said_on(end() - Days{100}), IsEmpty());
+  EXPECT_THAT(said_on(end() - Days{60}), testing::SizeIs(1));
+}
+
 TEST_F(ExpiryWatchTest, NothingIsSaidByAClockThatIsNotAuthoritative) {
   servers.resize(1);
   servers[0].ca = ca;

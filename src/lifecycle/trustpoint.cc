@@ -77,6 +77,26 @@ std::uint32_t tries_after(const TrustpointSettings& settings, const TrustpointFa
   return tries;
 }
 
+/// The clock may have stepped back since the last try, to before that or to before the first one:
+/// what was counted in a time that has not come is not counted, or the next try would be that far
+/// away.
+TrustpointFacts after_steps_back(const TrustpointSettings& settings, TrustpointFacts facts,
+                                 Time now) {
+  if (!facts.since) return facts;
+  if (*facts.since > now) {
+    facts.since = now;
+    facts.tries = 0;
+  }
+  if (facts.phase == Phase::idle) return facts;  // nobody to ask: its count is an interval alone
+  const Time bound = bound_of(facts);
+  const auto made_at = [&](std::uint32_t tries) {
+    const Time at = try_at(settings, *facts.since, tries - 1);
+    return at < bound ? at : bound - settings.retry_period;
+  };
+  while (facts.tries > 0 && made_at(facts.tries) > now) --facts.tries;
+  return facts;
+}
+
 bool usable(const std::optional<Validity>& certificate, Time now) {
   return certificate && certificate->not_before <= now && now < certificate->not_after;
 }
@@ -171,6 +191,9 @@ TrustpointStep on_life_deadline(const TrustpointSettings& settings, const Trustp
 TrustpointStep on_deadline(const TrustpointSettings& settings, const TrustpointFacts& facts,
                            Time now) {
   if (facts.rollover_ca && facts.ca && now >= facts.ca->not_after) return promoted(facts);
+  if (const auto next = after_steps_back(settings, facts, now);
+      next.since != facts.since || next.tries != facts.tries)
+    return {next, {}};
   const auto all = deadlines(settings, facts, "");
   if (all.empty() || all.front().at > now) return {facts, {}};
   const Timer timer = all.front().timer;

@@ -322,6 +322,49 @@ TEST(Trustpoint, AClockThatStepsBackDoesNothing) {
   EXPECT_THAT(step(spoke, facts, {Kind::deadline, {}}, day(100)).actions, IsEmpty());
 }
 
+TEST(Trustpoint, ATryThatIsCountedFromATimeThatHasNotComeIsMadeAfterAPeriod) {
+  // Its clock was a year ahead, its certificate over by that, and the CA out of reach.
+  auto facts = enrolled({day(0), day(365)});
+  auto done = step(spoke, facts, {Kind::deadline, {}}, day(400));
+  ASSERT_THAT(done.actions, ElementsAre(Action::begin_request));
+  done = step(spoke, done.next, {Kind::no_answer, {}}, day(400));
+  ASSERT_EQ(deadlines(spoke, done.next, "tp")[0].at, day(400) + minutes{1});
+  done = step(spoke, done.next, {Kind::deadline, {}}, day(35));
+  EXPECT_THAT(done.actions, IsEmpty());
+  EXPECT_EQ(armed(spoke, done.next), "CONNECT RETRY tp " + to_rfc3339(day(35) + minutes{1}));
+}
+
+TEST(TrustpointPoll, WhatWasCountedInATimeThatHasNotComeIsCountedNoMore) {
+  TrustpointFacts facts;
+  facts.ca = guide_ca;
+  facts.phase = Phase::polling;
+  facts.since = zero;
+  // A jump of a month, one poll, and back to the third minute.
+  auto done = step(spoke, facts, {Kind::deadline, {}}, day(30));
+  ASSERT_GT(deadlines(spoke, done.next, "tp")[0].at, day(30));
+  done = step(spoke, done.next, {Kind::deadline, {}}, zero + minutes{3});
+  EXPECT_THAT(done.actions, IsEmpty());
+  EXPECT_EQ(deadlines(spoke, done.next, "tp")[0].at, zero + minutes{4});
+  done = step(spoke, done.next, {Kind::deadline, {}}, zero + minutes{4});
+  EXPECT_THAT(done.actions, ElementsAre(Action::send_poll));
+}
+
+TEST(TrustpointPoll, TheLastOneBeforeTheEndIsNotMadeTwice) {
+  TrustpointFacts facts;
+  facts.ca = {day(0), day(0) + minutes{10}};
+  facts.phase = Phase::polling;
+  facts.since = zero;
+  std::vector<Time> polls;
+  for (int second = 0; second < 600; ++second) {
+    const Time now = zero + Seconds{second};
+    auto done = step(spoke, facts, {Kind::deadline, {}}, now);
+    if (!done.actions.empty()) polls.push_back(now);
+    facts = done.next;
+  }
+  EXPECT_THAT(polls, ElementsAre(zero + minutes{1}, zero + minutes{2}, zero + minutes{4},
+                                 zero + minutes{8}, zero + minutes{9}));
+}
+
 TrustpointSettings of_a_ca(std::optional<Seconds> overlap = Days{90}) {
   TrustpointSettings settings;
   settings.auto_enroll = 100;

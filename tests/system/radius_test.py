@@ -127,10 +127,9 @@ class RadiusTest(unittest.TestCase):
         # As `systemctl restart freeradius` does it: ended, waited for, started; then it says when.
         restart = self.lab.write("restart", f"""#!/bin/sh
 if [ -e {self.path}/freeradius.pid ]; then
-  pid=$(cat {self.path}/freeradius.pid)
-  kill $pid
-  while kill -0 $pid 2>/dev/null; do sleep 0.05; done
-  freeradius -d {self.path} -n radiusd || exit 1
+  kill $(cat {self.path}/freeradius.pid)
+  while [ -e {self.path}/freeradius.pid ]; do sleep 0.05; done
+  until freeradius -d {self.path} -n radiusd; do sleep 0.1; done
 fi
 echo "$UMBRA_EVENT $(date +%s.%N)" >>{told}
 """)
