@@ -14,10 +14,12 @@
 #include <boost/asio/io_context.hpp>
 #include <boost/asio/post.hpp>
 #include <boost/asio/thread_pool.hpp>
+#include <cerrno>
 #include <cstdlib>
 #include <memory>
 #include <mutex>
 #include <string>
+#include <thread>
 #include <vector>
 
 #include "io/http_server.h"
@@ -64,7 +66,11 @@ class Served {
     to.sin_family = AF_INET;
     to.sin_port = htons(server_->port());
     to.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-    must(connect(peer, reinterpret_cast<const sockaddr*>(&to), sizeof to) == 0);
+    // Somebody else on this machine may have all the ports for a moment.
+    for (int tries = 0; connect(peer, reinterpret_cast<const sockaddr*>(&to), sizeof to) != 0;) {
+      must(errno == EADDRNOTAVAIL && ++tries < 1000);
+      std::this_thread::sleep_for(std::chrono::milliseconds(5));
+    }
     const int on = 1;
     setsockopt(peer, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
     // No TIME_WAIT: a fuzzer has more connections than there are ports.

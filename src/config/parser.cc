@@ -126,8 +126,9 @@ class Parser {
       if (!command) return;
     }
     if (tokens.empty() || tokens.front().text.starts_with('!')) return;
-    if (line.find("Building configuration...") != std::string_view::npos ||
-        line.find("Current configuration :") != std::string_view::npos) {
+    const std::string_view said = line.substr(tokens.front().offset);
+    if (said.starts_with("Building configuration...") ||
+        said.starts_with("Current configuration :")) {
       return;
     }
     if (tokens.size() == 1) {

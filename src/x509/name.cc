@@ -252,7 +252,7 @@ std::size_t command_at(std::string_view text, std::size_t at) {
   if (octet(0) == 0xC2 && octet(1) >= 0x80 && octet(1) < 0xA0) return 2;  // C1: CSI and the like
   if (octet(0) == 0xD8 && octet(1) == 0x9C) return 2;                     // U+061C
   if (octet(0) != 0xE2) return 0;
-  const unsigned rest = octet(1) << 8 | octet(2);
+  const auto rest = static_cast<unsigned>(octet(1) << 8 | octet(2));
   const bool turns = rest == 0x808E || rest == 0x808F ||    // U+200E, U+200F
                      (rest >= 0x80A8 && rest <= 0x80AE) ||  // U+2028 to U+202E: lines too
                      (rest >= 0x81A6 && rest <= 0x81A9);    // U+2066 to U+2069
