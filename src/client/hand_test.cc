@@ -178,7 +178,7 @@ TEST_F(HandTest, ASelfSignedCertificateNeedsNobodyAndRenewsItself) {
 TEST_F(HandTest, AGeneratedKeyWaitsForItsTrustpointAndTellsWhetherItMayLeave) {
   start_server();
   store = std::make_unique<LabStore>(directory + "/spoke.db");
-  KeyRing ring(*store, clock, log, "spoke pass");
+  KeyRing ring(*store, clock, log, spoke_passphrase);
   EXPECT_EQ(ring.generate({"spoke-1-RSA", false, 1024, true}).error().code, Errc::unsupported);
   ASSERT_TRUE(ring.generate({"spoke-1-RSA", false, 2048, true}));
   ASSERT_TRUE(ring.generate({"other", false, 2048, true}));
@@ -202,7 +202,7 @@ TEST_F(HandTest, AKeyThatItMadeForItselfStays) {
 TEST_F(HandTest, AnEcKeyIsNotAskedForByScepAndDoesItByHand) {
   start_server();
   store = std::make_unique<LabStore>(directory + "/spoke.db");
-  ASSERT_TRUE(KeyRing(*store, clock, log, "spoke pass").generate({"spoke-1-RSA", true, 256, true}));
+  ASSERT_TRUE(KeyRing(*store, clock, log, spoke_passphrase).generate({"spoke-1-RSA", true, 256, true}));
   start_spoke();
   authenticate();
   EXPECT_GT(log.count("the key named spoke-1-RSA is no RSA key"), 0U);

@@ -21,6 +21,8 @@
 namespace umbra::client {
 
 inline const Time zero = *from_rfc3339("2015-10-09T12:14:16Z");
+/// Of the random kind, which is opened with fewer rounds.
+inline constexpr const char* spoke_passphrase = "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=";
 inline Time day(int n) { return zero + Days{n}; }
 
 class LabClock final : public Clock {
@@ -192,7 +194,7 @@ class Lab : public testing::Test, public HttpTransport {
                 .outlet = outlet,
                 .post = [this](std::function<void()> task) { tasks.push_back(std::move(task)); },
                 .changed = [] {},
-                .key_passphrase = "spoke pass",
+                .key_passphrase = spoke_passphrase,
                 .fqdn = "spoke.lab",
                 .board_serial = "67109104",
                 .credential = [this](const std::string&) { return voucher; },

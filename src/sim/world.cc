@@ -5,6 +5,12 @@
 #include "base/assert.h"
 
 namespace umbra::sim {
+namespace {
+
+// Of the random kind, which is opened with fewer rounds: a world has many keys.
+constexpr const char* passphrase = "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=";
+
+}  // namespace
 
 class World::WorldLog final : public Log {
  public:
@@ -168,7 +174,7 @@ void World::open(ServerEntry& entry) {
        random_,
        *log_sink_,
        *file_sink_,
-       "a world's passphrase",
+       passphrase,
        {},
        {},
        [this](const std::string& name) { return trustpoint(name).enroll(); },
@@ -188,7 +194,7 @@ void World::open(TrustpointEntry& entry) {
                             .outlet = *outlet_,
                             .post = [this](std::function<void()> task) { post(std::move(task)); },
                             .changed = [this, name = entry.configuration.name] { changed(name); },
-                            .key_passphrase = "a world's passphrase",
+                            .key_passphrase = passphrase,
                             .fqdn = entry.fqdn,
                             .board_serial = "67109104"});
   UMBRA_ENSURE(opened, "a world's trustpoint opens");

@@ -3,6 +3,8 @@
 #include <gtest/gtest.h>
 #include <openssl/x509v3.h>
 
+#include <algorithm>
+
 #include "vectors.h"
 #include "x509/crl.h"
 #include "x509/der.h"
@@ -225,6 +227,26 @@ TEST(Key, IsSealedUnderAPassphraseAndOpensWithItAlone) {
   EXPECT_EQ(PrivateKey::unseal(sealed, "another").error().code, Errc::crypto);
   EXPECT_EQ(PrivateKey::unseal(Bytes{1, 2, 3}, "a passphrase").error().code, Errc::malformed);
   EXPECT_EQ(PrivateKey::from_pem(*key().to_pem())->public_key(), key().public_key());
+}
+
+TEST(Key, IsSealedWithMoreRoundsUnderWhatSomebodyThoughtUp) {
+  // INTEGER in PBKDF2-params (RFC 8018 A.2).
+  const Bytes many = {0x02, 0x03, 0x09, 0x27, 0xC0};
+  const Bytes fewer = {0x02, 0x03, 0x01, 0x86, 0xA0};
+  const auto holds = [](const Bytes& whole, const Bytes& part) {
+    return std::search(whole.begin(), whole.end(), part.begin(), part.end()) != whole.end();
+  };
+  const std::string base64 = "bHJ3xP1f3n0m2b0Rk8wTq5v7y9zA4cD6eF1gH2iJ3kM=";
+  for (const std::string& random : {base64, std::string(64, 'a')}) {
+    const Bytes sealed = *key().seal(random);
+    EXPECT_TRUE(holds(sealed, fewer) && !holds(sealed, many)) << random;
+    EXPECT_TRUE(PrivateKey::unseal(sealed, random));
+  }
+  for (const std::string& typed : {std::string("correct horse"), base64.substr(1), base64 + "A",
+                                   std::string(44, '-'), std::string(64, 'g'), std::string()}) {
+    const Bytes sealed = *key().seal(typed);
+    EXPECT_TRUE(holds(sealed, many) && !holds(sealed, fewer)) << typed;
+  }
 }
 
 TEST(Key, EncryptsForItsOwnerAlone) {
