@@ -24,6 +24,10 @@ int main(int argc, char** argv) try {
   app.add_option("--passphrase-file", options.passphrase_file,
                  "what seals the keys ($CREDENTIALS_DIRECTORY/umbra-passphrase, or "
                  "DATA/passphrase, made at the first start)");
+  app.add_option(
+      "--user", options.user,
+      "started as root: become this user, with nothing of root's but the right to listen "
+      "on port 80");
   auto* const check = app.add_flag("--check", options.check,
                                    "read the configuration, say what is wrong with it, and end");
   app.add_flag("--debug", options.debug, "log what `debug crypto pki ...` shows on IOS");

@@ -36,6 +36,7 @@
 #include "io/notify.h"
 #include "io/outlet.h"
 #include "io/privacy.h"
+#include "io/privileges.h"
 #include "io/publishing.h"
 #include "io/random.h"
 #include "io/site.h"
@@ -447,6 +448,12 @@ class Daemon {
 }  // namespace
 
 DaemonExit run_daemon(const DaemonOptions& options) {
+  if (!options.user.empty() && !options.check) {
+    if (const auto became = become(options.user, options.data_directory); !became) {
+      complain(became.error().detail);
+      return DaemonExit::failed;
+    }
+  }
   keep_memory_private();
   // A peer that goes away is an error code. How a child ended is asked for, whatever whoever
   // started us thought of it.

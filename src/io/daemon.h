@@ -10,6 +10,7 @@ struct DaemonOptions {
   std::string socket_path;      ///< empty = DATA/umbra.sock
   std::string time_lapse;       ///< START@SPEED[@ANCHOR]; empty = the system's clock
   std::string passphrase_file;  ///< empty = systemd's credential, or DATA/passphrase
+  std::string user;             ///< to become, from root; empty = whoever this is
   std::string version;
   bool check = false;  ///< read the configuration, say what is wrong, and end
   bool debug = false;
