@@ -109,5 +109,14 @@ fuzz: setup-develop
 	$(call build,fuzz,fuzzers)
 	@fuzz/run build/fuzz $(FUZZ_SECONDS)
 
+# kill -9 at KILLS random instants more than `make test` has; a part of `make soak`.
+KILLS ?= 5000
+.PHONY: kills
+soak: kills
+kills: setup-test
+	$(call configured,release)
+	$(call build,release,umbrad umbra fleet)
+	@UMBRA_BUILD=build/release UMBRA_KILLS=$(KILLS) python3 -B tests/system/kill_test.py
+
 clean:
 	rm -rf build
