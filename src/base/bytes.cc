@@ -126,7 +126,8 @@ std::string to_base64(ByteView bytes, std::size_t line) {
   if (line == 0) return flat;
   std::string out;
   out.reserve(flat.size() + flat.size() / line + 1);
-  for (std::size_t i = 0; i < flat.size(); i += line) out.append(flat, i, line).push_back('\n');
+  for (std::size_t from = 0; from < flat.size(); from += line)
+    out.append(flat, from, line).push_back('\n');
   return out;
 }
 
