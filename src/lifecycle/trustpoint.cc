@@ -16,6 +16,8 @@ constexpr std::uint32_t doublings_unauthenticated_max = 10;
 constexpr std::uint32_t doublings_dogged_max = 10;
 // A CA's certificate that is due for replacement the moment it arrives is not replaced in a loop.
 constexpr int percent_of_a_ca_min = 50;
+// No CA is obeyed that asks for more patience than this.
+constexpr Seconds come_again_max = std::chrono::hours{1};
 
 bool dogged(const TrustpointSettings& settings) { return settings.is_ca || settings.is_ra; }
 
@@ -82,6 +84,7 @@ std::uint32_t tries_after(const TrustpointSettings& settings, const TrustpointFa
 /// away.
 TrustpointFacts after_steps_back(const TrustpointSettings& settings, TrustpointFacts facts,
                                  Time now) {
+  if (facts.come_again && *facts.come_again > now + come_again_max) facts.come_again.reset();
   if (!facts.since) return facts;
   if (*facts.since > now) {
     facts.since = now;
@@ -192,7 +195,7 @@ TrustpointStep on_deadline(const TrustpointSettings& settings, const TrustpointF
                            Time now) {
   if (facts.rollover_ca && facts.ca && now >= facts.ca->not_after) return promoted(facts);
   if (const auto next = after_steps_back(settings, facts, now);
-      next.since != facts.since || next.tries != facts.tries)
+      next.since != facts.since || next.tries != facts.tries || next.come_again != facts.come_again)
     return {next, {}};
   const auto all = deadlines(settings, facts, "");
   if (all.empty() || all.front().at > now) return {facts, {}};

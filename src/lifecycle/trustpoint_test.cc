@@ -334,6 +334,17 @@ TEST(Trustpoint, ATryThatIsCountedFromATimeThatHasNotComeIsMadeAfterAPeriod) {
   EXPECT_EQ(armed(spoke, done.next), "CONNECT RETRY tp " + to_rfc3339(day(35) + minutes{1}));
 }
 
+TEST(Trustpoint, ACaThatWasBusyInATimeThatHasNotComeIsNotWaitedForUntilThen) {
+  auto facts = enrolled({day(0), day(365)});
+  facts = step(spoke, facts, {Kind::deadline, {}}, day(292)).next;
+  facts = step(spoke, facts, {Kind::no_answer, {}}, day(292)).next;
+  facts.come_again = day(600);
+  const auto done = step(spoke, facts, {Kind::deadline, {}}, day(292) + Seconds{10});
+  EXPECT_THAT(done.actions, IsEmpty());
+  EXPECT_FALSE(done.next.come_again);
+  EXPECT_EQ(armed(spoke, done.next), "CONNECT RETRY tp " + to_rfc3339(day(292) + minutes{1}));
+}
+
 TEST(TrustpointPoll, WhatWasCountedInATimeThatHasNotComeIsCountedNoMore) {
   TrustpointFacts facts;
   facts.ca = guide_ca;
