@@ -26,7 +26,8 @@ std::vector<scep::cms::Attribute> attributes_from(ByteView input) {
   while (input.size() >= 2) {
     const std::size_t size = std::min<std::size_t>(input[1], input.size() - 2);
     out.push_back(
-        {attribute_oids[input[0] % std::size(attribute_oids)], to_bytes(input.subspan(2, size))});
+        {x509::der::object_identifier(attribute_oids[input[0] % std::size(attribute_oids)]),
+         to_bytes(input.subspan(2, size))});
     input = input.subspan(2 + size);
   }
   return out;
