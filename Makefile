@@ -5,6 +5,7 @@
 # make bench    enrolments, renewals, GetCACert beside the crypto floor and micromdm; a growing store; a storm; a CRL of a million (build/bench.txt)
 # make bench-growth  the growing store with ten million certificates: 14 GB in $TMPDIR
 # make install  the two programs to /usr/bin, manual pages, bash completion and the unit for systemd (DESTDIR=... puts them elsewhere)
+# make attacks  umbrad under each attack for ATTACK_SECONDS while devices enrol, and the CPU time of bad requests
 # make format | tidy | fuzz | clean
 
 SHELL := /bin/bash
@@ -14,6 +15,8 @@ JOBS  ?= $(shell nproc)
 FUZZ_SECONDS ?= 60
 # How long `make soak` goes on.
 SOAK_SECONDS ?= 600
+# Seconds each attack goes on under `make attacks`.
+ATTACK_SECONDS ?= 20
 THREADED := store ca server io rehearse
 # The other rehearsals are played on the same threads, and take ThreadSanitizer a minute.
 THREADED_TESTS := ^(store|ca|server|io)\.|^rehearse\.Rehearsal\.|^system\.(parallel|live)$$
@@ -117,6 +120,14 @@ kills: setup-test
 	$(call configured,release)
 	$(call build,release,umbrad umbra fleet)
 	@UMBRA_BUILD=build/release UMBRA_KILLS=$(KILLS) python3 -B tests/system/kill_test.py
+# A part of `make soak` too.
+.PHONY: attacks
+soak: attacks
+attacks: setup-test
+	$(call configured,release)
+	$(call build,release,umbrad attack cost)
+	@UMBRA_BUILD=build/release UMBRA_ATTACK_SECONDS=$(ATTACK_SECONDS) python3 -B tests/system/attack_test.py
+	@python3 -B tests/system/attack_cost.py build/release
 
 clean:
 	rm -rf build

@@ -13,8 +13,10 @@ namespace umbra::io {
 class Guest {
  public:
   virtual ~Guest() = default;
-  /// On the loop that it lives on.
+  /// On the loop that it lives on. For its place: it is closed.
   virtual void give_way() = 0;
+  /// For what it has us remember: it is told to come again.
+  virtual void shed() = 0;
 };
 
 /// Who is connected to a server, who of them keeps it waiting, and what they have it remember.

@@ -12,6 +12,7 @@ const auto other = boost::asio::ip::make_address("192.0.2.2");
 
 struct Visitor final : Guest {
   void give_way() override { gone = true; }
+  void shed() override { gone = true; }
   bool gone = false;
 };
 

@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <atomic>
 #include <boost/asio/dispatch.hpp>
 #include <boost/asio/io_context.hpp>
@@ -94,6 +95,8 @@ class Session final : public Guest, public std::enable_shared_from_this<Session>
     parser_->header_limit(static_cast<std::uint32_t>(house_->limits.header_octets));
     parser_->body_limit(house_->limits.body_octets);
     has_header_ = false;
+    seen_ = 0;
+    lines_ = 0;
     // One bound for the whole request: who sends an octet a second is cut off like who sends
     // nothing.
     stream_.expires_after(std::chrono::seconds(house_->limits.request_seconds));
@@ -107,21 +110,38 @@ class Session final : public Guest, public std::enable_shared_from_this<Session>
     stream_.close();
   }
 
+  /// What is under way in the buffer comes to its end first.
+  void shed() override {
+    shed_ = true;
+    stream_.cancel();
+  }
+
  private:
   /// What is in the buffer, as far as it goes. Not Beast's own loop, which does not come back
   /// before a header is whole: what all of them have sent until then is to be bounded.
   void parse() {
     while (buffer_.size() > 0) {
+      if (!has_header_) {
+        // At its beginning, to see whether it is HTTP at all, and when it is whole: in between the
+        // parser would begin anew with each octet that comes.
+        const bool begins = seen_ == 0 && lines_ == 0;
+        const bool whole = look_for_end();
+        // Before each field is given a place of its own.
+        if (lines_ > house_->limits.header_fields) return on_read(http::error::header_limit);
+        if (!whole && !begins) {
+          if (buffer_.size() > house_->limits.header_octets)
+            return on_read(http::error::header_limit);
+          break;
+        }
+      }
       beast::error_code error;
       const std::size_t used = parser_->put(buffer_.data(), error);
       buffer_.consume(used);
+      seen_ -= std::min(seen_, used);
       if (error == http::error::need_more) break;
       if (error) return on_read(error);
       if (parser_->is_header_done() && !has_header_) {
         has_header_ = true;
-        const auto& fields = parser_->get().base();
-        const auto count = static_cast<std::size_t>(std::distance(fields.begin(), fields.end()));
-        if (count > house_->limits.header_fields) return on_read(http::error::header_limit);
         if (parser_->is_done()) return on_read({});
         parser_->eager(true);
         if (asks_to_go_on()) return go_on();
@@ -133,6 +153,18 @@ class Session final : public Guest, public std::enable_shared_from_this<Session>
     read_more();
   }
 
+  /// Whether the header in the buffer is whole; counts its lines on the way.
+  bool look_for_end() {
+    const auto octets = buffer_.data();
+    const std::string_view text(static_cast<const char*>(octets.data()), octets.size());
+    constexpr std::string_view end = "\r\n\r\n";
+    const std::size_t found = text.find(end, seen_ - std::min(seen_, end.size() - 1));
+    const std::string_view added = text.substr(0, found).substr(std::min(seen_, found));
+    lines_ += static_cast<std::size_t>(std::count(added.begin(), added.end(), '\n'));
+    seen_ = text.size();
+    return found != std::string_view::npos;
+  }
+
   [[nodiscard]] bool asks_to_go_on() const {
     return parser_->get().version() >= 11 && buffer_.size() == 0 &&
            beast::iequals(parser_->get()[http::field::expect], "100-continue");
@@ -142,6 +174,7 @@ class Session final : public Guest, public std::enable_shared_from_this<Session>
   void go_on() {
     asio::async_write(stream_, asio::buffer(continue_line),
                       [self = shared_from_this()](beast::error_code failed, std::size_t) {
+                        if (self->shed_) return self->come_again_later();
                         if (!failed && !self->gone_) self->read_more();
                       });
   }
@@ -149,8 +182,13 @@ class Session final : public Guest, public std::enable_shared_from_this<Session>
   void read_more() {
     const std::size_t room = buffer_.max_size() - buffer_.size();
     if (room == 0) return on_read(http::error::buffer_overflow);
-    const std::size_t size = buffer_.capacity() == 0 ? first_octets : more_octets;
-    stream_.async_read_some(buffer_.prepare(std::min(room, size)),
+    // By as much again as there is: what is long comes in a few pieces.
+    const std::size_t size =
+        buffer_.capacity() == 0 ? first_octets : std::max(more_octets, buffer_.size());
+    const auto into = buffer_.prepare(std::min(room, size));
+    hold();
+    if (shed_) return come_again_later();
+    stream_.async_read_some(into,
                             [self = shared_from_this()](beast::error_code error, std::size_t got) {
                               self->on_some(error, got);
                             });
@@ -158,6 +196,7 @@ class Session final : public Guest, public std::enable_shared_from_this<Session>
 
   void on_some(beast::error_code error, std::size_t got) {
     if (gone_) return;
+    if (shed_) return come_again_later();
     if (error == asio::error::eof) {
       if (!parser_->got_some()) return;  // nothing more to say on either side
       beast::error_code end;
@@ -166,8 +205,7 @@ class Session final : public Guest, public std::enable_shared_from_this<Session>
     }
     if (error) return;  // time-out or reset: the socket closes with this object
     buffer_.commit(got);
-    hold();
-    if (!gone_) parse();
+    parse();
   }
 
   /// Tells what this one has us remember, and makes room for it, be it by going.
@@ -183,12 +221,20 @@ class Session final : public Guest, public std::enable_shared_from_this<Session>
     hold(octets);
   }
   void hold(std::size_t octets) {
-    while (const auto other = house_->guests.holds(*ticket_, gone_ ? 0 : octets)) other->give_way();
+    while (const auto other = house_->guests.holds(*ticket_, shed_ ? 0 : octets)) other->shed();
+  }
+
+  void come_again_later() {
+    shed_ = false;
+    head_ = false;
+    parser_.reset();
+    buffer_.clear();
+    answer(later(503, "too many requests at once; try again\n"), false);
   }
 
   void on_read(beast::error_code error) {
     hold();
-    if (gone_) return;
+    if (shed_) return come_again_later();
     house_->guests.is_served(*ticket_);
     if (error == http::error::header_limit || error == http::error::buffer_overflow)
       return answer(plain(431, "the request's header is too large\n"), false);
@@ -300,8 +346,11 @@ class Session final : public Guest, public std::enable_shared_from_this<Session>
   std::optional<http::response<ReplyBody>> response_;
   std::optional<http::response_serializer<ReplyBody>> serializer_;
   std::chrono::steady_clock::time_point came_at_{};
+  std::size_t seen_ = 0;   ///< of the buffer, while the header is looked for
+  std::size_t lines_ = 0;  ///< of the header
   bool has_header_ = false;
   bool gone_ = false;  ///< in favour of another
+  bool shed_ = false;  ///< and so is what it has sent
   bool keep_alive_ = false;
   bool head_ = false;
   unsigned version_ = 11;

@@ -24,7 +24,7 @@ struct HttpLimits {
   std::size_t connections = 4096;
   std::size_t connections_per_address = 1024;  ///< of IPv6: per /64, here and below
   /// Of requests that have come, whole or in part, and are not answered yet.
-  std::size_t request_octets_in_all = 16 * 1024 * 1024;
+  std::size_t request_octets_in_all = 12 * 1024 * 1024;
   unsigned requests_per_second = 2000;  ///< of one address; 0 = no limit
   unsigned requests_burst = 20000;
 

@@ -94,7 +94,7 @@ Result<EnvelopedData> parse_enveloped_data(ByteView input) {
   for (der::Reader each(recipients.content); !each.empty();) {
     UMBRA_TRY(const der::Element one, each.next());
     if (one.tag != tag::sequence) continue;  // other kinds of RecipientInfo
-    if (data.recipients.size() == 16)
+    if (data.recipients.size() == 4)
       return fail(Errc::malformed, "more recipients than anybody needs");
     der::Reader fields(one.content);
     UMBRA_CHECK(fields.expect(tag::integer, "a recipient's version"));
