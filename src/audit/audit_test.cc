@@ -5,6 +5,7 @@
 
 #include "audit/check.h"
 #include "audit/events.h"
+#include "lab_passphrase.h"
 #include "server/lab_test.h"
 #include "store/forwarding_store.h"
 
@@ -210,8 +211,8 @@ TEST_F(AuditedServer, WhatAServerDoesIsToldAndNothingSecret) {
   auto telling = std::make_unique<Telling>(*store::open_sqlite(directory + "/umbra.db"), events);
   Telling& watch = *telling;
   store = std::move(telling);
-  server = *CertificateServer::open(configuration, true,
-                                    {*store, clock, random, log, files, "pass", trusted_ca});
+  server = *CertificateServer::open(
+      configuration, true, {*store, clock, random, log, files, lab_passphrase, trusted_ca});
   ASSERT_TRUE(server->run_due());
   const std::string password = *server->generate_password(std::chrono::minutes{5});
   lab::Device first("CN=first");

@@ -22,6 +22,7 @@
 #include "io/http_client.h"
 #include "io/outlet.h"
 #include "io/random.h"
+#include "lab_passphrase.h"
 
 namespace umbra::io {
 namespace {
@@ -85,7 +86,7 @@ class LiveConfigurationTest : public testing::Test {
                      .door = *door_,
                      .workers = workers_,
                      .life = life_,
-                     .key_passphrase = "a passphrase",
+                     .key_passphrase = lab_passphrase,
                      .board_serial = "12345678",
                      .moved =
                          [this](const std::string& trustpoint) {

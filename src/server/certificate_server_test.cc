@@ -4,6 +4,7 @@
 
 #include <sstream>
 
+#include "lab_passphrase.h"
 #include "server/lab_test.h"
 #include "vectors.h"
 
@@ -55,8 +56,8 @@ TEST_F(ServerTest, WithADatabaseThatIsStrictAPlaceThatIsFullStopsTheEnableAndLos
   configuration.database_strict = true;
   files.full = true;
   store = *store::open_sqlite(directory + "/umbra.db");
-  server = *CertificateServer::open(configuration, true,
-                                    {*store, clock, random, log, files, "pass", trusted_ca});
+  server = *CertificateServer::open(
+      configuration, true, {*store, clock, random, log, files, lab_passphrase, trusted_ca});
   EXPECT_EQ(server->run_due().error().code, Errc::storage);
   EXPECT_FALSE(server->status().ca);
   EXPECT_TRUE(

@@ -1,3 +1,4 @@
+#include "lab_passphrase.h"
 #include "scep/ca_messages.h"
 #include "server/lab_test.h"
 #include "x509/crl.h"
@@ -110,7 +111,7 @@ TEST_F(EllipticTest, NobodyIsCertifiedForTheKeysOfTheServer) {
   start();
   const auto exchange = offered().second;
   const auto sealed = store->generations("ROOTCA")->front().sealed_exchange_key;
-  const Device thief("CN=thief", *x509::PrivateKey::unseal(sealed, "pass"));
+  const Device thief("CN=thief", *x509::PrivateKey::unseal(sealed, lab_passphrase));
   EXPECT_EQ(refused(ask(thief, exchange)), "badRequest");
   EXPECT_EQ(refused(ask(Device("CN=RootCA,OU=TAC,O=Cisco"), exchange)), "badRequest");
   EXPECT_EQ(server->status().last_serial, x509::Serial(2));

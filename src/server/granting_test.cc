@@ -1,4 +1,5 @@
 #include "ca/authority.h"
+#include "lab_passphrase.h"
 #include "server/certificate_server.h"
 #include "server/lab_test.h"
 #include "store/forwarding_store.h"
@@ -115,8 +116,8 @@ TEST_F(ServerTest, TheWholeQueueIsRejectedOrRemovedInOneCommit) {
   auto counting = std::make_unique<CountingStore>(*store::open_sqlite(directory + "/umbra.db"));
   auto& commits = counting->commits;
   store = std::move(counting);
-  server = *CertificateServer::open(configuration, true,
-                                    {*store, clock, random, log, files, "pass", trusted_ca});
+  server = *CertificateServer::open(
+      configuration, true, {*store, clock, random, log, files, lab_passphrase, trusted_ca});
   ASSERT_TRUE(server->run_due());
   for (const char* name : {"CN=a", "CN=b", "CN=c"}) enroll(Device(name));
   commits = 0;

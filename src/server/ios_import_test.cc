@@ -1,6 +1,7 @@
 #include "server/ios_import.h"
 
 #include "config/config.h"
+#include "lab_passphrase.h"
 #include "server/lab_test.h"
 
 /// What a server published, and what became of it on the way, read into a new store.
@@ -30,7 +31,7 @@ class IosImport : public ServerTest {
                               .names = {},
                               .without_crl = false,
                               .last_serial = {},
-                              .seal = "pass",
+                              .seal = lab_passphrase,
                               .now = to_time(clock.now())});
   }
   void go_on_from(Import import) {

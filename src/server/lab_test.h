@@ -10,6 +10,7 @@
 #include <map>
 #include <thread>
 
+#include "lab_passphrase.h"
 #include "scep/ca_messages.h"
 #include "scep/message.h"
 #include "server/certificate_server.h"
@@ -118,8 +119,8 @@ class ServerTest : public testing::Test {
     server.reset();
     store.reset();
     store = *store::open_sqlite(directory + "/umbra.db");
-    server = *CertificateServer::open(configuration, http,
-                                      {*store, clock, random, log, files, "pass", trusted_ca});
+    server = *CertificateServer::open(
+        configuration, http, {*store, clock, random, log, files, lab_passphrase, trusted_ca});
     ASSERT_TRUE(server->run_due());
     publish();
   }

@@ -1,3 +1,4 @@
+#include "lab_passphrase.h"
 #include "server/lab_test.h"
 #include "store/forwarding_store.h"
 
@@ -126,8 +127,8 @@ TEST_F(Overlap, WhatIsUnderWayWhenItIsStoppedIsNotIssued) {
     auto stopping = std::make_unique<StoppingStore>(*store::open_sqlite(directory + "/umbra.db"));
     stopping->stop = [this] { EXPECT_TRUE(server->stop()); };
     store = std::move(stopping);
-    server = *CertificateServer::open(configuration, true,
-                                      {*store, clock, random, log, files, "pass", trusted_ca});
+    server = *CertificateServer::open(
+        configuration, true, {*store, clock, random, log, files, lab_passphrase, trusted_ca});
     ASSERT_TRUE(server->run_due());
     EXPECT_EQ(enroll(Device("CN=a")).http_status, 503U);
     EXPECT_EQ(store->certificates("ROOTCA", x509::Serial(1), 10)->size(), 0U);

@@ -1,4 +1,5 @@
 #include "ca/authority.h"
+#include "lab_passphrase.h"
 #include "lifecycle/validity.h"
 #include "server/lab_test.h"
 #include "x509/crl.h"
@@ -68,7 +69,7 @@ TEST_F(ProfileTest, SerialsBeginWhereTheyAreToldAndOnlyOnce) {
     store.reset();
     store = *store::open_sqlite(directory + "/umbra.db");
     return CertificateServer::open(configuration, true,
-                                   {*store, clock, random, log, files, "pass", trusted_ca});
+                                   {*store, clock, random, log, files, lab_passphrase, trusted_ca});
   };
   configuration.serial_start = 0x10;
   const auto refused = open();

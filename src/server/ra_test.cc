@@ -3,6 +3,7 @@
 #include <fstream>
 
 #include "ca/authority.h"
+#include "lab_passphrase.h"
 #include "server/lab_test.h"
 
 /// A registration authority between devices and a CA that may be ours, somebody else's, or bad.
@@ -166,7 +167,7 @@ class RaTest : public ServerTest {
     row.capabilities = "GetNextCACert\nPOSTPKIOperation\nSHA-256\nAES\n";
     row.capabilities_known = true;
     row.identity = to_bytes(identity.der());
-    row.sealed_key = *ra_device.key.seal("pass");
+    row.sealed_key = *ra_device.key.seal(lab_passphrase);
     ASSERT_TRUE(store->commit({store::PutTrustpoint{row}}));
     certificate = identity;
     also_trusted.push_back(identity);
@@ -175,7 +176,7 @@ class RaTest : public ServerTest {
   void open_ra() {
     end_ra();
     worker = std::make_unique<Worker>();
-    Environment environment{*store, clock, random, log, files, "pass"};
+    Environment environment{*store, clock, random, log, files, lab_passphrase};
     environment.transport = &wire;
     environment.post = [this](std::function<void()> task) { worker->post(std::move(task)); };
     auto opened = CertificateServer::open(ra_configuration, true, environment);
@@ -521,14 +522,14 @@ TEST_F(RaTest, KeepsItsModeOnceItHasCertificates) {
   end_ra();
   ra_configuration.mode = config::ServerMode::root;
   ra_configuration.upstream.reset();
-  auto opened =
-      CertificateServer::open(ra_configuration, true, {*store, clock, random, log, files, "pass"});
+  auto opened = CertificateServer::open(ra_configuration, true,
+                                        {*store, clock, random, log, files, lab_passphrase});
   ASSERT_FALSE(opened);
   EXPECT_EQ(opened.error().code, Errc::conflict);
   root.reset();
   configuration.mode = config::ServerMode::ra;
   configuration.upstream = config::Upstream{.url = "http://ca"};
-  Environment environment{*store, clock, random, log, files, "pass"};
+  Environment environment{*store, clock, random, log, files, lab_passphrase};
   environment.transport = &wire;
   environment.post = [](const std::function<void()>& task) { task(); };
   opened = CertificateServer::open(configuration, true, environment);

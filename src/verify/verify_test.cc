@@ -5,6 +5,7 @@
 #include <gmock/gmock.h>
 #include <sqlite3.h>
 
+#include "lab_passphrase.h"
 #include "server/lab_test.h"
 #include "store/examiner.h"
 
@@ -47,7 +48,7 @@ class VerifyTest : public lab::ServerTest {
     sqlite3_close(database);
   }
   [[nodiscard]] std::string path() const { return directory + "/umbra.db"; }
-  [[nodiscard]] verify::Report check(std::optional<std::string> passphrase = "pass") const {
+  [[nodiscard]] verify::Report check(std::optional<std::string> passphrase = lab_passphrase) const {
     const auto examiner = store::Examiner::open(path(), false);
     EXPECT_TRUE(examiner) << examiner.error().detail;
     return verify::verify(**examiner, {std::move(passphrase), 2});
@@ -93,14 +94,14 @@ TEST_F(VerifyTest, WhatAProcessThatDiedLeftInItsLogIsSeen) {
   std::filesystem::copy_file(path() + "-wal", copy + "-wal");
   const auto examiner = store::Examiner::open(copy, false);
   ASSERT_TRUE(examiner) << examiner.error().detail;
-  const auto report = verify::verify(**examiner, {"pass", 1});
+  const auto report = verify::verify(**examiner, {lab_passphrase, 1});
   EXPECT_EQ(report.findings.size(), 0U) << verify::to_text(report, "S");
   EXPECT_EQ(report.certificates, 2U);
   // And beside a process that writes.
   const auto beside = store::Examiner::open(path(), true);
   ASSERT_TRUE(beside);
   granted(enroll(Device("CN=b")));
-  EXPECT_EQ(verify::verify(**beside, {"pass", 1}).certificates, 2U) << "one moment's";
+  EXPECT_EQ(verify::verify(**beside, {lab_passphrase, 1}).certificates, 2U) << "one moment's";
 }
 
 struct Damage {
@@ -196,7 +197,7 @@ TEST_F(VerifyTest, EveryKindOfTamperingIsNamedWithItsPlaceAndRemedy) {
     tamper(damage.sql);
     // Opening keys is what takes time.
     const bool of_a_key = std::string_view(damage.rule) == "key";
-    const auto report = check(of_a_key ? std::optional<std::string>("pass") : std::nullopt);
+    const auto report = check(of_a_key ? std::optional<std::string>(lab_passphrase) : std::nullopt);
     const auto found =
         std::find_if(report.findings.begin(), report.findings.end(), [&](const auto& one) {
           return one.rule == damage.rule && one.where.find(damage.where) != std::string::npos &&

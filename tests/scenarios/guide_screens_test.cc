@@ -12,6 +12,7 @@
 #include "config/config.h"
 #include "console/exec.h"
 #include "golden.h"
+#include "lab_passphrase.h"
 #include "lifecycle/ca.h"
 #include "server/certificate_server.h"
 #include "sim/virtual_clock.h"
@@ -108,9 +109,9 @@ class GuideScreens : public testing::Test {
   /// As after a start of the process at this instant.
   void open() {
     server_.reset();
-    auto opened = server::CertificateServer::open(
-        configuration_.servers.front(), true,
-        {*store_, clock_, random_, log_, files_, "the lab's passphrase"});
+    auto opened =
+        server::CertificateServer::open(configuration_.servers.front(), true,
+                                        {*store_, clock_, random_, log_, files_, lab_passphrase});
     ASSERT_TRUE(opened) << opened.error().detail;
     server_ = *std::move(opened);
   }
