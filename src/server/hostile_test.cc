@@ -25,9 +25,10 @@ class HostileTest : public ServerTest {
     scep::cms::SignTemplate what;
     what.content = enveloped;
     what.attributes = {
-        {"2.16.840.1.113733.1.9.2", der::printable(std::to_string(type))},
-        {"2.16.840.1.113733.1.9.7", der::printable(transaction)},
-        {"2.16.840.1.113733.1.9.5", der::tlv(der::tag::octet_string, Bytes(16, 0x42))}};
+        {der::object_identifier("2.16.840.1.113733.1.9.2"), der::printable(std::to_string(type))},
+        {der::object_identifier("2.16.840.1.113733.1.9.7"), der::printable(transaction)},
+        {der::object_identifier("2.16.840.1.113733.1.9.5"),
+         der::tlv(der::tag::octet_string, Bytes(16, 0x42))}};
     what.attributes.insert(what.attributes.end(), more.begin(), more.end());
     what.bag = {signer};
     return *scep::cms::sign(what, signer, key);
@@ -145,7 +146,8 @@ TEST_F(HostileTest, ACertRepIsNoRequest) {
   EXPECT_EQ(answer(post(message_of(device, csr(device).der())).content()).fail_info,
             FailInfo::bad_request);
   // One of his own, for us.
-  const scep::cms::Attribute success{"2.16.840.1.113733.1.9.3", der::printable("0")};
+  const scep::cms::Attribute success{der::object_identifier("2.16.840.1.113733.1.9.3"),
+                                     der::printable("0")};
   EXPECT_EQ(answer(around(enveloped_in(message_of(device, csr(device).der())), device.signer,
                           device.key, "t", {success}, 3))
                 .fail_info,
@@ -263,7 +265,8 @@ TEST_F(HostileTest, NoExtensionIsSmuggledIn) {
 TEST_F(HostileTest, WhatComesTwiceIsRefused) {
   start();
   const Device device("CN=a");
-  const scep::cms::Attribute again{"2.16.840.1.113733.1.9.7", der::printable("other")};
+  const scep::cms::Attribute again{der::object_identifier("2.16.840.1.113733.1.9.7"),
+                                   der::printable("other")};
   const Bytes enveloped = enveloped_in(message_of(device, csr(device).der()));
   EXPECT_EQ(post(around(enveloped, device.signer, device.key, "one", {again})).status, 400U);
   // Of extensions and passwords in a PKCS #10 twice: x509.Request.WhatCannotBeReadOrComesTwice...
