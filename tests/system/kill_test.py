@@ -25,7 +25,7 @@ SEED = int(os.environ.get("UMBRA_SEED", random.SystemRandom().randrange(1 << 32)
 # A CA lives ten days, of which four are its overlap. Time passes while a process lives, a day in 40
 # seconds, and by leaps between one and the next, so that no machine is too slow for its CA to last.
 SPEED = 2160
-LEAP_DAYS = (0, 0, 0.2, 0.5, 2)
+LEAP_DAYS = (0, 0, 0.1, 0.2, 0.8)
 START = datetime.datetime(2026, 1, 1, tzinfo=datetime.timezone.utc)
 
 
