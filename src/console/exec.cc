@@ -115,6 +115,10 @@ void Exec::execute(std::string_view line, const std::optional<std::string>& inpu
     done(failed(misread(command, tokens, outcome)));
     return;
   }
+  if (may_ && !may_(outcome.match)) {
+    done(not_allowed());
+    return;
+  }
   if (!filter) {
     if (const auto told = tell(command, outcome.match); !told)
       return done(failed("% " + told.error().detail + "\n"));

@@ -195,6 +195,8 @@ class Exec {
                const ExecDone& done);
   /// Who says these lines, as the log names him: "console by alice".
   void speak_for(std::string by) { by_ = std::move(by); }
+  /// Asked about the very match that is to be run: false, and it is not. Empty: everything may.
+  void allow(std::function<bool(const config::Match&)> may) { may_ = std::move(may); }
 
  private:
   void run(const config::Match& match, const std::optional<std::string>& input,
@@ -260,6 +262,7 @@ class Exec {
   std::function<std::shared_ptr<const ExecEnvironment>()> source_;
   std::shared_ptr<const ExecEnvironment> environment_;
   std::string by_ = "console";
+  std::function<bool(const config::Match&)> may_;
   bool timestamps_ = false;
 };
 

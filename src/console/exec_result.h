@@ -10,6 +10,11 @@ namespace umbra::console {
 inline ExecResult failed(std::string text) { return {false, std::move(text)}; }
 inline ExecResult failed(const Error& error) { return failed(fmt::format("% {}\n", error.detail)); }
 
+inline ExecResult not_allowed() {
+  return failed(
+      "% This session may look, not change: root, umbrad's own user and the group umbra may\n");
+}
+
 inline ExecResult unknown_server(std::string_view name) {
   return failed(fmt::format("% There is no certificate server {}\n", name));
 }

@@ -18,11 +18,6 @@ using config::Verdict;
 constexpr std::size_t line_max = 4096;               // as in a configuration file
 constexpr std::size_t certificate_lines_max = 4096;  // 64 KiB in lines of 16 octets, and more
 
-ExecResult not_allowed() {
-  return failed(
-      "% This session may look, not change: root, umbrad's own user and the group umbra may\n");
-}
-
 /// What may be said in every configuration mode besides its commands.
 constexpr std::pair<std::string_view, std::string_view> everywhere[] = {
     {"default", "Takes a setting back to its default"},
@@ -36,11 +31,21 @@ bool abbreviates(std::string_view typed, std::string_view word) {
   return !typed.empty() && word.starts_with(typed);
 }
 
+bool allowed(Privilege privilege, const config::Match& match) {
+  if (privilege == Privilege::full) return true;
+  const std::string_view key = match.command->key;
+  if (privilege == Privilege::none) return false;
+  return (key.starts_with("show ") && !key.ends_with("-config") &&
+          !key.starts_with("show archive")) ||
+         key.starts_with("terminal ") || key == "exit" || key == "logout" || key == "enable";
+}
+
 }  // namespace
 
 Session::Session(Source source, Privilege privilege, std::string by)
     : source_(std::move(source)), privilege_(privilege), by_(std::move(by)), exec_(source_) {
   exec_.speak_for(by_);
+  exec_.allow([privilege](const config::Match& match) { return allowed(privilege, match); });
 }
 
 void Session::close() {
@@ -88,25 +93,9 @@ Configurator* Session::configurator() const {
   return environment ? environment->configurator : nullptr;
 }
 
-bool Session::allowed(const config::Match& match) const {
-  if (privilege_ == Privilege::full) return true;
-  const std::string_view key = match.command->key;
-  if (privilege_ == Privilege::none) return false;
-  return (key.starts_with("show ") && !key.ends_with("-config") &&
-          !key.starts_with("show archive")) ||
-         key.starts_with("terminal ") || key == "exit" || key == "logout" || key == "enable";
-}
-
 void Session::execute(std::string_view line, const std::optional<std::string>& input,
                       const ExecDone& done) {
   if (over_) return done(failed("% This session is over\n"));
-  if (!line.ends_with('?')) {
-    const std::string_view command = split_filter(line).first;
-    const auto tokens = config::tokenize(command);
-    if (const Outcome outcome = exec_grammar().match(command, tokens);
-        outcome.verdict == Verdict::matched && !allowed(outcome.match))
-      return done(not_allowed());
-  }
   exec_.execute(line, input, done);
 }
 
@@ -132,7 +121,7 @@ void Session::say_exec(std::string_view line, const std::optional<std::string>& 
   const Outcome outcome = session_grammar().match(command, tokens);
   if (outcome.verdict != Verdict::matched)
     return done(failed(misread(command, tokens, outcome, indent)));
-  if (!allowed(outcome.match)) return done(not_allowed());
+  if (!allowed(privilege_, outcome.match)) return done(not_allowed());
   const std::string_view key = outcome.match.command->key;
   if (key == "exit" || key == "logout") {
     over_ = true;

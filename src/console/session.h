@@ -64,7 +64,6 @@ class Session : public std::enable_shared_from_this<Session> {
   [[nodiscard]] ExecResult settings() const;
   void certificate_line(std::string_view line, const ExecDone& done);
   void leave();
-  [[nodiscard]] bool allowed(const config::Match& match) const;
   [[nodiscard]] Configurator* configurator() const;
 
   Source source_;

@@ -6,6 +6,7 @@
 #include <set>
 
 #include "config/command_table.h"
+#include "console/exec_table.h"
 #include "console/lab_test.h"
 
 namespace umbra::console {
@@ -193,6 +194,84 @@ TEST_F(SessionTest, WhoMayLookMayNotChange) {
   }
   EXPECT_EQ(session->prompt(), "hub>");
   EXPECT_THAT(notes.lines, IsEmpty());
+}
+
+/// A line that matches this command: its keywords, the first of each choice, and an argument of
+/// each kind.
+std::string line_of(const config::Command& command) {
+  std::string line;
+  int optional = 0;
+  for (const char c : command.syntax) {
+    if (c == '[') ++optional;
+    if (optional == 0) line += c;
+    if (c == ']') --optional;
+  }
+  for (std::size_t at = 0; (at = line.find('{')) != std::string::npos;) {
+    const std::size_t end = line.find('}', at);
+    const std::string first = line.substr(at + 1, line.find_first_of("|}", at) - at - 1);
+    line.replace(at, end - at + 1, first);
+  }
+  std::string out;
+  for (const config::Token& word : config::tokenize(line)) {
+    const auto colon = word.text.find(':');
+    if (!out.empty()) out += ' ';
+    out += colon == std::string_view::npos     ? std::string(word.text)
+           : word.text.substr(colon) == ":url" ? "unix:/nowhere"
+                                               : "7";
+  }
+  return out;
+}
+
+TEST_F(SessionTest, NoOctetAroundAPrivilegedCommandGetsItRun) {
+  auto e = std::make_shared<ExecEnvironment>(*environment_);
+  std::vector<std::string> ran;
+  e->audit = [&ran](const std::string& /*by*/, const std::string& line) {
+    ran.push_back(line);
+    return Result<void>();
+  };
+  ServerControl server;
+  server.name = "7";
+  server.stop = [&ran] {
+    ran.emplace_back("stopped");
+    return Result<void>();
+  };
+  e->servers.push_back(server);
+  environment_ = std::move(e);
+  std::size_t privileged = 0;
+  for (const config::Command& row : exec_table()) {
+    const bool looks = row.key.starts_with("show ") && !row.key.ends_with("-config") &&
+                       !row.key.starts_with("show archive");
+    if (looks || row.key.starts_with("terminal ")) continue;
+    ++privileged;
+    const std::string line = line_of(row);
+    ASSERT_EQ(exec_grammar().match(line, config::tokenize(line)).verdict, config::Verdict::matched)
+        << line;
+    for (const Privilege privilege : {Privilege::view, Privilege::none}) {
+      sit(privilege);
+      for (const std::string around : {"", "\n", "\r", "\r\n", "\n\n", " ", "\t", " \n", "\n ",
+                                       "\v", "\f", "\x1f", "\x7f", " |", " | json\n"}) {
+        // An empty command with a filter is none, and nothing happens.
+        const std::string before = around.starts_with(" |") ? "" : around;
+        for (const std::string& said : {line + around, before + line, before + line + around}) {
+          for (const bool typed : {false, true}) {
+            ExecResult got;
+            const ExecDone done = [&got](const ExecResult& result) { got = result; };
+            if (typed)
+              session->say(said, "yes\n", done);
+            else
+              session->execute(said, "yes\n", done);
+            EXPECT_FALSE(got.ok) << '"' << said << '"';
+            EXPECT_EQ(got.ask, Ask::nothing) << '"' << said << '"';
+          }
+        }
+      }
+    }
+  }
+  EXPECT_GE(privileged, 30U);
+  EXPECT_THAT(ran, IsEmpty());
+  sit(Privilege::full);
+  session->execute("crypto pki server 7 stop\n", {}, [](const ExecResult&) {});
+  EXPECT_THAT(ran, ElementsAre("crypto pki server 7 stop", "stopped"));
 }
 
 TEST_F(SessionTest, PagesAndBadInput) {
