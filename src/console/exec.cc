@@ -27,6 +27,11 @@ std::vector<Status> of_name(std::vector<Status> all, const std::string& name) {
   return all;
 }
 
+std::string clock_above(const ExecEnvironment& environment) {
+  const Load load = environment.load ? environment.load() : Load{};
+  return timestamp(load, environment.clock, environment.zone);
+}
+
 }  // namespace
 
 std::pair<std::string_view, std::optional<std::string_view>> split_filter(std::string_view line) {
@@ -141,10 +146,11 @@ void Exec::execute(std::string_view line, const std::optional<std::string>& inpu
              : failed(invalid_at(line, static_cast<std::size_t>(filter->data() - line.data()))));
     return;
   }
-  run(outcome.match, input, [done, chosen = *std::move(chosen)](ExecResult result) {
-    if (result.ok) result.output = chosen.apply(result.output);
-    done(std::move(result));
-  });
+  ExecResult result = show(outcome.match);
+  if (result.ok) result.output = chosen->apply(result.output);
+  // The clock stands above what is chosen, and is not chosen from.
+  if (timestamps_ && result.ok) result.output = clock_above(*environment_) + result.output;
+  done(std::move(result));
 }
 
 /// Screens and what is logged in detail change nothing.
@@ -169,10 +175,7 @@ void Exec::run(const Match& match, const std::optional<std::string>& input, cons
   const std::string_view key = match.command->key;
   if (key.starts_with("show ") || key.starts_with("crypto pki server NAME info ")) {
     ExecResult result = show(match);
-    if (timestamps_ && result.ok) {
-      const Load load = environment_->load ? environment_->load() : Load{};
-      result.output = timestamp(load, environment_->clock, environment_->zone) + result.output;
-    }
+    if (timestamps_ && result.ok) result.output = clock_above(*environment_) + result.output;
     done(std::move(result));
   } else if (key == "no crypto pki server") {
     done(destroy_server(match.text("NAME"), input));

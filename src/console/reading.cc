@@ -25,6 +25,23 @@ std::string misread(std::string_view line, std::span<const config::Token> tokens
   return invalid_at(line, at, indent);
 }
 
+namespace {
+
+/// Whether an argument may still come of what is typed of it.
+bool may_become(const config::Word& word, const std::string& typed) {
+  if (word.kind == WordKind::url || word.kind == WordKind::ip) return true;
+  if (word.kind == WordKind::number && word.low >= 0) {
+    // More figures make it no smaller.
+    config::Word from_nothing;
+    from_nothing.kind = WordKind::number;
+    from_nothing.high = word.high;
+    return !config::why_not(from_nothing, typed);
+  }
+  return !config::why_not(word, typed);
+}
+
+}  // namespace
+
 Choices choices(const config::Grammar& grammar, std::string_view line, std::size_t from,
                 bool reset) {
   Choices out;
@@ -50,10 +67,16 @@ Choices choices(const config::Grammar& grammar, std::string_view line, std::size
     }
     words = outcome.expected;
     complete = outcome.verdict == Verdict::matched;
+    // Free text goes on to the end of the line.
+    if (const auto& all = outcome.match.captures;
+        complete && !all.empty() && all.back().word->takes_the_rest())
+      words.push_back(all.back().word);
   }
   for (const config::Word* word : words) {
     const bool keyword = word->kind == WordKind::keyword;
-    if (!out.begun.empty() && (!keyword || !word->text.starts_with(out.begun))) continue;
+    if (!out.begun.empty() &&
+        !(keyword ? word->text.starts_with(out.begun) : may_become(*word, out.begun)))
+      continue;
     std::string name = word->text;
     if (word->kind == WordKind::number) name = fmt::format("<{}-{}>", word->low, word->high);
     if (std::none_of(out.all.begin(), out.all.end(),

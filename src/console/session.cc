@@ -3,7 +3,9 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <set>
 
+#include "base/bytes.h"
 #include "config/command_table.h"
 #include "console/exec_result.h"
 #include "console/exec_table.h"
@@ -29,6 +31,21 @@ constexpr std::pair<std::string_view, std::string_view> everywhere[] = {
 
 bool abbreviates(std::string_view typed, std::string_view word) {
   return !typed.empty() && word.starts_with(typed);
+}
+
+/// Whether `head` is short for a word that may be said everywhere, and for another one too.
+bool is_ambiguous(config::Mode mode, const std::string& head) {
+  std::set<std::string> all;
+  for (const auto& [word, help] : everywhere) {
+    if (abbreviates(head, word)) all.emplace(word);
+  }
+  if (all.empty()) return false;
+  for (const config::Mode read_in : {mode, config::Mode::global}) {
+    for (const Choice& one : choices(config::grammar(read_in), head, 0, false).all) {
+      if (one.keyword) all.insert(one.text);
+    }
+  }
+  return all.size() > 1 && !all.contains(head);
 }
 
 bool allowed(Privilege privilege, const config::Match& match) {
@@ -181,6 +198,8 @@ void Session::configure(std::string_view line, const std::optional<std::string>&
   const auto tokens = config::tokenize(line);
   const std::size_t indent = prompt().size();
   const std::string head = config::lower(tokens.front().text);
+  if (tokens.size() == 1 && is_ambiguous(mode_, head))
+    return done(failed(fmt::format("% Ambiguous command:  \"{}\"\n", line)));
   if (tokens.size() == 1 && head.size() > 1 && abbreviates(head, "exit")) {
     if (mode_ == Mode::global) {
       leave();
@@ -260,8 +279,17 @@ void Session::certificate_line(std::string_view line, const ExecDone& done) {
     certificate_.clear();
     return done(failed("% The certificate is too long; nothing was changed\n"));
   }
+  const std::string first = config::lower(tokens.front().text);
+  if (tokens.size() == 1 && (first == "end" || first == "exit")) {
+    certificate_.clear();
+    return done(failed("% The certificate is not complete; nothing was changed\n"));
+  }
+  if (!(tokens.size() == 1 && first == "quit") && !from_hex(line)) {
+    return done(failed(
+        "% Expected: pairs of hexadecimal digits, quit behind them, or end to give it up\n"));
+  }
   certificate_.emplace_back(line);
-  if (tokens.size() != 1 || config::lower(tokens.front().text) != "quit") return done({});
+  if (tokens.size() != 1 || first != "quit") return done({});
   edit(section_, std::exchange(certificate_, {}), mode_, section_, done);
 }
 
@@ -305,8 +333,10 @@ Choices Session::choices_at(std::string_view line) const {
   const bool reset = head == "no" || (head.size() > 2 && abbreviates(head, "default"));
   const std::size_t from = reset ? 1 : 0;
   Choices found = choices(config::grammar(mode_), line, from, reset);
-  if (found.all.empty() && mode_ != Mode::global)
-    return choices(config::grammar(Mode::global), line, from, reset);
+  if (found.all.empty() && mode_ != Mode::global) {
+    Choices global = choices(config::grammar(Mode::global), line, from, reset);
+    if (!global.all.empty()) return global;
+  }
   return found;
 }
 

@@ -132,12 +132,58 @@ TEST_F(SessionTest, ACertificateIsOneChange) {
   say("certificate ca 01");
   EXPECT_EQ(session->prompt(), "hub(config-pubkey)#");
   say("  30030101");
-  say("end");
+  say("00");
   EXPECT_THAT(notes.lines, IsEmpty());
   say("quit");
   EXPECT_THAT(notes.lines, ElementsAre("alice|crypto pki certificate chain SPOKE|certificate ca "
-                                       "01;  30030101;end;quit;"));
+                                       "01;  30030101;00;quit;"));
   EXPECT_EQ(session->prompt(), "hub(config-cert-chain)#");
+  notes.lines.clear();
+  say("no certificate ca 01");
+  EXPECT_THAT(notes.lines,
+              ElementsAre("alice|crypto pki certificate chain SPOKE|no certificate ca 01;"));
+}
+
+TEST_F(SessionTest, WhatIsNoPartOfACertificateIsSaidAtOnce) {
+  say("configure terminal");
+  say("crypto pki certificate chain SPOKE");
+  notes.lines.clear();
+  for (const char* way_out : {"end", "exit"}) {
+    say("certificate ca 01");
+    EXPECT_THAT(say("3082 zz"), HasSubstr("hexadecimal")) << "and the line is left out";
+    EXPECT_THAT(say("show clock"), HasSubstr("hexadecimal"));
+    EXPECT_EQ(session->prompt(), "hub(config-pubkey)#");
+    EXPECT_THAT(say(way_out), HasSubstr("nothing was changed"));
+    EXPECT_EQ(session->prompt(), "hub(config-cert-chain)#");
+  }
+  EXPECT_THAT(notes.lines, IsEmpty());
+}
+
+TEST_F(SessionTest, AWordShortForSeveralIsAmbiguousWhereverItIsSaid) {
+  say("configure terminal");
+  for (const char* line : {"e", "en", "d", "E"}) {
+    EXPECT_THAT(say(line), HasSubstr("% Ambiguous command:")) << line;
+    EXPECT_EQ(session->prompt(), "hub(config)#") << line;
+  }
+  say("crypto pki server A");
+  say("ex");
+  EXPECT_EQ(session->prompt(), "hub(config)#");
+  say("end");
+  EXPECT_EQ(session->prompt(), "hub#");
+}
+
+TEST_F(SessionTest, QuestionMarkBehindHalfAnArgumentNamesIt) {
+  EXPECT_THAT(session->help("show crypto pki server ROOT"), HasSubstr("NAME"));
+  EXPECT_THAT(session->help("crypto pki server A grant 1"), HasSubstr("<1-2147483647>"));
+  EXPECT_EQ(session->help("crypto pki server A grant x"), "% Unrecognized command\n");
+  say("configure terminal");
+  say("crypto pki server ROOTCA");
+  EXPECT_THAT(session->help("lifetime crl 2"), HasSubstr("<"));
+  EXPECT_EQ(session->help("lifetime crl 99999"), "% Unrecognized command\n");
+  EXPECT_THAT(session->help("issuer-name CN="), HasSubstr("DN"));
+  EXPECT_THAT(session->help("issuer-name CN=a, O=b"), HasSubstr("DN"));
+  EXPECT_THAT(session->help("database url f"), HasSubstr("URL"));
+  EXPECT_EQ(session->completion("lifetime crl 2"), "");
 }
 
 TEST_F(SessionTest, DoSaysAnExecCommand) {
