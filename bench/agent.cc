@@ -23,7 +23,7 @@ std::string exec(const Daemon& daemon, const std::string& line) {
   return reply ? reply->output : "";
 }
 
-bool answers(const Daemon& daemon) { return !exec(daemon, "show clock").empty(); }
+bool console_answers(const Daemon& daemon) { return !exec(daemon, "show clock").empty(); }
 
 std::size_t count(const std::string& text, const std::string& what) {
   std::size_t found = 0;
@@ -93,7 +93,7 @@ int main(int argc, char** argv) {
   const std::string head = "hostname agent\nclock calendar-valid\n";
   fmt::print("an agent that waits for its timers\n\n");
   {
-    const Daemon agent(umbrad, head + trustpoint(0, port, pin), answers);
+    const Daemon agent(umbrad, head + trustpoint(0, port, pin), console_answers);
     seconds_until("its certificate",
                   [&] { return count(exec(agent, "show crypto pki timers"), "RENEW") == 1; });
     idle(agent, "one trustpoint", seconds);
@@ -101,7 +101,7 @@ int main(int argc, char** argv) {
   std::string text = head;
   const std::uint16_t nobody = free_port();
   for (std::size_t i = 0; i < many; ++i) text += trustpoint(i, nobody, pin);
-  const Daemon agent(umbrad, text, answers);
+  const Daemon agent(umbrad, text, console_answers);
   const double called = seconds_until("all of them to have called", [&] {
     return count(agent.log(), "%UMBRA-4-NO_ANSWER") == many;
   });
