@@ -100,8 +100,12 @@ echo "$UMBRA_EVENT" >>{self.path}/told
         run(*self.inside("ip", "address", "add", f"192.0.2.{self.own}/24", "dev", "cable"))
         run(*self.inside("ip", "link", "set", "cable", "up"))
         self.charon = self.lab.spawn(*self.inside("/usr/lib/ipsec/charon"), env=self.environment)
-        wait_for("charon", (self.path / "vici").exists)
+        # The socket is there a moment before charon listens on it.
+        wait_for("charon", lambda: (self.path / "vici").exists() and self.answers())
         self.swanctl("--load-all", "--noprompt")
+
+    def answers(self):
+        return self.swanctl("--stats", ok=False).returncode == 0
 
     def swanctl(self, *words, ok=True):
         return run("swanctl", *words, "--uri", f"unix://{self.path}/vici", env=self.environment,
