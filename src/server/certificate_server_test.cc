@@ -160,6 +160,19 @@ TEST_F(ServerTest, TheSameRequestGetsTheSameCertificate) {
   EXPECT_EQ(granted(enroll(device)), first) << "after a restart too";
 }
 
+TEST_F(ServerTest, WhatAClockThatWasAheadHasDatedIsNotGivenAgainBeforeItsTime) {
+  start();
+  const Device device("CN=a");
+  clock.set(zero + hours{24 * 300});
+  const auto ahead = granted(enroll(device));
+  clock.set(zero + hours{24 * 300} - std::chrono::minutes{1});
+  EXPECT_EQ(granted(enroll(device)), ahead) << "a clock that is corrected makes no second one";
+  clock.set(zero + hours{24});
+  const auto now = granted(enroll(device));
+  EXPECT_EQ(now.not_before(), zero + hours{24});
+  EXPECT_EQ(granted(enroll(device)), now);
+}
+
 TEST_F(ServerTest, TheSameRequestManyTimesAtOnceGetsOneCertificate) {
   start();
   const Device device("CN=a");

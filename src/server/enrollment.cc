@@ -10,6 +10,8 @@ namespace umbra::server {
 namespace {
 
 constexpr std::size_t waiting_of_one_transaction = 16;
+/// By which a clock may be put back without anybody asking for another certificate.
+constexpr std::chrono::seconds clock_correction_max{300};
 
 HttpReply unavailable() {
   return {503, "text/plain",
@@ -89,8 +91,8 @@ void CertificateServer::Impl::refuse(const Conversation& conversation,
 }
 
 /// Two requests of one transaction are decided one after the other, so that the second finds what
-/// the first was given. It waits without a thread: who sends one thing a thousand times takes nobody
-/// else's.
+/// the first was given. It waits without a thread: who sends one thing a thousand times takes
+/// nobody else's.
 void CertificateServer::Impl::enroll(std::shared_ptr<const Conversation> conversation) {
   {
     std::unique_lock lock(transactions_mutex);
@@ -217,7 +219,13 @@ std::optional<scep::Answer> CertificateServer::Impl::answer_from_store(
       configuration.name, conversation.envelope.transaction_id, conversation.digest);
   if (issued && *issued && !(*issued)->revoked_at) {
     auto certificate = x509::Certificate::from_der((*issued)->certificate);
-    if (certificate && certificate->not_after() > conversation.now)
+    const auto& next = conversation.generations->rollover;
+    const auto is_shadow = [&] {
+      return next && certificate->not_before() >= next->certificate.not_before();
+    };
+    // One that a clock which was ahead has dated is of no use to anybody until then.
+    if (certificate && certificate->not_after() > conversation.now &&
+        (certificate->not_before() <= conversation.now + clock_correction_max || is_shadow()))
       return scep::Granted{{*std::move(certificate)}};
   }
   const auto entry =
