@@ -362,7 +362,9 @@ class Assembler {
     if (own != servers.end()) {
       if (own->mode == ServerMode::subordinate) return of_server(block, *own);
       if (own->mode != ServerMode::root) return of_ra(block, *own);
-      if (const Entry* url = find(block, "enrollment url")) {
+      const Entry* const url = find(block, "enrollment url");
+      // While it is shut, the next line may say that it is no root.
+      if (url && !own->shutdown) {
         fault(*url, "",
               fmt::format("{} is a root certificate server: its trustpoint is the server's "
                           "own, and enrols nowhere",

@@ -451,6 +451,39 @@ TEST(Config, ASubordinatesTrustpointAsksForTheServersOwnCertificate) {
   EXPECT_EQ(shut.configuration.servers.front().issuer_name, "CN=Sub");
 }
 
+TEST(Config, AShutRootMayStillBecomeOneWithACaAboveIt) {
+  const std::string typed = "crypto pki trustpoint SUB\n enrollment url http://root\n";
+  const Parsed parsed = good("crypto pki server SUB\n" + typed);
+  EXPECT_TRUE(parsed.configuration.trustpoints.empty()) << "the server's own, until it says so";
+  EXPECT_THAT(parsed.running_config, HasSubstr(" enrollment url http://root"));
+  EXPECT_EQ(good(parsed.running_config + "crypto pki server SUB\n mode sub-cs\n")
+                .configuration.trustpoints.size(),
+            1U);
+  EXPECT_FALSE(parse("crypto pki server SUB\n no shutdown\n" + typed).faults.empty());
+}
+
+TEST(Config, DefaultIsShortenedAsEveryOtherWord) {
+  for (const char* head : {"def", "defa", "default", "DEFAU"}) {
+    const Parsed parsed = good("crypto pki server A\n lifetime crl 12\n grant auto\n " +
+                               std::string(head) + " lifetime crl\n");
+    EXPECT_EQ(parsed.running_config, "!\ncrypto pki server A\n grant auto\n!\n") << head;
+  }
+}
+
+TEST(Config, ACertificateIsTakenBackAndTypedAgain) {
+  const std::string chain = "crypto pki certificate chain A\n";
+  const std::string one = " certificate ca 01\n  3001 00\n  quit\n";
+  const std::string other = " certificate ca 01\n  3002 0101\n  quit\n";
+  const std::string rest = " certificate 01\n  3000\n  quit\n";
+  const Parsed twice = good(chain + one + rest + other);
+  ASSERT_EQ(twice.chains.size(), 1U);
+  ASSERT_EQ(twice.chains[0].certificates.size(), 2U);
+  EXPECT_EQ(twice.chains[0].certificates[1].der, (Bytes{0x30, 0x02, 0x01, 0x01}));
+  const Parsed gone = good(chain + one + rest + " no certificate ca 1\n no certificate ca 07\n");
+  ASSERT_EQ(gone.chains[0].certificates.size(), 1U);
+  EXPECT_EQ(gone.chains[0].certificates[0].kind, ChainKind::identity);
+}
+
 TEST(Config, ARegistrationAuthoritysTrustpointAsksForItsCertificate) {
   const Parsed parsed = good(
       "crypto pki server RA\n grant auto\n mode ra\n no shutdown\n"
@@ -731,8 +764,8 @@ INSTANTIATE_TEST_SUITE_P(
         FaultCase{"Port", "ip http port 443\n", 1, 14, "443 is out of range", "1024-65535"},
         FaultCase{"Address", "ip http address 10.0.0\n", 1, 17, "\"10.0.0\" is not an IPv4 address",
                   "ADDRESS"},
-        FaultCase{"OwnTrustpoint", SERVER TRUSTPOINT, 3, 2, "A is a root certificate server",
-                  "another name"},
+        FaultCase{"OwnTrustpoint", SERVER " no shutdown\n" TRUSTPOINT, 4, 2,
+                  "A is a root certificate server", "another name"},
         FaultCase{"Namesakes", SERVER "crypto pki server a\n", 2, 1, "only in the case of letters",
                   ""},
         FaultCase{"SharedDirectory",

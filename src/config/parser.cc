@@ -238,7 +238,7 @@ class Parser {
     std::span<const Token> words(reading.tokens);
     if (words.empty()) return reading;
     const std::string head = lower(words.front().text);
-    reading.no = head == "no" || head == "default";
+    reading.no = head == "no" || (head.size() > 2 && std::string_view("default").starts_with(head));
     if (reading.no) words = words.subspan(1);
     reading.outcome = grammar(reading.mode).match(line, words, reading.no);
     if (reading.outcome.verdict != Verdict::matched && reading.mode != Mode::global) {
@@ -272,7 +272,7 @@ class Parser {
     }
     Block& block = current_ ? *current_ : document_.global;
     if (block.mode == Mode::chain) {
-      begin_certificate(block, match, line);
+      certificate(block, reading, line);
       return;
     }
     const bool value_off = reading.no && (command.flags & Command::default_on) &&
@@ -390,7 +390,8 @@ class Parser {
 
   // -- certificates as text ---------------------------------------------------------------------
 
-  void begin_certificate(Block& block, const Match& match, std::string_view line) {
+  void certificate(Block& block, const Reading& reading, std::string_view line) {
+    const Match& match = reading.outcome.match;
     ChainCertificate made;
     made.kind = match.has("self-signed")                   ? ChainKind::self_signed
                 : match.has("ca") && match.has("rollover") ? ChainKind::ca_rollover
@@ -403,6 +404,11 @@ class Parser {
     }
     made.serial = serial.size() % 2 ? "0" + serial : serial;
     made.file = match.text("FILE");
+    // Typed again it takes the place of what was there.
+    std::erase_if(block.chain.certificates, [&](const ChainCertificate& one) {
+      return one.kind == made.kind && one.serial == made.serial;
+    });
+    if (reading.no) return;
     if (block.chain.certificates.size() >= entries_max) {
       fault(line, 0, "too many certificates", fmt::format("expected: at most {}", entries_max));
       return;
