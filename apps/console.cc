@@ -63,11 +63,20 @@ void echo(bool on) {
   ::tcsetattr(STDIN_FILENO, TCSADRAIN, &now);
 }
 
-int rows() {
-  constexpr int usual = 24;
+winsize terminal_size() {
   winsize size{};
-  if (::ioctl(STDOUT_FILENO, TIOCGWINSZ, &size) != 0 || size.ws_row == 0) return usual;
-  return size.ws_row;
+  if (::ioctl(STDOUT_FILENO, TIOCGWINSZ, &size) != 0) size = {};
+  if (size.ws_row == 0) size.ws_row = 24;
+  if (size.ws_col == 0) size.ws_col = 80;
+  return size;
+}
+
+/// How many rows of the terminal a line takes, its end left out.
+int rows_of(std::string_view line, int columns) {
+  const auto characters = std::count_if(line.begin(), line.end(), [](char c) {
+    return c != '\n' && (static_cast<unsigned char>(c) & 0xC0U) != 0x80U;
+  });
+  return std::max(1, (static_cast<int>(characters) + columns - 1) / columns);
 }
 
 class Console {
@@ -125,7 +134,7 @@ class Console {
       if (!reply) return complain(reply.error().detail);
       fmt::print("{}", umbra::console::terminal_text(reply->output));
       std::fflush(stdout);
-      if (!reply->ok) status = ExecCommand::failed;
+      if (!reply->ok || !reply->ask.empty()) status = ExecCommand::failed;  // nobody answers
       learn(*reply);
     }
     return status;
@@ -133,6 +142,8 @@ class Console {
 
   int edited() {
     std::setlocale(LC_CTYPE, "");
+    // Names are UTF-8, whatever the environment forgets to say.
+    if (MB_CUR_MAX == 1) std::setlocale(LC_CTYPE, "C.UTF-8");
     struct sigaction action {};
     action.sa_handler = note_interrupt;  // and no SA_RESTART: who waits is woken
     ::sigaction(SIGINT, &action, nullptr);
@@ -166,15 +177,16 @@ class Console {
       // Before the prompt is there: who sees it may type, and Ctrl-C and Ctrl-Z are keys.
       ::el_set(edit, EL_PREP_TERM, 1);
       typing_ = true;
+      ::el_resize(edit);  // the terminal may be of another size by now
       const char* const got = ::el_gets(edit, &count);
       typing_ = false;
+      if (cancelled_ && !gone_) continue;  // also with nothing typed, which looks like the end
       if (got == nullptr || count <= 0) {
         fmt::print("\n");
         return gone_ ? ExecCommand::no_daemon : 0;
       }
       std::string line(got, static_cast<std::size_t>(count));
       while (line.ends_with('\n') || line.ends_with('\r')) line.pop_back();
-      if (cancelled_) continue;
       if (line.find_first_not_of(' ') != std::string::npos)
         ::history(history_.get(), &event, H_ENTER, line.c_str());
       if (!say(line)) return ExecCommand::no_daemon;
@@ -212,17 +224,20 @@ class Console {
   /// Prints whole lines, and waits for a key where a page is full.
   void page(const std::string& output) const {
     const std::string text = umbra::console::terminal_text(output);
-    const int page_rows = length_.value_or(rows());
+    const winsize size = terminal_size();
+    const int page_rows = length_.value_or(size.ws_row);
     int left = page_rows - 1;
     for (std::string_view rest = text; !rest.empty();) {
-      if (page_rows > 0 && left <= 0) {
+      const std::size_t end = std::min(rest.find('\n'), rest.size() - 1) + 1;
+      const int rows = rows_of(rest.substr(0, end), size.ws_col);
+      // What is higher than a page, or than the one line asked for, is shown all the same.
+      if (page_rows > 0 && left < rows && left < page_rows - 1) {
         left = more(page_rows);
         if (left == 0) break;
       }
-      const std::size_t end = std::min(rest.find('\n'), rest.size() - 1) + 1;
       fmt::print("{}", rest.substr(0, end));
       rest.remove_prefix(end);
-      --left;
+      left -= rows;
     }
     std::fflush(stdout);
   }
@@ -344,7 +359,10 @@ class Console {
     ::el_cursor(edit, static_cast<int>(line->lastchar - line->cursor));
     ::el_deletestr(edit, static_cast<int>(line->lastchar - line->buffer));
     const bool configures = of(edit).prompt_.find('(') != std::string::npos;
-    if (configures) ::el_insertstr(edit, "end");
+    if (configures)
+      ::el_insertstr(edit, "end");
+    else
+      of(edit).cancelled_ = true;
     fmt::print("^Z\n");
     std::fflush(stdout);
     return CC_NEWLINE;

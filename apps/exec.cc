@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <cstdio>
+#include <filesystem>
 #include <fstream>
 #include <iostream>
 
@@ -17,6 +18,13 @@ constexpr int questions_max = 3;
 void print(const std::string& output) {
   fmt::print("{}", umbra::console::terminal_text(output));
   std::fflush(stdout);
+}
+
+/// umbrad has not let him in at all; then that is said.
+bool refused(const umbra::io::ExecReply& reply) {
+  if (reply.ok || !reply.over) return false;
+  fmt::print(stderr, "umbra: {}", umbra::console::terminal_text(reply.output));
+  return true;
 }
 
 }  // namespace
@@ -63,6 +71,7 @@ int ExecCommand::one() const {
       fmt::print(stderr, "umbra: {}\n", reply.error().detail);
       return no_daemon;
     }
+    if (refused(*reply)) return no_daemon;
     print(reply->output);
     if (reply->ask.empty() || asked == questions_max) return reply->ok ? 0 : failed;
     request.input = asked_for(reply->ask);
@@ -73,7 +82,8 @@ int ExecCommand::file() const {
   std::ifstream opened;
   if (file_ != "-") opened.open(file_);
   std::istream& lines = file_ == "-" ? std::cin : opened;
-  if (!lines) {
+  std::error_code ignored;
+  if (!lines || (file_ != "-" && std::filesystem::is_directory(file_, ignored))) {
     fmt::print(stderr, "umbra: {} cannot be read\n", file_);
     return usage;
   }
@@ -93,6 +103,7 @@ int ExecCommand::file() const {
       fmt::print(stderr, "umbra: {}:{}: {}\n", file_, number, reply.error().detail);
       return no_daemon;
     }
+    if (refused(*reply)) return no_daemon;
     print(reply->output);
     // Nobody is there to answer.
     if (!reply->ok || !reply->ask.empty()) {

@@ -84,11 +84,19 @@ Result<ExecReply> reply_of(const std::string& text) {
   const json reply = json::parse(text, nullptr, false);
   if (!reply.is_object() || !reply.contains("status") || !reply.contains("output"))
     return fail(Errc::malformed, "umbrad's answer cannot be read");
+  if (reply.value("busy", false))
+    return fail(Errc::unreachable, "umbrad has too many sessions open; end some, and try again");
   ExecReply out{reply["status"] == 0, reply["output"].get<std::string>(),
                 reply.value("ask", std::string()), reply.value("prompt", std::string()),
                 reply.value("over", false)};
   if (reply.contains("length")) out.length = reply["length"].get<int>();
   return out;
+}
+
+/// Without the places in headers that Boost adds.
+std::string why(const std::exception& thrown) {
+  const auto* const error = dynamic_cast<const boost::system::system_error*>(&thrown);
+  return error ? error->code().message() : thrown.what();
 }
 
 /// Who answers at a socket: nobody (connection_refused), a process (success, or would_block if its
@@ -148,8 +156,9 @@ class Connection : public std::enable_shared_from_this<Connection> {
 
   void run(std::size_t size) {
     if (!session_) {
-      last_ = true;
-      return answer({false, refusal_});
+      ExecReply refused{false, refusal_};
+      refused.over = true;
+      return answer(refused);
     }
     const json request = json::parse(text_.substr(0, size), nullptr, false);
     text_.erase(0, size);
@@ -180,6 +189,8 @@ class Connection : public std::enable_shared_from_this<Connection> {
     if (reply.length) line["length"] = *reply.length;
     last_ = last_ || reply.over;
     answer_ = to_line(line);
+    // Nobody is cut off for the log alone: who monitors may look at one page for an hour.
+    within(write_patience_, house_->limits.reading);
     write();
   }
 
@@ -203,11 +214,10 @@ class Connection : public std::enable_shared_from_this<Connection> {
     const bool logs = !log_.empty();
     out_ = std::exchange(logs ? log_ : answer_, {});
     if (out_.empty()) return;
-    within(write_patience_, house_->limits.reading);
     asio::async_write(
         socket_, asio::buffer(out_),
         [self = shared_from_this(), logs](boost::system::error_code error, std::size_t) {
-          self->write_patience_.cancel();
+          if (!logs) self->write_patience_.cancel();
           self->out_ = {};
           if (error) return;
           if (logs)
@@ -317,7 +327,16 @@ class ExecSocket::Listener : public std::enable_shared_from_this<Listener> {
   void open_for(stream::socket socket) const {
     const auto peer = peer_of(socket.native_handle());
     if (!peer) return;
-    if (!house_->enter(peer->uid)) return;
+    if (!house_->enter(peer->uid)) {
+      // As much as goes at once: nobody waits for whom there is no room for.
+      boost::system::error_code ignored;
+      socket.non_blocking(true, ignored);
+      socket.send(
+          asio::buffer(to_line(
+              {{"status", 1}, {"output", "% Too many sessions are open\n"}, {"busy", true}})),
+          0, ignored);
+      return;
+    }
     std::make_shared<Connection>(std::move(socket), house_, peer->uid)->start(*peer);
   }
 
@@ -385,7 +404,9 @@ Result<ExecReply> ExecLink::ask(const ExecRequest& request,
   try {
     json line = {{names[static_cast<std::size_t>(request.what)], request.line}};
     if (request.input) line["input"] = *request.input;
-    asio::write(socket_->socket, asio::buffer(to_line(line)));
+    // Whom there is no room for is told so before anything is taken from him.
+    boost::system::error_code unsaid;
+    asio::write(socket_->socket, asio::buffer(to_line(line)), unsaid);
     for (;;) {
       if (const auto reply = next_reply()) return reply_of(*reply);
       if (interrupted && interrupted()) return fail(Errc::conflict, "interrupted");
@@ -395,7 +416,7 @@ Result<ExecReply> ExecLink::ask(const ExecRequest& request,
         return fail(Errc::malformed, "umbrad's answer has no end");
     }
   } catch (const std::exception& error) {
-    return fail(Errc::unreachable, fmt::format("umbrad has gone: {}", error.what()));
+    return fail(Errc::unreachable, fmt::format("umbrad has gone: {}", why(error)));
   }
 }
 
@@ -427,7 +448,7 @@ Result<void> ExecLink::take_log() {
     if (socket_->text.size() > reply_max) return fail(Errc::malformed, "the log has no end");
     return {};
   } catch (const std::exception& error) {
-    return fail(Errc::unreachable, fmt::format("umbrad has gone: {}", error.what()));
+    return fail(Errc::unreachable, fmt::format("umbrad has gone: {}", why(error)));
   }
 }
 
@@ -446,7 +467,8 @@ Result<ExecReply> exec(const std::string& socket_path, const ExecRequest& reques
     }
     json line = {{"exec", request.line}};
     if (request.input) line["input"] = *request.input;
-    asio::write(socket, asio::buffer(to_line(line)));
+    // Whom there is no room for is told so before anything is taken from him.
+    asio::write(socket, asio::buffer(to_line(line)), error);
     std::string text;
     // A daemon that is stuck takes the line in and says nothing; who watches it must be told.
     bool answered = false;
@@ -467,7 +489,7 @@ Result<ExecReply> exec(const std::string& socket_path, const ExecRequest& reques
     if (error) throw boost::system::system_error(error);
     return reply_of(text);
   } catch (const std::exception& error) {
-    return fail(Errc::unreachable, fmt::format("{}: {}", socket_path, error.what()));
+    return fail(Errc::unreachable, fmt::format("{}: {}", socket_path, why(error)));
   }
 }
 

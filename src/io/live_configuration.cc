@@ -111,6 +111,7 @@ std::string remarks(const config::Difference& d, const config::Configuration& be
         name, name);
   }
   for (const std::string& name : d.trustpoints_removed) {
+    if (config::find_server(after, name)) continue;  // a server's own now
     out += fmt::format(
         "% Trustpoint {} is not configured any more; its certificates and keys are kept, and are "
         "there again when it is\n",

@@ -1,11 +1,13 @@
 """The interactive console on a pseudo-terminal: typing, ?, Tab, pages, Ctrl-C, modes; scripts; who may."""
 
 import contextlib
+import fcntl
 import json
 import os
 import pathlib
 import re
 import socket
+import struct
 import subprocess
 import termios
 import unittest
@@ -63,6 +65,19 @@ class ConsoleTest(unittest.TestCase):
         terminal.type("\x10\r")  # Ctrl-P
         self.assertIn("Umbra, certificate server", terminal.expect("System name.*(\n.*)*hub#$"))
 
+    def test_control_c_and_control_z_with_nothing_typed_end_nothing(self):
+        terminal = self.terminal()
+        for key in ("\x03", "\x1a", "show clo\x1a"):
+            terminal.type(key)
+            terminal.expect(r"\^[CZ]\r?\n.*hub#$")
+        terminal.say("conf t", r"hub\(config\)#")
+        terminal.type("\x03")
+        terminal.expect(r"\^C\r?\n.*hub\(config\)#$")
+        terminal.say("end", "hub#")
+        self.assertIn("hub", terminal.say("show version | include System", "hub#"))
+        terminal.type("\x04")  # Ctrl-D does end it
+        self.assertEqual(terminal.process.wait(20), 0)
+
     def test_a_page_waits_for_a_key(self):
         terminal = self.terminal(rows=8)
         terminal.type("show running-config\r")
@@ -82,6 +97,37 @@ class ConsoleTest(unittest.TestCase):
         terminal.say("terminal length 0", "hub#")
         terminal.type("show running-config\r")
         self.assertNotIn("More", terminal.expect(r"\nend\r?\n.*hub#$"))
+
+    def test_a_page_is_counted_in_rows_of_the_terminal_as_it_is_now(self):
+        terminal = self.terminal(rows=50)
+        terminal.say("conf t", r"hub\(config\)#")
+        terminal.say("crypto pki server LONG", r"hub\(cs-server\)#")
+        terminal.say("issuer-name CN=" + "x" * 60, r"hub\(cs-server\)#")
+        terminal.say("end", "hub#")
+        fcntl.ioctl(terminal.master, termios.TIOCSWINSZ, struct.pack("HHHH", 6, 20, 0, 0))
+        terminal.type("show running-config | section LONG\r")
+        first = terminal.expect("--More-- $")
+        self.assertIn("crypto pki server LONG", first)
+        self.assertNotIn("x" * 60, first, "four rows do not go behind the two there are")
+        terminal.type(" ")
+        self.assertIn("x" * 60, terminal.expect("(--More-- |hub#)$").replace("\r\n", ""))
+        terminal.type("q\x15")
+        terminal.say("conf t", r"hub\(config\)#")
+        terminal.say("no crypto pki server LONG", r"hub\(config\)#")
+        terminal.say("end", "hub#")
+
+    def test_names_are_typed_in_utf_8_whatever_the_locale(self):
+        terminal = Terminal(self.lab, self.lab.build / "umbra", "--socket", self.path,
+                            environment={"LC_ALL": "C"})
+        self.addCleanup(terminal.close)
+        terminal.expect("hub#$")
+        terminal.say("conf t", r"hub\(config\)#")
+        terminal.say("crypto pki server UTF", r"hub\(cs-server\)#")
+        terminal.say("issuer-name CN=Z\u00fcrich", r"hub\(cs-server\)#")
+        self.assertIn("CN=Z\u00fcrich", terminal.say("do show running-config | include issuer",
+                                                    r"hub\(cs-server\)#"))
+        terminal.say("no crypto pki server UTF", r"hub\(config\)#")
+        terminal.say("end", "hub#")
 
     def test_the_tutorial_as_it_stands(self):
         text = (DOCS / "CONSOLE.md").read_text()
@@ -200,6 +246,7 @@ class ConsoleTest(unittest.TestCase):
         self.assertEqual(self.umbra("exec", "-f", "-", text_in="conf t\nhostname hub\nend\n"
                                     "show clock | json\n").returncode, 0)
         self.assertEqual(self.umbra("exec", "-f", "/nonexistent").returncode, 2)
+        self.assertEqual(self.umbra("exec", "-f", self.lab.directory).returncode, 2)
         self.assertEqual(self.umbra("exec").returncode, 2)
         self.assertIn("time", json.loads(self.umbra("exec", "show clock | json").stdout))
         piped = self.umbra(text_in="show clock\n")
@@ -260,6 +307,13 @@ class ConsoleTest(unittest.TestCase):
         self.assertEqual(json.loads(done.stdout)["status"], 1)
         self.assertIn("nobody may not use this console", done.stdout)
         self.assertNotIn("UTC", done.stdout)
+        for words in (("exec", "show clock"), ("exec", "-f", "-"), ()):
+            done = subprocess.run(
+                ["/usr/bin/setpriv", "--reuid", "65534", "--regid", "65534", "--clear-groups",
+                 self.lab.build / "umbra", *words, "--socket", self.path],
+                input="show clock\n", capture_output=True, text=True, timeout=60, check=False)
+            self.assertEqual((done.returncode, done.stdout), (3, ""), words)
+            self.assertIn("nobody may not use this console", done.stderr)
 
 
 class ViewTest(unittest.TestCase):
