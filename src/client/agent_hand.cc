@@ -114,6 +114,12 @@ Result<void> Trustpoint::Agent::import_archive(const x509::Archive& archive, boo
                                             "zeroize rsa {}` removes it and its certificates",
                                             label, label));
   }
+  if (archive.key.public_key().algorithm() != x509::KeyAlgorithm::rsa &&
+      !configuration_.enrollment_url.empty()) {
+    return fail(Errc::unsupported,
+                "its key is no RSA key, and SCEP envelopes its answers for those alone: nothing "
+                "would renew it (enrollment url)");
+  }
   const auto& certificate = archive.certificate;
   std::vector<x509::Certificate> candidates = archive.others;
   if (state_.ca) candidates = {*state_.ca};

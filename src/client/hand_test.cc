@@ -202,7 +202,8 @@ TEST_F(HandTest, AKeyThatItMadeForItselfStays) {
 TEST_F(HandTest, AnEcKeyIsNotAskedForByScepAndDoesItByHand) {
   start_server();
   store = std::make_unique<LabStore>(directory + "/spoke.db");
-  ASSERT_TRUE(KeyRing(*store, clock, log, spoke_passphrase).generate({"spoke-1-RSA", true, 256, true}));
+  ASSERT_TRUE(
+      KeyRing(*store, clock, log, spoke_passphrase).generate({"spoke-1-RSA", true, 256, true}));
   start_spoke();
   authenticate();
   EXPECT_GT(log.count("the key named spoke-1-RSA is no RSA key"), 0U);
@@ -273,6 +274,24 @@ TEST_F(HandTest, WhatDoesNotBelongIsNotImported) {
   EXPECT_FALSE(status().identity);
   ASSERT_TRUE(import(orphan));
   EXPECT_THAT(import(mine).error().detail, HasSubstr("a key pair named spoke-1-RSA already"));
+}
+
+TEST_F(HandTest, AnEcKeyIsNotImportedWhereScepWouldHaveToRenewIt) {
+  start();
+  const auto key = *x509::PrivateKey::generate_ec(256);
+  const auto asked = *x509::sign_request({*x509::Name::from_ios("CN=somebody"), {}, {}}, key,
+                                         x509::Digest::sha256);
+  const x509::Archive mine{key, granted(asked), {*server->status().ca}};
+  const auto imported = import(mine);
+  ASSERT_FALSE(imported);
+  EXPECT_EQ(imported.error().code, Errc::unsupported);
+  EXPECT_THAT(imported.error().detail, HasSubstr("no RSA key"));
+  EXPECT_FALSE(status().ca);
+  spoke.enrollment_url.clear();
+  spoke.terminal = true;
+  start_spoke();
+  ASSERT_TRUE(import(mine));
+  EXPECT_EQ(*status().identity, mine.certificate);
 }
 
 TEST_F(HandTest, ZeroizedKeysTakeTheirCertificatesAlong) {
