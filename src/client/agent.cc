@@ -47,7 +47,7 @@ Trustpoint::Agent::Agent(config::Trustpoint configuration, Environment environme
       settings_(config::trustpoint_settings(configuration_)),
       state_(std::move(state)),
       server_(state_.row.enrollment_url),
-      snapshot_{state_, {}, false, {}, {}, {}} {}
+      snapshot_{state_, {}, false, {}, {}, {}, false} {}
 
 void Trustpoint::Agent::post(std::function<void(Agent&)> task) {
   environment_.post([weak = weak_from_this(), task = std::move(task)] {
@@ -58,6 +58,7 @@ void Trustpoint::Agent::post(std::function<void(Agent&)> task) {
 void Trustpoint::Agent::reconfigure(const config::Trustpoint& configuration,
                                     const std::string& fqdn) {
   const std::string before = server_in_use();
+  const std::string asked_before = asked_where();
   {
     const std::lock_guard lock(mutex_);
     configuration_ = configuration;
@@ -78,6 +79,15 @@ void Trustpoint::Agent::reconfigure(const config::Trustpoint& configuration,
     come_again_.reset();
     forget_call();
     started_ = false;  // what is under way is sent again, to the new address
+  }
+  if (!state_.ca && asked_where() != asked_before) {
+    // How often the wrong CA, or the wrong place, was tried says nothing of this one.
+    auto row = state_.row;
+    auto facts = state_.facts();
+    facts.since.reset();
+    facts.tries = 0;
+    set_progress(row, facts);
+    if (const auto stored = commit(std::move(row)); !stored) hold(stored.error());
   }
   publish_snapshot();
   if (started_ && environment_.clock.authoritative()) announce();
@@ -108,6 +118,7 @@ void Trustpoint::Agent::run_due() {
   if (!clock_is_set()) return;
   forget_what_was_put_off_ahead();
   if (announce_at_) announce();
+  switch_over_if_due();
   if (held_until_ && now() < *held_until_) return;
   if (!started_) {
     started_ = true;
@@ -121,6 +132,13 @@ void Trustpoint::Agent::run_due() {
   for (int i = 0; i < steps_at_once_max; ++i) {
     if (!take({EventKind::deadline, {}})) break;
   }
+}
+
+void Trustpoint::Agent::switch_over_if_due() {
+  if (!state_.rollover_ca || !state_.ca || now() < state_.ca->not_after()) return;
+  if (switch_failed_ && held_until_ && now() < *held_until_) return;
+  switch_failed_ = true;  // until it is stored
+  take({EventKind::deadline, {}});
 }
 
 void Trustpoint::Agent::forget_what_was_put_off_ahead() {
@@ -334,6 +352,7 @@ Result<void> Trustpoint::Agent::commit(store::TrustpointRow row) {
   std::swap(state_, next);
   holds_ = 0;
   held_until_.reset();
+  switch_failed_ = false;
   publish_snapshot();
   added(next.row.sealed_key, state_.row.sealed_key, "");
   added(next.row.sealed_shadow_key, state_.row.sealed_shadow_key, "#");
@@ -404,24 +423,25 @@ void Trustpoint::Agent::hold(const Error& error) {
 void Trustpoint::Agent::publish_snapshot() {
   {
     const std::lock_guard lock(mutex_);
-    snapshot_ = {state_, held_until_, asking_capabilities_, announce_at_, shown_crl_, come_again_};
+    snapshot_ = {state_,     held_until_, asking_capabilities_, announce_at_,
+                 shown_crl_, come_again_, switch_failed_};
   }
   if (environment_.changed) environment_.changed();
 }
 
 std::vector<lifecycle::Deadline> Trustpoint::Agent::deadlines_of(const Snapshot& snapshot) const {
   if (!environment_.clock.authoritative()) return {};
-  std::vector<lifecycle::Deadline> all;
+  auto all = lifecycle::deadlines(settings_, facts_of(snapshot.state, snapshot.come_again),
+                                  configuration_.name);
   if (wants_capabilities(snapshot.state)) {
+    std::erase_if(all, [](const auto& deadline) { return deadline.timer != Timer::switch_over; });
     if (!snapshot.asking_capabilities)
       all.push_back(
           {snapshot.held_until.value_or(Time{}), Timer::connect_retry, configuration_.name});
-  } else {
-    all = lifecycle::deadlines(settings_, facts_of(snapshot.state, snapshot.come_again),
-                               configuration_.name);
-    if (snapshot.held_until) {
-      for (auto& deadline : all) deadline.at = std::max(deadline.at, *snapshot.held_until);
-    }
+  }
+  for (auto& deadline : all) {
+    const bool held = deadline.timer != Timer::switch_over || snapshot.switch_failed;
+    if (held && snapshot.held_until) deadline.at = std::max(deadline.at, *snapshot.held_until);
   }
   if (snapshot.announce_at)
     all.push_back({*snapshot.announce_at, Timer::announce, configuration_.name});

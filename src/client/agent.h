@@ -70,6 +70,7 @@ class Trustpoint::Agent : public std::enable_shared_from_this<Agent> {
     std::optional<Time> announce_at;
     std::optional<HeldCrl> crl;
     std::optional<Time> come_again;
+    bool switch_failed = false;
   };
 
   [[nodiscard]] Time now() const { return to_time(environment_.clock.now()); }
@@ -93,6 +94,8 @@ class Trustpoint::Agent : public std::enable_shared_from_this<Agent> {
   void wants_a_person() const;
   [[nodiscard]] Result<void> commit(store::TrustpointRow row);
   [[nodiscard]] Result<void> accept(const Offer& offer);
+  /// On its second, whatever else is held: peers are given the next CA's certificates from then on.
+  void switch_over_if_due();
   /// What was put off by a clock that has stepped back since is not put off until then.
   void forget_what_was_put_off_ahead();
   /// Nothing is tried again before one, two, four ... retry periods have passed.
@@ -154,6 +157,8 @@ class Trustpoint::Agent : public std::enable_shared_from_this<Agent> {
   };
   /// The `enrollment url` in use; empty without any.
   [[nodiscard]] std::string server_in_use() const;
+  /// Where the CA certificate is asked for, and the fingerprint it must have.
+  [[nodiscard]] std::string asked_where() const;
   /// What is to be tried in this order: the server in use, then the others, each with both its
   /// paths. A request that is pending is known to its own server alone.
   [[nodiscard]] std::vector<Way> ways() const;
@@ -211,6 +216,7 @@ class Trustpoint::Agent : public std::enable_shared_from_this<Agent> {
   std::optional<Time> held_until_;
   Time held_at_{};  ///< when that was decided
   std::uint32_t holds_ = 0;
+  bool switch_failed_ = false;      ///< the store refused it: it is held too
   std::optional<Time> come_again_;  ///< as lifecycle has it of this
   std::uint64_t newest_call_ = 0;
   bool asking_ca_ = false;

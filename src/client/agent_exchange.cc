@@ -28,6 +28,13 @@ bool busy(const HttpReply& reply) {
   return (reply.status == 503 || reply.status == 429) && reply.retry_after;
 }
 
+/// An old CA knows no GetCACaps, and says so; whoever is only out of order or busy has said
+/// nothing.
+bool has_no_capabilities(const HttpReply& reply) {
+  if (reply.status == 408 || reply.status == 429) return false;
+  return reply.status == 501 || (reply.status >= http_errors && reply.status < 500);
+}
+
 bool path_is_missing(const HttpReply& reply) { return reply.status == 404 || reply.status == 405; }
 
 Result<HttpReply> usable(Result<HttpReply> reply) {
@@ -60,6 +67,12 @@ HttpCall Trustpoint::Agent::get(scep::Operation operation, Seconds spread) const
 std::string Trustpoint::Agent::server_in_use() const {
   const auto urls = urls_of(configuration_);
   return urls.empty() ? std::string() : urls[place_of(server_, urls)];
+}
+
+std::string Trustpoint::Agent::asked_where() const {
+  std::string all = configuration_.fingerprint + "\n" + configuration_.authentication_url;
+  for (const auto& url : urls_of(configuration_)) all += "\n" + url;
+  return all;
 }
 
 std::vector<Trustpoint::Agent::Way> Trustpoint::Agent::ways() const {
@@ -218,10 +231,15 @@ void Trustpoint::Agent::fetch_and_accept_pinned() {
   if (asking_ca_) return;
   asking_ca_ = true;
   fetch_ca(
-      [weak = weak_from_this()](const Result<x509::Certificate>& ca) {
+      [weak = weak_from_this(), asked = asked_where()](const Result<x509::Certificate>& ca) {
         const auto self = weak.lock();
         if (!self) return;
         self->asking_ca_ = false;
+        if (self->asked_where() != asked) {
+          // By another configuration: without a fingerprint, nobody has vouched for this answer.
+          if (!self->state_.ca && self->settings_.pinned) self->fetch_and_accept_pinned();
+          return;
+        }
         if (!ca) return self->no_answer(ca.error());
         // Somebody may have authenticated it by hand in the meantime.
         if (self->state_.ca) return;
@@ -243,7 +261,10 @@ void Trustpoint::Agent::fetch_capabilities(std::function<void(Result<void>)> don
            agent.hold(reply.error());
            return done({});
          }
-         // An HTTP error means a CA that has none.
+         if (reply->status != http_ok && !has_no_capabilities(*reply)) {
+           agent.hold({Errc::unreachable, fmt::format("GetCACaps: HTTP status {}", reply->status)});
+           return done({});
+         }
          auto row = agent.state_.row;
          row.capabilities_known = true;
          row.capabilities.clear();

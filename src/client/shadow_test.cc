@@ -225,6 +225,51 @@ TEST_F(ShadowTest, DownAcrossTheSwitchItPromotesBeforeAnythingElse) {
   EXPECT_EQ(armed(), "RENEW Root-CA " + to_rfc3339(day(1022)));
 }
 
+TEST_F(ShadowTest, NothingThatIsHeldDelaysTheSwitch) {
+  enrolled_on(365);
+  run_until(day(730) - Seconds{10});
+  const auto next = *status().rollover_ca;
+  const std::string on_its_second = "SWITCH OVER Root-CA " + to_rfc3339(day(730));
+  store->refuse = true;
+  ASSERT_TRUE(trustpoint->enroll());
+  settle();
+  ASSERT_EQ(log.count("disk full; next try at " + to_rfc3339(day(730) + Seconds{50})), 1U);
+  store->refuse = false;
+  EXPECT_EQ(armed(), on_its_second);
+  run_until(day(730));
+  EXPECT_EQ(*status().ca, next);
+  EXPECT_EQ(status().identity->not_before(), day(730));
+}
+
+TEST_F(ShadowTest, ACaThatDoesNotTellItsCapabilitiesDoesNotDelayTheSwitch) {
+  enrolled_on(365);
+  run_until(day(730) - Seconds{10});
+  const auto next = *status().rollover_ca;
+  tamper = [](const Sent& call, HttpReply reply) {
+    if (call.operation == "GetCACaps") reply.status = 503;
+    return reply;
+  };
+  authenticate();
+  EXPECT_EQ(armed(), "SWITCH OVER Root-CA " + to_rfc3339(day(730)));
+  run_until(day(730));
+  EXPECT_EQ(*status().ca, next);
+  EXPECT_EQ(status().identity->not_before(), day(730));
+}
+
+TEST_F(ShadowTest, ASwitchThatCannotBeStoredIsHeldAndTriedAgain) {
+  enrolled_on(365);
+  run_until(day(730) - Seconds{10});
+  const auto next = *status().rollover_ca;
+  store->refuse = true;
+  run_until(day(730) + Seconds{30});
+  EXPECT_EQ(log.count("disk full; next try at"), 1U) << "not again and again";
+  EXPECT_EQ(armed(), "SWITCH OVER Root-CA " + to_rfc3339(day(730) + minutes{1}));
+  EXPECT_FALSE(*status().ca == next);
+  store->refuse = false;
+  run_until(day(730) + minutes{1});
+  EXPECT_EQ(*status().ca, next);
+}
+
 TEST_F(ShadowTest, WithTheRolloverCaAloneAtTheSwitchItEnrolsAnew) {
   enrolled_on(365);
   ca.grant = config::Grant::manual;

@@ -1,5 +1,6 @@
 #include "client/trustpoint.h"
 
+#include <fmt/format.h>
 #include <gmock/gmock.h>
 
 #include "client/lab_test.h"
@@ -601,6 +602,38 @@ TEST_F(TrustpointTest, AServerOfAnotherMakeIsReachedAtItsUrlAsGiven) {
   settle();
   EXPECT_EQ(sent.size(), calls + 2) << "a new process finds the way again";
   EXPECT_EQ(status().last_enrollment_status, "Granted");
+}
+
+TEST_F(TrustpointTest, AServerOutOfOrderAtGetCaCapsHasNotSaidThatItHasNone) {
+  int answered_with = 0;
+  tamper = [&](const Sent& call, HttpReply reply) {
+    if (call.operation == "GetCACaps" && answered_with != 0) {
+      reply.status = answered_with;
+      reply.body.clear();
+    }
+    return reply;
+  };
+  start();
+  for (const int status_code : {500, 502, 503, 504, 408, 429}) {
+    answered_with = status_code;
+    authenticate();
+    EXPECT_FALSE(row().capabilities_known) << status_code;
+    EXPECT_EQ(log.count(fmt::format("Trustpoint Root-CA: GetCACaps: HTTP status {}; next try at {}",
+                                    status_code, to_rfc3339(zero + minutes{1}))),
+              1U);
+    EXPECT_EQ(armed(), "CONNECT RETRY Root-CA " + to_rfc3339(zero + minutes{1}));
+  }
+  EXPECT_FALSE(status().identity) << "nothing is asked of it before it has told";
+  answered_with = 0;
+  run_until(zero + minutes{1});
+  EXPECT_TRUE(status().identity);
+  EXPECT_TRUE(status().ca_tells_next) << "SHADOW comes";
+  for (const int status_code : {400, 403, 404, 501}) {
+    answered_with = status_code;
+    authenticate();
+    EXPECT_TRUE(row().capabilities_known) << status_code;
+    EXPECT_FALSE(status().ca_tells_next) << status_code;
+  }
 }
 
 TEST_F(TrustpointTest, AWrongPassphraseOpensNothing) {
