@@ -475,7 +475,9 @@ Status Trustpoint::Agent::status() const {
   status.pinned = !configuration_.fingerprint.empty();
   status.pinned_by_md5 = configuration_.fingerprint.size() == md5_digits;
   status.ca_tells_next = state.capabilities.get_next_ca_cert;
-  status.awaits_next_ca = static_cast<Phase>(state.row.phase) == Phase::fetching_next_ca;
+  const auto phase = static_cast<Phase>(state.row.phase);
+  status.awaits_next_ca = phase == Phase::fetching_next_ca;
+  status.asking = (phase == Phase::requesting || status.awaits_next_ca) && !state.row.failing;
   status.key_label = label_of(configuration_, device_);
   status.last_enrollment_status = state.row.last_status;
   if (const auto urls = urls_of(configuration_); !urls.empty()) {

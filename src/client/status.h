@@ -42,6 +42,7 @@ struct Status {
   bool pinned_by_md5 = false;
   bool ca_tells_next = false;   ///< the CA announces GetNextCACert
   bool awaits_next_ca = false;  ///< and is being asked for it
+  bool asking = false;          ///< for that or for a certificate, and nothing has failed yet
   std::string key_label;
   std::string last_enrollment_status;  ///< "Granted", "Pending", "Rejected", or empty
   std::string enrollment_url;          ///< with the path IOS shows: http://10.1.255.12:80/cgi-bin

@@ -32,10 +32,11 @@ std::vector<Expiring> expiring(const std::vector<server::Status>& servers,
                    fmt::format("CA Certificate of certificate server {}", server.name),
                    made || server.rollover ? "Enabled" : "Not Enabled",
                    *server.ca,
-                   {server.ca->not_after(), made, server.rollover.has_value()}});
+                   {server.ca->not_after(), made, server.rollover.has_value(), false}});
   }
   for (const auto& trustpoint : trustpoints) {
-    // A request that is under way is late already: RENEW or SHADOW has fired, and is not armed.
+    // A request that has failed or waits to be granted is late already: RENEW or SHADOW has fired,
+    // and is not armed.
     const auto renew = soonest(trustpoint.deadlines, Timer::renew);
     const auto shadow = soonest(trustpoint.deadlines, Timer::shadow);
     if (trustpoint.identity) {
@@ -46,7 +47,7 @@ std::vector<Expiring> expiring(const std::vector<server::Status>& servers,
            automatic ? "Enabled" : "Not Enabled",
            *trustpoint.identity,
            {trustpoint.identity->not_after(), automatic ? trustpoint.renew_at : std::nullopt,
-            trustpoint.rollover_identity.has_value()}});
+            trustpoint.rollover_identity.has_value(), trustpoint.asking}});
     }
     if (trustpoint.ca) {
       // While RENEW is armed, SHADOW comes after it, and in time.
@@ -56,7 +57,8 @@ std::vector<Expiring> expiring(const std::vector<server::Status>& servers,
                      fmt::format("CA Certificate belonging to trustpoint {}", trustpoint.name),
                      at || trustpoint.rollover_ca ? "Enabled" : "Not Enabled",
                      *trustpoint.ca,
-                     {trustpoint.ca->not_after(), at, trustpoint.rollover_ca.has_value()}});
+                     {trustpoint.ca->not_after(), at, trustpoint.rollover_ca.has_value(),
+                      trustpoint.asking}});
     }
   }
   return all;

@@ -73,6 +73,8 @@ Judgement judge_certificate(const client::Status& trustpoint, Time now, bool clo
     return {unreplaced(left),
             fmt::format("the renewal waits to be granted; the certificate ends at {}", ends), left};
   }
+  if (trustpoint.asking)
+    return {Health::ok, fmt::format("is being renewed, ends at {}", ends), left};
   const auto renewal = armed(trustpoint.deadlines, {Timer::renew, Timer::shadow});
   // However often it is renewed, nothing outlives the CA.
   const Seconds ca_left = trustpoint.ca->not_after() - now;

@@ -74,6 +74,19 @@ TEST(TrustpointHealth, KnowsThatNothingOutlivesACaThatNoneFollows) {
   EXPECT_EQ(with_left(Days{7}).health, Health::ok) << "self-signed: it makes another itself";
 }
 
+TEST(TrustpointHealth, IsOkWhileTheRenewalIsUnderWayAndHasNotFailed) {
+  client::Status t = lab::spoke();
+  t.renew_at.reset();
+  t.deadlines.clear();
+  t.asking = true;
+  EXPECT_EQ(health(t, Days{60}), Health::ok);
+  EXPECT_EQ(health(t, Days{1}), Health::ok);
+  EXPECT_EQ(judge(t, before(Days{1}), true).text, "is being renewed, ends at " + to_rfc3339(end()));
+  EXPECT_EQ(health(t, Seconds{0}), Health::critical) << "it has ended all the same";
+  t.asking = false;
+  EXPECT_EQ(health(t, Days{1}), Health::critical);
+}
+
 TEST(TrustpointHealth, SaysThatTheNextCaIsWaitedFor) {
   client::Status t = only(Timer::connect_retry);
   EXPECT_NE(judge(t, before(Days{30}), true).text.find("the CA gives no usable answer"),

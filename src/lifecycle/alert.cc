@@ -12,7 +12,7 @@ constexpr Days day{1};
 }  // namespace
 
 std::optional<Time> next_alert(const ExpiringCertificate& certificate, std::optional<Time> last) {
-  if (certificate.succeeded) return std::nullopt;
+  if (certificate.succeeded || certificate.under_way) return std::nullopt;
   const Time end = certificate.not_after;
   Time first = end - first_before;
   if (certificate.replaced_at) first = std::max(first, *certificate.replaced_at);

@@ -15,6 +15,8 @@ struct ExpiringCertificate {
   std::optional<Time> replaced_at;
   /// Its successor is there already, and begins no later than it ends.
   bool succeeded = false;
+  /// It is being asked for at this moment, and nothing has failed.
+  bool under_way = false;
 };
 
 /// The first alert after `last`, or the first of all. Nothing if none is left, or none is needed.

@@ -42,6 +42,13 @@ TEST(Alert, NothingIsSaidOnceTheSuccessorIsThere) {
   EXPECT_FALSE(next_alert({end, end - Days{10}, true}, end - Days{5}));
 }
 
+TEST(Alert, NothingIsSaidWhileTheSuccessorIsBeingAskedFor) {
+  ExpiringCertificate certificate{end, {}, false, true};
+  EXPECT_FALSE(next_alert(certificate, {}));
+  certificate.under_way = false;  // that has failed
+  EXPECT_EQ(next_alert(certificate, {}), end - Days{60}) << "said late, at once";
+}
+
 TEST(Alert, LateOnesAreNotRepeated) {
   const ExpiringCertificate certificate{end, {}, false};
   EXPECT_EQ(next_alert(certificate, end - Days{30}), end - Days{25}) << "said late, once";
