@@ -37,7 +37,8 @@ class WhileThere final : public HttpTransport {
   const WeakServer whose_;
 };
 
-/// What IOS changes no more once there is a CA certificate.
+/// What IOS changes no more once there is a CA certificate; what that says itself may be said, as
+/// when a server that was taken out of the configuration is typed again.
 std::optional<std::string> settled(const server::Status& is, const config::Server& before,
                                    const config::Server& after) {
   if (!is.ca || before.mode == config::ServerMode::ra ||
@@ -45,9 +46,14 @@ std::optional<std::string> settled(const server::Status& is, const config::Serve
     return std::nullopt;
   const auto old_name = x509::Name::from_ios(before.issuer_name);
   const auto new_name = x509::Name::from_ios(after.issuer_name);
-  if (!old_name || !new_name || !(*old_name == *new_name)) return "issuer-name";
-  if (before.mode != after.mode) return "mode";
-  if (before.ec_bits != after.ec_bits) return "keytype";
+  if (!new_name || !(*new_name == is.ca->subject() || (old_name && *old_name == *new_name)))
+    return "issuer-name";
+  const auto mode =
+      is.ca->self_issued() ? config::ServerMode::root : config::ServerMode::subordinate;
+  if (before.mode != after.mode && after.mode != mode) return "mode";
+  const x509::PublicKey& key = is.ca->public_key();
+  const int ec_bits = key.algorithm() == x509::KeyAlgorithm::ec ? key.bits() : 0;
+  if (before.ec_bits != after.ec_bits && after.ec_bits.value_or(0) != ec_bits) return "keytype";
   if (before.archive_format != after.archive_format) return "database archive";
   if (after.serial_start && before.serial_start != after.serial_start) return "serial-number";
   return std::nullopt;

@@ -233,6 +233,28 @@ class ConsoleTest(unittest.TestCase):
         say("no crypto pki server CA", r"hub\(config\)#")
         say("end", "hub#")
 
+    def test_a_removed_server_is_typed_back_as_it_was(self):
+        own = self.lab.daemon("back", "hostname back\nclock calendar-valid\n")
+
+        def script(*lines):
+            done = subprocess.run(
+                [self.lab.build / "umbra", "exec", "-f", "-", "--socket", own.data / "umbra.sock"],
+                input="conf t\n" + "".join(line + "\n" for line in lines), capture_output=True,
+                text=True, timeout=60, check=False)
+            return done.returncode, done.stdout + done.stderr
+
+        self.assertEqual(script("crypto pki server CA", "issuer-name CN=Other,O=Umbra",
+                                "no shutdown", "exit", "no crypto pki server CA")[0], 0)
+        self.assertEqual(script("crypto pki server CA", "grant auto")[0], 0)
+        status, said = script("crypto pki server CA", "issuer-name CN=Third")
+        self.assertEqual(status, 1)
+        self.assertIn("issuer-name of certificate server CA cannot be changed", said)
+        status, said = script("crypto pki server CA", "issuer-name CN=Other, O=Umbra",
+                              "no shutdown", "end", "show crypto pki server CA")
+        self.assertEqual(status, 0, said)
+        self.assertIn("Issuer name: CN=Other,", said)
+        self.assertNotIn("-Not found-", said)
+
     def test_scripts_stop_at_the_first_failure(self):
         script = self.lab.write("script", "show clock\nshow nonsense\nshow version\n")
         done = self.umbra("exec", "-f", script)
