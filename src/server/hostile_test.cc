@@ -440,9 +440,9 @@ TEST_F(HostileTest, EveryFaultOfAnEnvelopeHasOneAnswer) {
     messages.push_back(message_of(device, body));
   // Spoiled within: the key's block, and the content's last one.
   const Bytes enveloped = enveloped_in(message_of(device, request));
-  const auto key_at = std::search(enveloped.begin(), enveloped.end(),
-                                  std::array<std::uint8_t, 4>{0x04, 0x82, 0x01, 0x00}.begin(),
-                                  std::array<std::uint8_t, 4>{0x04, 0x82, 0x01, 0x00}.end()) -
+  const std::array<std::uint8_t, 4> octets_of_a_key = {0x04, 0x82, 0x01, 0x00};
+  const auto key_at = std::search(enveloped.begin(), enveloped.end(), octets_of_a_key.begin(),
+                                  octets_of_a_key.end()) -
                       enveloped.begin();
   for (const std::size_t at : {static_cast<std::size_t>(key_at) + 4 + 200, enveloped.size() - 1,
                                enveloped.size() - 20, enveloped.size() - 400}) {

@@ -174,12 +174,12 @@ const Damage damages[] = {
     {"INSERT INTO outbox VALUES ('ROOTCA', 1, 77, '99')", "certificate-missing",
      "file 77 in the outbox of ROOTCA", "0x99"},
     {"INSERT INTO trustpoint SELECT 'TP', '', '', '', 0, 'MAA=', '', '', '', '', 0, 0, '', '', '', "
-     "0, 0, 0, '', '', '', '', '', 0",
+     "0, 0, 0, '', '', '', '', '', 0, ''",
      "certificate-unreadable", "trustpoint TP", "no certificate"},
     {"INSERT INTO trustpoint SELECT 'TP', (SELECT certificate FROM generation WHERE number=2), '', "
      "'', 0, certificate, (SELECT sealed_key FROM generation WHERE number=1), '', '', '', 0, 0, "
      "'', "
-     "'', '', 0, 0, 0, '', '', '', '', '', 0 FROM certificate WHERE serial LIKE '%1'",
+     "'', '', 0, 0, 0, '', '', '', '', '', 0, '' FROM certificate WHERE serial LIKE '%1'",
      "chain", "trustpoint TP", "not signed by its CA"},
     {"INSERT INTO key_pair VALUES ('K', 'MAA=', 0, 0)", "key", "key pair K", "cannot be opened"},
     {"CREATE TABLE other AS SELECT * FROM certificate; DROP TABLE certificate; ALTER TABLE other "
