@@ -247,8 +247,18 @@ TEST_F(TrustpointTest, AnotherTrustpointsCertificateSignsTheFirstRequestAndNoOth
       log.count("certificate of trustpoint OTHER (enrollment credential), which has none yet"), 1U);
   EXPECT_EQ(operations().back(), "GetCACaps") << "nothing is sent without it";
   const auto key = *x509::PrivateKey::generate_rsa(2048);
-  const auto name = *x509::Name::from_ios("CN=other");
-  voucher = Credential{*x509::self_signed_signer(name, zero, key, x509::Digest::sha256), key};
+  // Of another CA: servers take no self-signed one for a key that is not its own.
+  const auto ca_key = *x509::PrivateKey::generate_rsa(2048);
+  const auto certificate = x509::sign_certificate({x509::Serial(5),
+                                                   *x509::Name::from_ios("CN=other CA"),
+                                                   *x509::Name::from_ios("CN=other"),
+                                                   zero,
+                                                   day(365),
+                                                   to_bytes(key.public_key().spki()),
+                                                   {}},
+                                                  ca_key, x509::Digest::sha256);
+  ASSERT_TRUE(certificate) << certificate.error().detail;
+  voucher = Credential{*certificate, key};
   start_spoke();  // a restart goes on with the same request
   ASSERT_TRUE(status().identity);
   EXPECT_EQ(sent.back().envelope->signer, voucher->certificate);
