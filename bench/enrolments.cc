@@ -163,7 +163,7 @@ void print_the_same_for_everybody(const Daemon& daemon, std::uint16_t port) {
 void rsa(const std::string& umbrad, const Sizes& sizes, FloorGauge& gauge) {
   const std::uint16_t port = free_port();
   const Daemon daemon(umbrad, port);
-  std::this_thread::sleep_for(std::chrono::seconds{1});
+  std::this_thread::sleep_for(std::chrono::seconds{4});  // it comes to rest after two
   const double idle = memory_mib(daemon.pid(), "VmRSS");
   Fleet fleet(port);
   Checked checked(fleet);

@@ -30,6 +30,9 @@ bool Admission::full() const {
 }
 
 void Admission::admit(std::shared_ptr<const HttpRequest> request, HttpDone done) {
+  if (in_.at_hand) {
+    if (auto reply = in_.at_hand(*request)) return done(*std::move(reply));
+  }
   Waiting one{.request = std::move(request), .done = std::move(done)};
   one.costly = server::Router::costly(*one.request);
   one.sighting.urgency.rank = server::Urgency::Rank::at_once;

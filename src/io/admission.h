@@ -44,6 +44,8 @@ class Admission {
     std::function<void(Task)> post;                         ///< to one of them, whenever it is free
     std::function<void(std::chrono::seconds, Task)> after;  ///< runs it then
     Handler handler;                                        ///< runs on a worker
+    /// What is answered where it was asked, without a turn. May be empty: nothing is.
+    std::function<std::optional<HttpReply>(const HttpRequest&)> at_hand = {};
     /// As server::Router has them.
     std::function<server::Sighting(const HttpRequest&)> look;
     std::function<bool(const server::Sighting&)> vouched;

@@ -31,6 +31,7 @@
 #include "io/findings.h"
 #include "io/http_client.h"
 #include "io/http_door.h"
+#include "io/idle_memory.h"
 #include "io/live_configuration.h"
 #include "io/log.h"
 #include "io/notify.h"
@@ -124,6 +125,7 @@ class Daemon {
     files_ = std::make_unique<FilePlaces>(options_.data_directory);
     door_ = std::make_unique<HttpDoor>(
         loop_, log_, [this](std::shared_ptr<const HttpRequest> request, HttpDone done) {
+          at_rest_.disturb();
           admission_.admit(std::move(request), std::move(done));
         });
     site_ = std::make_unique<Site>(
@@ -198,6 +200,7 @@ class Daemon {
     signals_.async_wait([this](boost::system::error_code, int) { loop_.stop(); });
     asio::signal_set reload(loop_, SIGHUP);
     wait_for_reload(reload);
+    at_rest_.disturb();
     loop_.run();
   }
 
@@ -410,6 +413,7 @@ class Daemon {
   std::unique_ptr<HttpDoor> door_;
   std::unique_ptr<Site> site_;
   asio::steady_timer admission_timer_{loop_};
+  MemoryAtRest at_rest_{loop_};
   Admission admission_{
       {.workers = cores_,
        .post = [this](Admission::Task task) { asio::post(workers_, std::move(task)); },
@@ -425,6 +429,8 @@ class Daemon {
            },
        .handler = [this](const HttpRequest& request,
                          HttpDone done) { answer(request, std::move(done)); },
+       .at_hand =
+           [this](const HttpRequest& request) { return site_->roster()->router.at_hand(request); },
        .look = [this](const HttpRequest& request) { return site_->roster()->router.look(request); },
        .vouched =
            [this](const server::Sighting& sighting) {

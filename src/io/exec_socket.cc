@@ -429,12 +429,20 @@ void ExecLink::read_some() {
 
 std::optional<std::string> ExecLink::next_reply() {
   std::string& text = socket_->text;
+  std::optional<std::string> reply;
+  // To the end of what has come, as whoever waits at the descriptor hears of no more: lines of the
+  // log that came behind the reply too.
   for (;;) {
     const auto end = text.find('\n');
-    if (end == std::string::npos) return std::nullopt;
+    if (end == std::string::npos) return reply;
+    const bool logged = text.starts_with("{\"log\":");
+    if (!logged && reply) return reply;
     std::string line = text.substr(0, end + 1);
     text.erase(0, end + 1);
-    if (!line.starts_with("{\"log\":")) return line;
+    if (!logged) {
+      reply = std::move(line);
+      continue;
+    }
     const json pushed = json::parse(line, nullptr, false);
     if (log_ && pushed.is_object() && pushed["log"].is_string())
       log_(pushed["log"].get<std::string>());

@@ -98,7 +98,7 @@ class ExecLink {
   [[nodiscard]] Result<ExecReply> ask(const ExecRequest& request,
                                       const std::function<bool()>& interrupted = {});
   /// Lines of the log that come unasked, once `terminal monitor` was said: while an answer is
-  /// waited for, or read by `take_log`.
+  /// waited for, or with it, or read by `take_log`.
   void on_log(std::function<void(const std::string&)> take) { log_ = std::move(take); }
   /// For poll: something has come if it can be read.
   [[nodiscard]] int descriptor() const;

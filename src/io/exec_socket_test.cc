@@ -189,6 +189,30 @@ TEST_F(ExecSocketTest, TheLogComesBetweenAnswersAndIsTakenForNone) {
   EXPECT_EQ(std::count(log.begin(), log.end(), '\n'), 2 * lines);
 }
 
+TEST_F(ExecSocketTest, TheLogThatComesInOnePieceWithAnAnswerIsNotWaitedForAgain) {
+  stream::acceptor acceptor(loop, stream::endpoint(path));
+  thread = std::thread([&acceptor] {
+    stream::socket to = acceptor.accept();
+    std::string asked;
+    asio::read_until(to, asio::dynamic_buffer(asked), '\n');
+    asio::write(to, asio::buffer(std::string("{\"log\":\"before\\n\"}\n"
+                                             "{\"status\":0,\"output\":\"answer\"}\n"
+                                             "{\"log\":\"behind\\n\"}\n{\"log\":\"far ")));
+    asio::write(to, asio::buffer(std::string("behind\\n\"}\n")));
+  });
+  auto link = ExecLink::open(path);
+  ASSERT_TRUE(link);
+  std::string log;
+  (*link)->on_log([&log](const std::string& more) { log += more; });
+  const auto reply = (*link)->ask({"a", {}, ExecRequest::What::say});
+  ASSERT_TRUE(reply) << reply.error().detail;
+  EXPECT_EQ(reply->output, "answer");
+  EXPECT_THAT(log, testing::StartsWith("before\nbehind\n"));
+  while (log.size() < std::string("before\nbehind\nfar behind\n").size())
+    ASSERT_TRUE((*link)->take_log());
+  EXPECT_EQ(log, "before\nbehind\nfar behind\n");
+}
+
 TEST_F(ExecSocketTest, WhoSaysNothingOrDoesNotReadIsCutOff) {
   using std::chrono::milliseconds;
   limits.first_line = limits.idle = limits.reading = milliseconds{50};

@@ -5,6 +5,7 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
+#include <boost/asio/io_context.hpp>
 #include <cstdint>
 #include <fstream>
 #include <string>
@@ -12,6 +13,8 @@
 
 namespace umbra::io {
 namespace {
+
+constexpr std::chrono::seconds rest{2};
 
 bool is_traced() {
   std::ifstream status("/proc/self/status");
@@ -54,6 +57,23 @@ void give_back_memory() {
   if (is_traced()) return;
   auto page = static_cast<std::uintptr_t>(::sysconf(_SC_PAGESIZE));
   ::dl_iterate_phdr(&let_go, &page);
+}
+
+void MemoryAtRest::disturb() {
+  disturbed_ = true;
+  if (!waits_) wait();
+}
+
+void MemoryAtRest::wait() {
+  waits_ = true;
+  disturbed_ = false;
+  timer_.expires_after(rest);
+  timer_.async_wait([this](boost::system::error_code error) {
+    if (error) return;
+    waits_ = false;
+    if (disturbed_) return wait();
+    give_back_memory();
+  });
 }
 
 }  // namespace umbra::io

@@ -129,24 +129,13 @@ void CertificateServer::Impl::handle(const HttpRequest& request, HttpDone done) 
   const auto operation = scep::parse_query(query);
   if (!operation) return done(text_reply(400, operation.error().detail));
   switch (operation->operation) {
-    case scep::Operation::get_ca_caps: {
-      debug_scep("CS received SCEP GetCACaps request");
-      scep::Capabilities capabilities = announced();
-      capabilities.sha1 = configuration.allow_sha1;
-      return done({200, "text/plain", to_bytes(as_bytes(scep::to_text(capabilities)))});
-    }
+    case scep::Operation::get_ca_caps:
+      return done(ca_caps());
     case scep::Operation::get_ca_cert:
-      debug("received a SCEP GetCACert request");
-      debug("CA certificate sent");
-      if (all->active->exchange) {
-        return done(
-            {200, std::string(scep::type_ca_ra_cert),
-             scep::certs_only({all->active->certificate, all->active->exchange->certificate})});
-      }
-      return done({200, std::string(scep::type_ca_cert), to_bytes(all->active->certificate.der())});
+      return done(ca_cert(all));
     case scep::Operation::get_next_ca_cert:
       debug_scep("CS received SCEP GetNextCACert request");
-      return done(get_next_ca_cert(*all, request.address, operation->ra, now));
+      return done(get_next_ca_cert(all, request.address, operation->ra, now));
     case scep::Operation::pki_operation: {
       if (request.method == "POST")
         return pki_operation(request.body, false, request.address, std::move(done));
@@ -155,40 +144,6 @@ void CertificateServer::Impl::handle(const HttpRequest& request, HttpDone done) 
       return pki_operation(*message, true, request.address, std::move(done));
     }
   }
-}
-
-/// /crl/NAME.crl is the active CA's; /crl/NAME_00001.crl the second CA's, for ever: numbered as the
-/// archives are.
-HttpReply CertificateServer::Impl::crl_file(std::string_view path, const Generations& all) const {
-  std::uint32_t generation = all.active->generation;
-  const std::string plain = "/crl/" + configuration.name;
-  if (!path.empty() && path != plain + ".crl") {
-    generation = 0;
-    for (std::uint32_t one = 1; one < all.next_number(); ++one) {
-      if (path == fmt::format("{}_{:05}.crl", plain, one - 1)) generation = one;
-    }
-  }
-  // The active CA's is asked for by everybody, and may have a million entries.
-  const bool kept_here = generation == all.active->generation;
-  std::shared_ptr<const Bytes> kept;
-  std::uint64_t epoch = 0;
-  {
-    const std::lock_guard lock(state_mutex);
-    epoch = crl_epoch;
-    if (kept_here && kept_crl_generation == generation) kept = kept_crl;
-  }
-  if (kept) return {200, "application/pkix-crl", {}, std::move(kept)};
-  auto row = environment.store.crl(configuration.name, generation);
-  if (!row || !*row) return text_reply(404, "no such CRL");
-  kept = std::make_shared<const Bytes>(std::move((*row)->crl));
-  if (kept_here) {
-    const std::lock_guard lock(state_mutex);
-    if (epoch == crl_epoch) {  // else another one was committed meanwhile
-      kept_crl = kept;
-      kept_crl_generation = generation;
-    }
-  }
-  return {200, "application/pkix-crl", {}, std::move(kept)};
 }
 
 void CertificateServer::Impl::pki_operation(ByteView message, bool by_get,
@@ -360,6 +315,11 @@ Result<std::unique_ptr<CertificateServer>> CertificateServer::open(
 
 void CertificateServer::handle(const HttpRequest& request, HttpDone done) {
   impl_->handle(request, std::move(done));
+}
+
+std::optional<HttpReply> CertificateServer::at_hand(std::string_view path, std::string_view query,
+                                                    const std::string& address) const {
+  return impl_->at_hand(path, query, address);
 }
 
 bool CertificateServer::owns(const x509::Name& issuer, const x509::Serial& serial) const {

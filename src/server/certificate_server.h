@@ -4,6 +4,7 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "base/counters.h"
@@ -77,6 +78,11 @@ class CertificateServer {
   /// Answers one SCEP request (any of our paths). `done` is called once, after whatever the answer
   /// promises is durable; possibly from the store's thread.
   void handle(const HttpRequest& request, HttpDone done);
+  /// The answer to a GET or HEAD that asks for what is the same for everybody (GetCACaps,
+  /// GetCACert, GetNextCACert, the CRL), if it is at hand: does not block, signs nothing and asks
+  /// no database. Nothing: `handle` has it, and keeps it for the next one.
+  [[nodiscard]] std::optional<HttpReply> at_hand(std::string_view path, std::string_view query,
+                                                 const std::string& address) const;
   /// True if an envelope addressed to this issuer and serial is for one of this server's
   /// generations.
   [[nodiscard]] bool owns(const x509::Name& issuer, const x509::Serial& serial) const;

@@ -91,16 +91,34 @@ using GenerationsPtr = std::shared_ptr<const Generations>;
 /// The stored number of a class.
 [[nodiscard]] store::RequestClass class_in_store(policy::Class one);
 
+/// Answers that are the same for everybody, as octets, and of which moment they are.
+struct KeptAnswers {
+  GenerationsPtr of;
+  std::shared_ptr<const Bytes> ca_cert;  ///< to GetCACert; its type follows from `of`
+  std::shared_ptr<const Bytes> next_ca;  ///< to GetNextCACert, without `ra`
+  Time next_ca_signed{};
+};
+
 struct CertificateServer::Impl {
   Impl(const config::Server& server, bool http, Environment environment);
 
   // certificate_server.cc: what is asked
   void handle(const HttpRequest& request, HttpDone done);
-  [[nodiscard]] HttpReply crl_file(std::string_view path, const Generations& all) const;
   void pki_operation(ByteView message, bool by_get, const std::string& address, HttpDone done);
   [[nodiscard]] scep::Answer get_cert(const scep::IssuerAndSerial& wanted) const;
   [[nodiscard]] scep::Answer get_crl(const scep::IssuerAndSerial& wanted,
                                      const Generations& generations) const;
+  // kept.cc: what is the same for everybody
+  [[nodiscard]] std::optional<HttpReply> at_hand(std::string_view path, std::string_view query,
+                                                 const std::string& address) const;
+  [[nodiscard]] HttpReply ca_caps() const;
+  [[nodiscard]] HttpReply ca_cert(const GenerationsPtr& all) const;
+  [[nodiscard]] HttpReply crl_file(std::string_view path, const Generations& all) const;
+  [[nodiscard]] std::optional<HttpReply> kept_ca_cert(const GenerationsPtr& all) const;
+  [[nodiscard]] std::optional<HttpReply> kept_next_ca(const GenerationsPtr& all, Time now) const;
+  void keep_next_ca(const GenerationsPtr& all, std::shared_ptr<const Bytes> body, Time now) const;
+  [[nodiscard]] bool has_fetched(const std::string& address) const;
+
   [[nodiscard]] GenerationsPtr generations() const;
   void set_generations(GenerationsPtr next);
 
@@ -206,7 +224,7 @@ struct CertificateServer::Impl {
   [[nodiscard]] Result<store::IssuedCertificate> revocable(const x509::Serial& serial) const;
 
   // overlap.cc: the rollover CA before its day
-  [[nodiscard]] HttpReply get_next_ca_cert(const Generations& generations,
+  [[nodiscard]] HttpReply get_next_ca_cert(const GenerationsPtr& generations,
                                            const std::string& address, const std::string& for_ra,
                                            Time now) const;
   /// The next certificate of this RA, if it is one: by its serial number, in hexadecimal.
@@ -341,6 +359,7 @@ struct CertificateServer::Impl {
   std::uint64_t crl_epoch = 0;  ///< counts the commits that may have brought another CRL
   mutable std::shared_ptr<const Bytes> kept_crl;  ///< as crl_file read it last, of this epoch
   mutable std::uint32_t kept_crl_generation = 0;
+  mutable KeptAnswers kept;
   std::vector<std::shared_ptr<Revocation>> revocations;  ///< that wait for a CRL
   std::map<std::uint64_t, Time> pending;  ///< open ones: received at, by request number
   std::optional<Time> oldest_closed;      ///< at an RA: of what is kept for whoever asks again

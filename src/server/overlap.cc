@@ -42,11 +42,18 @@ std::optional<x509::Certificate> CertificateServer::Impl::next_ra(const Generati
   return certificate ? std::optional(*std::move(certificate)) : std::nullopt;
 }
 
-HttpReply CertificateServer::Impl::get_next_ca_cert(const Generations& all,
+HttpReply CertificateServer::Impl::get_next_ca_cert(const GenerationsPtr& generations,
                                                     const std::string& address,
                                                     const std::string& for_ra, Time now) const {
+  const Generations& all = *generations;
   if (!all.rollover || !all.active->key)
     return text_reply(404, "there is no next CA certificate yet");
+  if (for_ra.empty()) {
+    if (auto kept_one = kept_next_ca(generations, now)) {
+      note_fetch(all, address, now);
+      return *std::move(kept_one);
+    }
+  }
   // Signed by the CA itself, whatever its key: no RA names the next CA.
   std::vector<x509::Certificate> next = {all.rollover->certificate};
   // Whoever asks through an RA envelopes for its next certificate, which the CA names then, as
@@ -59,7 +66,9 @@ HttpReply CertificateServer::Impl::get_next_ca_cert(const Generations& all,
   auto body = scep::next_ca_cert(next, {all.active->certificate, *all.active->key}, now);
   if (!body) return text_reply(500, "the next CA certificate could not be signed");
   note_fetch(all, address, now);
-  return {200, std::string(scep::type_next_ca_cert), *std::move(body)};
+  auto shared = std::make_shared<const Bytes>(*std::move(body));
+  if (for_ra.empty()) keep_next_ca(generations, shared, now);
+  return {200, std::string(scep::type_next_ca_cert), {}, std::move(shared)};
 }
 
 Result<void> CertificateServer::Impl::load_fetchers() {

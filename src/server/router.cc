@@ -46,6 +46,25 @@ std::string_view without_generation(std::string_view name) {
 
 }  // namespace
 
+std::optional<HttpReply> Router::at_hand(const HttpRequest& request) const {
+  if (request.method != "GET" && request.method != "HEAD") return std::nullopt;
+  const std::string_view target = request.target;
+  const std::size_t mark = std::min(target.find('?'), target.size());
+  const std::string_view path = target.substr(0, mark);
+  const std::string_view query = target.substr(std::min(mark + 1, target.size()));
+  const auto named = server_in(path);
+  if (!named) return std::nullopt;
+  // Among several without a name `message` decides.
+  if (named->empty()) {
+    return servers_.size() == 1 ? servers_.front()->at_hand(path, query, request.address)
+                                : std::nullopt;
+  }
+  for (const CertificateServer* server : servers_) {
+    if (server->name() == *named) return server->at_hand(path, query, request.address);
+  }
+  return std::nullopt;
+}
+
 bool Router::costly(const HttpRequest& request) {
   return request.target.find("PKIOperation") != std::string::npos;
 }

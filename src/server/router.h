@@ -36,6 +36,9 @@ class Router {
   explicit Router(std::vector<CertificateServer*> servers) : servers_(std::move(servers)) {}
   void handle(const HttpRequest& request, HttpDone done) const;
 
+  /// What can be answered at once, without waiting for anything; see CertificateServer::at_hand.
+  [[nodiscard]] std::optional<HttpReply> at_hand(const HttpRequest& request) const;
+
   /// False: answering it costs next to nothing.
   [[nodiscard]] static bool costly(const HttpRequest& request);
   /// Cost: microseconds; nothing is verified.

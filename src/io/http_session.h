@@ -1,0 +1,30 @@
+#pragma once
+
+#include <atomic>
+#include <boost/asio/ip/address.hpp>
+#include <boost/asio/ip/tcp.hpp>
+#include <memory>
+
+#include "io/guests.h"
+#include "io/http_server.h"
+#include "io/rate_limit.h"
+
+/// The inside of HttpServer: what its listener and its sessions share.
+namespace umbra::io {
+
+/// A session may outlive the listener.
+struct HttpHouse {
+  HttpHouse(const HttpLimits& bounds, HttpHandler answers);
+  const HttpLimits limits;
+  const HttpHandler handler;
+  Guests guests;
+  RateLimit rate;  ///< the loop's
+  std::atomic<bool> stopping = false;
+};
+
+/// Serves one connection until it ends; lives as long as something is under way on it. `room`:
+/// false = its first and last answer is 503. On the loop.
+void serve_http(boost::asio::ip::tcp::socket socket, const boost::asio::ip::address& peer,
+                std::shared_ptr<HttpHouse> house, bool room);
+
+}  // namespace umbra::io
