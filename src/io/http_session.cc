@@ -125,26 +125,28 @@ class Session final : public Guest, public std::enable_shared_from_this<Session>
   }
 
   /// What is in the buffer, as far as it goes. Not Beast's own loop, which does not come back
-  /// before a header is whole: what all of them have sent until then is to be bounded.
+  /// before a header is whole: what all of them have sent until then is to be bounded. Nor is its
+  /// parser given a part of a header: it would begin anew with each octet that comes, and takes
+  /// lines away that the end of the header is known by.
   void parse() {
     while (buffer_.size() > 0) {
       if (!has_header_) {
-        // At its beginning, to see whether it is HTTP at all, and when it is whole: in between the
-        // parser would begin anew with each octet that comes.
-        const bool begins = seen_ == 0 && lines_ == 0;
+        const bool begins = seen_ == 0;
         const bool whole = look_for_end();
         // Before each field is given a place of its own.
         if (lines_ > house_->limits.header_fields) return on_read(http::error::header_limit);
-        if (!whole && !begins) {
+        if (!whole) {
           if (buffer_.size() > house_->limits.header_octets)
             return on_read(http::error::header_limit);
+          if (begins) {
+            if (const auto wrong = what_is_wrong()) return on_read(wrong);
+          }
           break;
         }
       }
       beast::error_code error;
       const std::size_t used = parser_->put(buffer_.data(), error);
       buffer_.consume(used);
-      seen_ -= std::min(seen_, used);
       if (error == http::error::need_more) break;
       if (error) return on_read(error);
       if (parser_->is_header_done() && !has_header_) {
@@ -158,6 +160,16 @@ class Session final : public Guest, public std::enable_shared_from_this<Session>
       if (used == 0) break;
     }
     read_more();
+  }
+
+  /// Why the part of a header in the buffer cannot become one, if it cannot: who speaks something
+  /// else is told at once.
+  [[nodiscard]] beast::error_code what_is_wrong() const {
+    http::request_parser<http::empty_body> trial;
+    trial.header_limit(static_cast<std::uint32_t>(house_->limits.header_octets));
+    beast::error_code error;
+    static_cast<void>(trial.put(buffer_.data(), error));
+    return error == http::error::need_more ? beast::error_code() : error;
   }
 
   /// Whether the header in the buffer is whole; counts its lines on the way.

@@ -221,6 +221,21 @@ TEST_F(HttpTest, AConnectionIsKeptForTheNextRequestAndClosedWhenAsked) {
   EXPECT_THAT(say("GET /old HTTP/1.0\r\n\r\n"), HasSubstr("GET /old 0"));
 }
 
+TEST_F(HttpTest, AHeaderMayComeInAnyTwoPieces) {
+  serve();
+  const std::string request = "GET /cut HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n";
+  for (std::size_t cut = 1; cut < request.size(); ++cut) {
+    auto socket = connect();
+    socket.set_option(tcp::no_delay(true));
+    // What is answered first has made the server read what came with it.
+    asio::write(socket, asio::buffer("GET /first HTTP/1.1\r\n\r\n" + request.substr(0, cut)));
+    std::array<char, 400> some{};
+    ASSERT_GT(socket.read_some(asio::buffer(some)), 0U);
+    asio::write(socket, asio::buffer(request.substr(cut)));
+    EXPECT_THAT(rest(socket), HasSubstr("GET /cut 0")) << cut;
+  }
+}
+
 TEST_F(HttpTest, HeadHasALengthAndNoBody) {
   serve();
   const std::string said = say("HEAD /x HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n");
