@@ -1,10 +1,13 @@
 #include "io/guests.h"
 
+#include <algorithm>
+
 namespace umbra::io {
 namespace {
 
 /// An honest request comes in a packet or two.
 constexpr std::size_t few_octets = 4096;
+constexpr std::size_t departures_max = 64;
 
 }  // namespace
 
@@ -17,7 +20,25 @@ Guests::Welcome Guests::welcome(const boost::asio::ip::address& peer) {
   }
   if (stays_.size() < bounds_.connections) return {true, nullptr};
   if (waiting_.empty()) return {};
-  return {true, send_away(*waiting_.front())};
+  return {true, send_away(least_missed())};
+}
+
+/// All households are looked at for the first of a number of departures, and not for each.
+Guests::Stay& Guests::least_missed() {
+  if (good_for_ == 0) {
+    const auto largest = std::max_element(
+        households_.begin(), households_.end(), [](const auto& one, const auto& other) {
+          return one.second.waiting.size() < other.second.waiting.size();
+        });
+    const std::size_t size = largest->second.waiting.size();
+    crowd_.reset();
+    if (size > 1) crowd_ = largest->first;
+    good_for_ = std::clamp<std::size_t>(size / 2, 1, departures_max);
+  }
+  --good_for_;
+  const auto crowd = crowd_ ? households_.find(*crowd_) : households_.end();
+  if (crowd == households_.end() || crowd->second.waiting.empty()) return *waiting_.front();
+  return *crowd->second.waiting.front();
 }
 
 Guests::Ticket Guests::enter(const boost::asio::ip::address& peer, std::weak_ptr<Guest> who) {

@@ -6,6 +6,7 @@
 #include <map>
 #include <memory>
 #include <mutex>
+#include <optional>
 
 namespace umbra::io {
 
@@ -20,8 +21,9 @@ class Guest {
 };
 
 /// Who is connected to a server, who of them keeps it waiting, and what they have it remember.
-/// Where there is no more room, who has waited longest with nothing to show goes: whoever fills a
-/// house with silence keeps nobody out. Thread-safe: a connection may end on any thread.
+/// Where there is no more room, somebody goes who keeps it waiting with nothing to show: of the
+/// peer that most of those belong to, who has waited longest. Whoever fills a house with silence
+/// keeps nobody out. Thread-safe: a connection may end on any thread.
 class Guests {
  public:
   struct Bounds {
@@ -60,6 +62,8 @@ class Guests {
     std::size_t count = 0;
     std::list<Stay*> waiting;  ///< who waits longest is the first
   };
+  /// Of those that wait, who goes for somebody new.
+  [[nodiscard]] Stay& least_missed();
   void stop_waiting(Stay& stay);
   [[nodiscard]] std::shared_ptr<Guest> send_away(Stay& stay);
 
@@ -70,6 +74,8 @@ class Guests {
   std::list<Stay*> waiting_with_much_;
   std::size_t octets_ = 0;
   std::map<boost::asio::ip::address, Household> households_;
+  std::optional<boost::asio::ip::address> crowd_;  ///< who has most that wait,
+  std::size_t good_for_ = 0;                       ///< for so many more that have to go
 };
 
 struct Guests::Stay {

@@ -45,6 +45,23 @@ TEST_F(GuestsTest, TheOldestThatWaitsLeavesForTheNewest) {
   EXPECT_EQ(welcome.leaves, nullptr) << "there is room again";
 }
 
+TEST_F(GuestsTest, ThePeerWithMostThatWaitMakesRoomForTheOthers) {
+  Guests guests({.connections = 200, .connections_per_peer = 200, .octets = 100000});
+  const auto honest = come(other, guests);  // has waited longest of all
+  std::vector<Visit> crowd;
+  for (int i = 0; i < 199; ++i) crowd.push_back(come(home, guests));
+  std::vector<Visit> others;
+  for (std::size_t i = 0; i < 198; ++i) {
+    // Each a peer of its own.
+    const auto from = boost::asio::ip::make_address("203.0.113." + std::to_string(i));
+    const auto welcome = guests.welcome(from);
+    ASSERT_EQ(welcome.leaves, crowd[i].who) << i;
+    guests.leave(crowd[i].ticket);
+    others.push_back(come(from, guests));
+  }
+  EXPECT_EQ(guests.welcome(home).leaves, honest.who) << "where nobody has more than others";
+}
+
 TEST_F(GuestsTest, WhoseOwnPlacesAreFullMakesRoomHimself) {
   Guests guests({.connections = 10, .connections_per_peer = 2, .octets = 100000});
   auto stranger = come(other, guests);

@@ -18,6 +18,7 @@ using tcp = asio::ip::tcp;
 
 /// Told that there is no room, at once; who comes beyond is not told.
 constexpr std::size_t turned_away_max = 64;
+constexpr int let_in_at_once = 16;
 
 }  // namespace
 
@@ -51,9 +52,17 @@ class HttpServer::Listener : public std::enable_shared_from_this<Listener> {
     acceptor_.bind(endpoint, error);
     if (error) return failed("bind");
     acceptor_.listen(asio::socket_base::max_listen_connections, error);
+    if (!error) acceptor_.non_blocking(true, error);
     if (!error) port_ = acceptor_.local_endpoint(error).port();
     if (error) return failed("listen on");
     return {};
+  }
+
+  void open_door() {
+    house_->let_in = [weak = weak_from_this()] {
+      if (const auto self = weak.lock()) self->let_in();
+    };
+    accept();
   }
 
   void accept() {
@@ -63,6 +72,7 @@ class HttpServer::Listener : public std::enable_shared_from_this<Listener> {
           if (error == asio::error::operation_aborted) return;
           if (error) return self->pause();
           self->admit(std::move(socket));
+          self->let_in();
           self->accept();
         });
   }
@@ -86,6 +96,17 @@ class HttpServer::Listener : public std::enable_shared_from_this<Listener> {
     retry_.async_wait([self = shared_from_this()](boost::system::error_code error) {
       if (!error) self->accept();
     });
+  }
+
+  /// Who has come meanwhile, as far as that goes without waiting.
+  void let_in() {
+    for (int i = 0; i < let_in_at_once && !house_->stopping; ++i) {
+      boost::system::error_code error;
+      tcp::socket socket(acceptor_.get_executor());
+      acceptor_.accept(socket, error);
+      if (error) return;  // nobody; anything else the next turn is told
+      admit(std::move(socket));
+    }
   }
 
   void admit(tcp::socket socket) {
@@ -113,7 +134,7 @@ Result<std::unique_ptr<HttpServer>> HttpServer::listen(asio::io_context& loop,
   auto listener =
       std::make_shared<Listener>(loop, std::make_shared<HttpHouse>(limits, std::move(handler)));
   UMBRA_CHECK(listener->open(address, port));
-  listener->accept();
+  listener->open_door();
   return std::unique_ptr<HttpServer>(new HttpServer(std::move(listener)));
 }
 

@@ -27,6 +27,8 @@ constexpr std::chrono::seconds linger{2};
 constexpr std::chrono::seconds come_again{2};
 /// After which an unhurried answer leaves: more than any request takes by itself.
 constexpr std::chrono::milliseconds unhurried_time{50};
+/// So many connections have something read before others are let in.
+constexpr unsigned looked_after_between = 16;
 /// What an empty connection is given to read into, and one that has begun to speak.
 constexpr std::size_t first_octets = 512;
 constexpr std::size_t more_octets = 8192;
@@ -214,6 +216,10 @@ class Session final : public Guest, public std::enable_shared_from_this<Session>
   }
 
   void on_some(beast::error_code error, std::size_t got) {
+    if (++house_->looked_after >= looked_after_between) {
+      house_->looked_after = 0;
+      house_->let_in();
+    }
     if (gone_) return;
     if (shed_) return come_again_later();
     if (error == asio::error::eof) {

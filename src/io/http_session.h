@@ -3,6 +3,7 @@
 #include <atomic>
 #include <boost/asio/ip/address.hpp>
 #include <boost/asio/ip/tcp.hpp>
+#include <functional>
 #include <memory>
 
 #include "io/guests.h"
@@ -19,6 +20,10 @@ struct HttpHouse {
   const HttpHandler handler;
   Guests guests;
   RateLimit rate;  ///< the loop's
+  /// Has some of those let in that have connected meanwhile; the listener's, on the loop. Not only
+  /// its own turn's: each would wait until all who are in have been looked after.
+  std::function<void()> let_in;
+  unsigned looked_after = 0;  ///< since it was called
   std::atomic<bool> stopping = false;
 };
 
