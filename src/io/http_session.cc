@@ -368,14 +368,16 @@ class Session final : public Guest, public std::enable_shared_from_this<Session>
     beast::error_code error;
     socket_.shutdown(tcp::socket::shutdown_send, error);
     if (error) return;
+    parser_.reset();
     buffer_.clear();
+    buffer_.shrink_to_fit();
     house_->guests.waits(*ticket_);
     within(linger);
     drop();
   }
 
   void drop() {
-    socket_.async_read_some(buffer_.prepare(std::min<std::size_t>(buffer_.max_size(), 4096)),
+    socket_.async_read_some(asio::buffer(house_->dropped),
                             [self = shared_from_this()](beast::error_code error, std::size_t) {
                               if (!error && !self->gone_) self->drop();
                             });

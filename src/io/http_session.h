@@ -1,5 +1,6 @@
 #pragma once
 
+#include <array>
 #include <atomic>
 #include <boost/asio/ip/address.hpp>
 #include <boost/asio/ip/tcp.hpp>
@@ -24,6 +25,8 @@ struct HttpHouse {
   /// its own turn's: each would wait until all who are in have been looked after.
   std::function<void()> let_in;
   unsigned looked_after = 0;  ///< since it was called
+  /// Where what nobody wants to know is read into, by all of them.
+  std::array<char, 16384> dropped{};
   std::atomic<bool> stopping = false;
 };
 
