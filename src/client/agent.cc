@@ -67,10 +67,7 @@ void Trustpoint::Agent::reconfigure(const config::Trustpoint& configuration,
   }
   const bool elsewhere = server_in_use() != before;
   // Files and command are looked at anew, as after a start.
-  published_.clear();
-  announce_at_.reset();
-  announce_failed_.clear();
-  announce_tries_ = 0;
+  forget_published();
   if (elsewhere) {
     exact_.clear();
     holds_ = 0;

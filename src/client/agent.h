@@ -142,6 +142,10 @@ class Trustpoint::Agent : public std::enable_shared_from_this<Agent> {
   void on_hook_ended(const std::string& event, const std::string& certificates,
                      const Result<void>& ran);
   [[nodiscard]] Result<void> publish_files() const;
+  /// Of what the files hold, nothing is there any more: they go too. Errors: storage.
+  [[nodiscard]] Result<void> withdraw_files();
+  /// What is in the files is not known any more, nor what was to be told of it.
+  void forget_published();
   void announce_later(std::string_view mnemonic, const Error& error,
                       const std::string& certificates);
   /// Nothing waits to be announced.

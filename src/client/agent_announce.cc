@@ -14,7 +14,7 @@ constexpr std::uint32_t doublings_max = 6;  // about an hour between tries, with
 
 void Trustpoint::Agent::announce() {
   const std::string certificates = certificates_of(state_, configuration_);
-  if (certificates.empty()) return;
+  if (certificates.empty()) return announced();
   // What failed is not tried before its time, unless there is something new to tell.
   if (announce_at_ && now() < *announce_at_ && certificates == announce_failed_) return;
   if (published_ != certificates) {
@@ -46,6 +46,7 @@ void Trustpoint::Agent::announce() {
 void Trustpoint::Agent::on_hook_ended(const std::string& event, const std::string& certificates,
                                       const Result<void>& ran) {
   hook_runs_ = false;
+  if (certificates_of(state_, configuration_).empty()) return announced();  // gone meanwhile
   if (!ran) {
     announce_later("ON_CHANGE",
                    {ran.error().code, fmt::format("the command of \"on change exec\" for {} {}",
@@ -81,6 +82,34 @@ Result<void> Trustpoint::Agent::publish_files() const {
     UMBRA_CHECK(environment_.outlet.publish_pkcs12(configuration_.storage_pkcs12, archive));
   }
   return {};
+}
+
+Result<void> Trustpoint::Agent::withdraw_files() {
+  forget_published();
+  if (!configuration_.storage_pem.path.empty())
+    UMBRA_CHECK(environment_.outlet.withdraw_pem(configuration_.storage_pem));
+  if (configuration_.storage_pkcs12.path.empty()) return {};
+  const auto ours = [this](ByteView content) {
+    const auto archive = x509::from_pkcs12(content, configuration_.pkcs12_password);
+    if (!archive) return false;
+    // One that could not be replaced in its time has a key of before.
+    return (state_.key && archive->key.public_key() == state_.key->public_key()) ||
+           (state_.ca && archive->certificate.verify_signed_by(state_.ca->public_key()));
+  };
+  const auto withdrawn = environment_.outlet.withdraw_pkcs12(configuration_.storage_pkcs12, ours);
+  if (!withdrawn && withdrawn.error().code != Errc::conflict) return withdrawn;
+  if (!withdrawn) {
+    log(Severity::warning, "STORAGE",
+        fmt::format("Trustpoint {}: {}", configuration_.name, withdrawn.error().detail), "UMBRA");
+  }
+  return {};
+}
+
+void Trustpoint::Agent::forget_published() {
+  published_.clear();
+  announce_at_.reset();
+  announce_failed_.clear();
+  announce_tries_ = 0;
 }
 
 void Trustpoint::Agent::announce_later(std::string_view mnemonic, const Error& error,

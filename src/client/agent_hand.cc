@@ -179,7 +179,14 @@ Result<void> Trustpoint::Agent::zeroize() {
   row.sealed_shadow_key.clear();
   row.exportable = false;
   row.last_status.clear();
-  UMBRA_CHECK(commit(std::move(row)));
+  row.announced.clear();
+  // The files first: a process that dies in between puts them back, and nothing has happened.
+  auto gone = withdraw_files();
+  if (gone) gone = commit(std::move(row));
+  if (!gone) {
+    announce();
+    return gone;
+  }
   forget_call();
   log(Severity::notice, "KEY_DELETION",
       fmt::format("A key named {} has been removed from key storage",

@@ -310,6 +310,69 @@ TEST_F(HandTest, ZeroizedKeysTakeTheirCertificatesAlong) {
   EXPECT_TRUE(status().identity);
 }
 
+TEST_F(HandTest, ZeroizedKeysAreWithdrawnFromTheFilesAndComeBackAsSomethingNew) {
+  spoke.storage_pkcs12.path = "/etc/spoke.p12";
+  spoke.pkcs12_password = "between us";
+  start();
+  authenticate();
+  ASSERT_TRUE(outlet.published.contains("/etc/spoke"));
+  ASSERT_TRUE(outlet.archives.contains("/etc/spoke.p12"));
+  ASSERT_TRUE(zeroize());
+  EXPECT_FALSE(outlet.published.contains("/etc/spoke"));
+  EXPECT_FALSE(outlet.archives.contains("/etc/spoke.p12"));
+  start_spoke();
+  EXPECT_FALSE(outlet.published.contains("/etc/spoke")) << "nor does a start bring them back";
+  ASSERT_TRUE(trustpoint->enroll());
+  settle();
+  EXPECT_TRUE(outlet.published.contains("/etc/spoke"));
+  EXPECT_TRUE(outlet.archives.contains("/etc/spoke.p12"));
+  EXPECT_EQ(outlet.told("UMBRA_EVENT"), "enrolled");
+}
+
+TEST_F(HandTest, AnArchiveOfSomebodyElsesStaysWhenKeysAreZeroized) {
+  spoke.storage_pkcs12.path = "/etc/spoke.p12";
+  spoke.pkcs12_password = "between us";
+  start();
+  authenticate();
+  const Bytes others = to_bytes(as_bytes("somebody else's"));
+  outlet.archives["/etc/spoke.p12"] = others;
+  ASSERT_TRUE(zeroize());
+  EXPECT_EQ(outlet.archives["/etc/spoke.p12"], others);
+  EXPECT_EQ(log.count("%UMBRA-4-STORAGE: Trustpoint Root-CA: /etc/spoke.p12"), 1U);
+}
+
+TEST_F(HandTest, KeysWhoseFilesCannotBeWithdrawnStay) {
+  start();
+  authenticate();
+  outlet.refuse = true;
+  EXPECT_EQ(zeroize().error().code, Errc::storage);
+  EXPECT_TRUE(status().identity);
+  EXPECT_TRUE(outlet.published.contains("/etc/spoke"));
+  outlet.refuse = false;
+  store->refuse = true;
+  EXPECT_EQ(zeroize().error().code, Errc::storage);
+  EXPECT_TRUE(status().identity);
+  EXPECT_TRUE(outlet.published.contains("/etc/spoke")) << "they were put back";
+}
+
+TEST_F(HandTest, WhatWaitedToBeAnnouncedIsForgottenWithTheKeys) {
+  outlet.failing = true;
+  start();
+  authenticate();
+  EXPECT_THAT(armed(), HasSubstr("ANNOUNCE"));
+  ASSERT_TRUE(zeroize());
+  EXPECT_EQ(armed(), "");
+  outlet.failing = false;
+  outlet.hangs = true;
+  ASSERT_TRUE(trustpoint->enroll());
+  settle();
+  ASSERT_EQ(outlet.waiting.size(), 1U);
+  ASSERT_TRUE(zeroize());
+  outlet.waiting.front()(fail(Errc::unreachable, "ended with status 1"));
+  settle();
+  EXPECT_EQ(armed(), "") << "of what is gone, nothing is tried again";
+}
+
 TEST_F(HandTest, WhatTheStoreRefusesHasNotHappened) {
   by_hand();
   const auto asked = *request();

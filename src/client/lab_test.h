@@ -91,6 +91,22 @@ class LabOutlet final : public Outlet {
     archives[storage.path] = to_bytes(archive);
     return {};
   }
+  Result<void> withdraw_pem(const config::Storage& storage) override {
+    if (refuse) return fail(Errc::storage, "read-only");
+    published.erase(storage.path);
+    rollover.erase(storage.path);
+    previous.erase(storage.path);
+    return {};
+  }
+  Result<void> withdraw_pkcs12(const config::Storage& storage,
+                               const std::function<bool(ByteView)>& ours) override {
+    if (refuse) return fail(Errc::storage, "read-only");
+    const auto found = archives.find(storage.path);
+    if (found == archives.end()) return {};
+    if (!ours(found->second)) return fail(Errc::conflict, storage.path + " is somebody else's");
+    archives.erase(found);
+    return {};
+  }
   void run(Hook hook, std::function<void(Result<void>)> ended) override {
     commands.push_back(hook.command);
     hooks.push_back(hook);

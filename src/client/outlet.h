@@ -46,6 +46,13 @@ class Outlet {
   /// Replaces the file, atomically.
   [[nodiscard]] virtual Result<void> publish_pkcs12(const config::Storage& storage,
                                                     ByteView archive) = 0;
+  /// Takes away what it has put into the directory, the shadow set too, and nothing of anybody
+  /// else's; the directory stays. Nothing there is no error. Errors: storage.
+  [[nodiscard]] virtual Result<void> withdraw_pem(const config::Storage& storage) = 0;
+  /// The same of the file, if `ours` says of its content that it is one of ours. Errors: conflict
+  /// (it is somebody else's, and stays), storage.
+  [[nodiscard]] virtual Result<void> withdraw_pkcs12(const config::Storage& storage,
+                                                     const std::function<bool(ByteView)>& ours) = 0;
   /// Does not wait for the command. `ended` is called once, from any thread, when it has ended:
   /// an error is how it failed. Not at all if the driver ends first.
   virtual void run(Hook hook, std::function<void(Result<void>)> ended) = 0;

@@ -140,7 +140,8 @@ class Trustpoint {
   void exported(std::function<void(Result<Exported>)> done);
   /// `no crypto pki enroll`: forgets the request under way, and asks for nothing by itself.
   void cancel(std::function<void(Result<void>)> done);
-  /// The keys go, and what was issued for them.
+  /// The keys go, what was issued for them, and the files that were written of it. Errors: conflict
+  /// (a certificate server's own), storage: nothing has happened then.
   void zeroize(std::function<void(Result<void>)> done);
   /// `crypto pki crl request`: fetches the CA's CRL, also if one is held. Errors: unreachable,
   /// crypto (not this CA's), conflict (ended), not_found (nobody says where it is).

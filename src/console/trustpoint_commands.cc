@@ -415,10 +415,9 @@ void Exec::zeroize(const Match& match, const std::optional<std::string>& input,
   const auto next = std::make_shared<std::function<void(std::size_t)>>();
   *next = [users, done, weak = std::weak_ptr(next)](std::size_t at) {
     if (at == users.size()) {
-      return done(
-          {true,
-           "% Keys and certificates are removed\n"
-           "% Files that \"storage\" has written for other programs stay where they are\n"});
+      return done({true, users.empty() ? "% Keys are removed\n"
+                                       : "% Keys and certificates are removed, and withdrawn from "
+                                         "the files of \"storage\"\n"});
     }
     const auto self = weak.lock();
     users[at].hand->zeroize([done, self, at](const Result<void>& gone) {

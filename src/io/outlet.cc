@@ -22,8 +22,13 @@ constexpr unsigned public_mode = 0644;
 constexpr std::size_t file_max = 1U << 20;
 
 const std::string prefix = "..set-";
+/// Leads to the generation that counts.
+const std::string data_link = "..data";
 /// Directories within a generation, each there while it has something in it.
 constexpr std::array directories = {"rollover", "previous"};
+/// What a directory of `storage pem` has for readers.
+constexpr std::array link_names = {"ca.pem",     "cert.pem", "chain.pem", "key.pem",
+                                   "bundle.pem", "rollover", "previous"};
 
 /// A file of one generation.
 struct Part {
@@ -44,13 +49,32 @@ std::vector<Part> parts_of(const client::PemSet& set, const std::string& below) 
   return parts;
 }
 
+/// 0 = it is none of ours.
 std::uint64_t number_of(const std::string& generation) {
   std::uint64_t number = 0;
-  if (generation.starts_with(prefix)) {
-    std::from_chars(generation.data() + prefix.size(), generation.data() + generation.size(),
-                    number);
-  }
-  return number;
+  if (!generation.starts_with(prefix)) return 0;
+  const char* const end = generation.data() + generation.size();
+  const auto [stop, error] = std::from_chars(generation.data() + prefix.size(), end, number);
+  return error == std::errc{} && stop == end ? number : 0;
+}
+
+std::string wanted_target(const std::string& name) { return data_link + "/" + name; }
+
+/// Whoever else links NAME links it to something else.
+bool is_own_link(const fs::path& path, const std::string& name) {
+  std::error_code error;
+  return fs::read_symlink(path, error) == wanted_target(name);
+}
+bool is_own_data_link(const fs::path& path) {
+  std::error_code error;
+  return number_of(fs::read_symlink(path, error).string()) > 0;
+}
+
+Result<void> take_away(const fs::path& path) {
+  std::error_code error;
+  fs::remove_all(path, error);
+  if (!error) return {};
+  return fail(Errc::storage, fmt::format("cannot remove {}: {}", path.string(), error.message()));
 }
 
 Result<void> point(const fs::path& link, const std::string& target) {
@@ -101,7 +125,7 @@ Result<void> replace_set(const fs::path& root, const std::vector<Part>& parts,
   };
   std::error_code error;
   UMBRA_CHECK(make_readable_directory(root));
-  std::string current = fs::read_symlink(root / "..data", error).string();
+  std::string current = fs::read_symlink(root / data_link, error).string();
   const bool there =
       !current.empty() &&
       std::all_of(parts.begin(), parts.end(),
@@ -124,13 +148,12 @@ Result<void> replace_set(const fs::path& root, const std::vector<Part>& parts,
       UMBRA_CHECK(
           write_file((root / next / part.name).string(), as_bytes(part.content), access(part)));
     }
-    UMBRA_CHECK(point(root / "..data", next));
+    UMBRA_CHECK(point(root / data_link, next));
     current = next;
   }
   const auto link = [&](const std::string& name) -> Result<void> {
-    const std::string wanted = "..data/" + name;
-    if (fs::read_symlink(root / name, error) == wanted) return {};
-    return point(root / name, wanted);
+    if (is_own_link(root / name, name)) return {};
+    return point(root / name, wanted_target(name));
   };
   for (const Part& part : parts) {
     if (part.name.find('/') == std::string::npos) UMBRA_CHECK(link(part.name));
@@ -145,7 +168,7 @@ Result<void> replace_set(const fs::path& root, const std::vector<Part>& parts,
   UMBRA_CHECK(sync_directory(root.string()));
   for (const auto& entry : fs::directory_iterator(root, error)) {
     const std::string name = entry.path().filename().string();
-    if (name.starts_with(prefix) && name != current) fs::remove_all(entry.path(), error);
+    if (number_of(name) > 0 && name != current) fs::remove_all(entry.path(), error);
   }
   return {};
 }
@@ -169,6 +192,45 @@ Result<void> FileOutlet::publish_pkcs12(const config::Storage& storage, ByteView
   UMBRA_TRY(const FileAccess access, file_access(storage.mode, storage.owner, storage.group));
   UMBRA_CHECK(make_readable_directory(fs::path(storage.path).parent_path()));
   return write_file(storage.path, archive, access);
+}
+
+Result<void> FileOutlet::withdraw_pem(const config::Storage& storage) {
+  const fs::path root = storage.path;
+  std::error_code error;
+  if (!fs::is_directory(root, error)) return {};
+  // The names first, then what they lead to.
+  for (const std::string name : link_names) {
+    if (is_own_link(root / name, name)) UMBRA_CHECK(take_away(root / name));
+  }
+  if (is_own_data_link(root / data_link)) UMBRA_CHECK(take_away(root / data_link));
+  std::vector<fs::path> sets;
+  for (const auto& entry : fs::directory_iterator(root, error)) {
+    const bool set = number_of(entry.path().filename().string()) > 0;
+    if (set && fs::is_directory(entry.symlink_status(error))) sets.push_back(entry.path());
+  }
+  if (error) {
+    return fail(Errc::storage, fmt::format("cannot read {}: {}", root.string(), error.message()));
+  }
+  for (const fs::path& set : sets) UMBRA_CHECK(take_away(set));
+  return sync_directory(root.string());
+}
+
+Result<void> FileOutlet::withdraw_pkcs12(const config::Storage& storage,
+                                         const std::function<bool(ByteView)>& ours) {
+  const fs::path file = storage.path;
+  std::error_code error;
+  const auto kind = fs::symlink_status(file, error).type();
+  if (kind == fs::file_type::not_found) return {};
+  const auto somebody_elses = [&] {
+    return fail(Errc::conflict, fmt::format("{} is not what umbrad has written; it stays where it "
+                                            "is",
+                                            file.string()));
+  };
+  if (kind != fs::file_type::regular) return somebody_elses();
+  UMBRA_TRY(const Bytes content, read_file(file.string(), file_max));
+  if (!ours(content)) return somebody_elses();
+  UMBRA_CHECK(take_away(file));
+  return sync_directory(file.parent_path().string());
 }
 
 }  // namespace umbra::io

@@ -21,6 +21,9 @@ class FileOutlet final : public client::Outlet {
                                          const client::PemFiles& files) override;
   [[nodiscard]] Result<void> publish_pkcs12(const config::Storage& storage,
                                             ByteView archive) override;
+  [[nodiscard]] Result<void> withdraw_pem(const config::Storage& storage) override;
+  [[nodiscard]] Result<void> withdraw_pkcs12(const config::Storage& storage,
+                                             const std::function<bool(ByteView)>& ours) override;
   void run(client::Hook hook, std::function<void(Result<void>)> ended) override {
     hooks_.run(std::move(hook), std::move(ended));
   }

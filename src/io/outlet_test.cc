@@ -11,6 +11,7 @@
 #include <atomic>
 #include <boost/asio/io_context.hpp>
 #include <fstream>
+#include <set>
 #include <thread>
 
 #include "io/files.h"
@@ -196,6 +197,40 @@ TEST_F(OutletTest, AFileOfSomebodyElsesIsReplacedByTheLink) {
   std::ofstream(path("pem/cert.pem")) << "made by hand";
   ASSERT_TRUE(publish(set("1")));
   EXPECT_EQ(text(path("pem/cert.pem")), "cert 1");
+}
+
+TEST_F(OutletTest, WhatItHasWrittenIsWithdrawnAndNothingElse) {
+  EXPECT_TRUE(outlet.withdraw_pem(storage)) << "there never was anything";
+  ASSERT_TRUE(publish(set("1")));
+  ASSERT_TRUE(publish(set("2"), set("3"), {.ca = "ca 1", .cert = "", .key = "", .chain = ""}));
+  fs::create_directories(path("pem/..set-2.old"));
+  std::ofstream(path("pem/notes")) << "of somebody else";
+  fs::remove(path("pem/chain.pem"));
+  fs::create_symlink("/etc/hostname", path("pem/chain.pem"));
+  ASSERT_TRUE(outlet.withdraw_pem(storage));
+  std::set<std::string> left;
+  for (const auto& entry : fs::directory_iterator(path("pem")))
+    left.insert(entry.path().filename().string());
+  EXPECT_EQ(left, (std::set<std::string>{"..set-2.old", "chain.pem", "notes"}));
+  ASSERT_TRUE(outlet.withdraw_pem(storage)) << "nothing is there any more";
+  fs::remove(path("pem/chain.pem"));
+  ASSERT_TRUE(publish(set("4")));
+  EXPECT_EQ(text(path("pem/key.pem")), "key 4");
+}
+
+TEST_F(OutletTest, AnArchiveIsWithdrawnIfItIsOneOfOurs) {
+  storage.path = path("spoke.p12");
+  const auto ours = [](ByteView content) { return equal(content, Bytes{1, 2}); };
+  EXPECT_TRUE(outlet.withdraw_pkcs12(storage, ours)) << "there never was anything";
+  ASSERT_TRUE(outlet.publish_pkcs12(storage, Bytes{3, 4}));
+  const auto kept = outlet.withdraw_pkcs12(storage, ours);
+  ASSERT_FALSE(kept);
+  EXPECT_EQ(kept.error().code, Errc::conflict);
+  EXPECT_THAT(kept.error().detail, HasSubstr(storage.path));
+  EXPECT_TRUE(fs::exists(storage.path));
+  ASSERT_TRUE(outlet.publish_pkcs12(storage, Bytes{1, 2}));
+  ASSERT_TRUE(outlet.withdraw_pkcs12(storage, ours));
+  EXPECT_FALSE(fs::exists(storage.path));
 }
 
 TEST_F(OutletTest, ADirectoryThatCannotBeMadeIsNamed) {

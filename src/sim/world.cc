@@ -94,6 +94,14 @@ class World::PemOutlet final : public client::Outlet {
     return {};
   }
   Result<void> publish_pkcs12(const config::Storage&, ByteView) override { return {}; }
+  Result<void> withdraw_pem(const config::Storage& storage) override {
+    world_.published_.erase(storage.path);
+    return {};
+  }
+  Result<void> withdraw_pkcs12(const config::Storage&,
+                               const std::function<bool(ByteView)>&) override {
+    return {};
+  }
   void run(client::Hook hook, std::function<void(Result<void>)> ended) override {
     {
       const std::lock_guard lock(world_.mutex_);

@@ -279,6 +279,11 @@ class ClientHost::Outlet final : public client::Outlet {
     return {};
   }
   Result<void> publish_pkcs12(const config::Storage&, ByteView) override { return {}; }
+  Result<void> withdraw_pem(const config::Storage&) override { return {}; }
+  Result<void> withdraw_pkcs12(const config::Storage&,
+                               const std::function<bool(ByteView)>&) override {
+    return {};
+  }
   void run(client::Hook, std::function<void(Result<void>)> ended) override {
     if (!host_.runs_) return;
     host_.post(seconds{1}, [ended = std::move(ended)] { ended({}); });
