@@ -1,4 +1,6 @@
 #include <algorithm>
+#include <array>
+#include <filesystem>
 #include <map>
 #include <tuple>
 
@@ -114,7 +116,12 @@ class Assembler {
         command.apply(setting);
         effective = setting.effective();
         if (const auto& complaint = setting.complaint()) {
-          fault(entry, complaint->argument, complaint->what, complaint->hint);
+          if (complaint->offset) {
+            parsed_.faults.push_back(make_fault(entry.line, entry.source, *complaint->offset,
+                                                complaint->what, complaint->hint));
+          } else {
+            fault(entry, complaint->argument, complaint->what, complaint->hint);
+          }
         }
       }
       const std::string text = render(entry.match, entry.on, Secrets::left_out);
@@ -466,22 +473,69 @@ class Assembler {
     }
   }
 
+  /// Where a trustpoint writes: a directory, or one file.
+  struct Place {
+    const Block* block;
+    const Entry* entry;
+    const char* argument;
+    bool file;
+  };
+
+  /// One place is one however it is spelled. Links are not followed: what they lead to is known on
+  /// the host alone, and may change.
+  static std::string one_spelling(const std::string& path) {
+    std::string normal = std::filesystem::path(path).lexically_normal().string();
+    while (normal.size() > 1 && normal.ends_with('/')) normal.pop_back();
+    return normal;
+  }
+
   void shared_directories() {
-    std::map<std::string, const Block*> seen;
+    std::map<std::string, Place> seen;
     for (const Block& block : document_.trustpoints) {
       for (const auto& [command, argument] :
            {std::pair{"storage pem", "DIRECTORY"}, {"storage pkcs12", "FILE"}}) {
         const Entry* const entry = find(block, command);
         if (!entry) continue;
-        std::string path = entry->match.text(argument);
-        while (path.ends_with('/')) path.pop_back();
-        const auto [at, fresh] = seen.emplace(path, &block);
+        const bool file = std::string_view(argument) == "FILE";
+        const auto [at, fresh] = seen.emplace(one_spelling(entry->match.text(argument)),
+                                              Place{&block, entry, argument, file});
         if (!fresh) {
           fault(*entry, argument,
-                fmt::format("trustpoint {} already writes its files there", at->second->name),
+                fmt::format("trustpoint {} already writes its files there", at->second.block->name),
                 "expected: a place of its own for each trustpoint");
         }
       }
+    }
+    for (const auto& [path, place] : seen) {
+      for (std::size_t end = path.rfind('/'); end != 0 && end != std::string::npos;
+           end = path.rfind('/', end - 1)) {
+        if (const auto outer = seen.find(path.substr(0, end)); outer != seen.end())
+          nested(place, outer->second, path.substr(end + 1));
+      }
+    }
+  }
+
+  /// In: what is left of the path of `inner` below `outer`.
+  void nested(const Place& inner, const Place& outer, const std::string& rest) {
+    constexpr std::array kept = {"ca.pem",     "cert.pem", "chain.pem", "key.pem",
+                                 "bundle.pem", "rollover", "previous"};
+    const std::string first = rest.substr(0, rest.find('/'));
+    const bool taken =
+        first.starts_with("..") || std::find(kept.begin(), kept.end(), first) != kept.end();
+    const bool others = inner.block != outer.block;
+    if (outer.file) {
+      fault(*inner.entry, inner.argument,
+            fmt::format("what is above it is the file of trustpoint {}", outer.block->name),
+            "expected: a place of its own for each trustpoint");
+    } else if (taken) {
+      fault(
+          *inner.entry, inner.argument,
+          fmt::format("\"storage pem\" of trustpoint {} keeps {} there", outer.block->name, first),
+          "expected: another name, or another directory");
+    } else if (inner.file && others) {
+      fault(*inner.entry, inner.argument,
+            fmt::format("it is within the directory of trustpoint {}", outer.block->name),
+            "expected: a place of its own for each trustpoint");
     }
   }
 

@@ -772,6 +772,35 @@ INSTANTIATE_TEST_SUITE_P(
                   "crypto pki trustpoint A\n storage pem /d\ncrypto pki trustpoint B\n storage pem "
                   "/d\n",
                   4, 14, "trustpoint A already writes", "a place of its own for each"},
+        FaultCase{"SharedDirectoryDot",
+                  "crypto pki trustpoint A\n storage pem /d\ncrypto pki trustpoint B\n storage pem "
+                  "/./d/\n",
+                  4, 14, "trustpoint A already writes", "a place of its own for each"},
+        FaultCase{
+            "SharedDirectoryUp",
+            "crypto pki trustpoint A\n storage pem /d/../d\ncrypto pki trustpoint B\n storage "
+            "pem /d//\n",
+            4, 14, "trustpoint A already writes", "a place of its own for each"},
+        FaultCase{"SharedArchive",
+                  "crypto pki trustpoint A\n storage pkcs12 /d/a.p12 password 0 secret-42\n"
+                  "crypto pki trustpoint B\n storage pkcs12 /d/./a.p12 password 0 secret-42\n",
+                  4, 17, "trustpoint A already writes", "a place of its own for each"},
+        FaultCase{"ArchiveInDirectory",
+                  "crypto pki trustpoint A\n storage pkcs12 /d/sub/a.p12 password 0 secret-42\n"
+                  "crypto pki trustpoint B\n storage pem /x/../d\n",
+                  2, 17, "within the directory of trustpoint B", "a place of its own for each"},
+        FaultCase{"ArchiveAsKey",
+                  "crypto pki trustpoint A\n storage pem /d\n storage pkcs12 /d/key.pem password 0 "
+                  "secret-42\n",
+                  3, 17, "of trustpoint A keeps key.pem there", "another name"},
+        FaultCase{"DirectoryAsRollover",
+                  "crypto pki trustpoint A\n storage pem /d\ncrypto pki trustpoint B\n storage pem "
+                  "/d/rollover\n",
+                  4, 14, "of trustpoint A keeps rollover there", "another directory"},
+        FaultCase{"DirectoryInFile",
+                  "crypto pki trustpoint A\n storage pkcs12 /d password 0 secret-42\n"
+                  "crypto pki trustpoint B\n storage pem /d/b\n",
+                  4, 14, "the file of trustpoint A", "a place of its own for each"},
         FaultCase{"Control", "hostname a\x01\n", 1, 11, "control character U+0001", "text"},
         FaultCase{"NotUtf8", "hostname a\xFF\n", 1, 11, "octet 0xFF is no UTF-8", "UTF-8"},
         FaultCase{"NoBreakSpace", "hostname\xC2\xA0x\n", 1, 9,
@@ -789,6 +818,14 @@ INSTANTIATE_TEST_SUITE_P(
         FaultCase{"ChainOpenEnd", "crypto pki certificate chain A\n certificate 02\n  3000\n", 2, 1,
                   "has no end", "quit"}),
     [](const auto& one) { return one.param.name; });
+
+TEST(Config, DirectoriesBesideEachOtherAndAnArchiveInItsOwnAreFine) {
+  const Parsed parsed = parse(
+      "crypto pki trustpoint A\n storage pem /d\n storage pkcs12 /d/a.p12 password 0 secret-42\n"
+      "crypto pki trustpoint B\n storage pem /d/b\n"
+      "crypto pki trustpoint C\n storage pem /dd\n storage pkcs12 /dd.p12 password 0 secret-42\n");
+  EXPECT_TRUE(parsed.faults.empty()) << faults(parsed);
+}
 
 TEST(Config, NamesAllFaultsAtOnce) {
   const Parsed parsed = parse(
@@ -885,6 +922,13 @@ TEST(Config, ATrustpointMayAskForOtherNames) {
   ASSERT_EQ(wrong.faults.size(), 1U);
   EXPECT_EQ(wrong.faults[0].line, 3U);
   EXPECT_NE(wrong.faults[0].what.find("is no IP address"), std::string::npos);
+  const auto place = [](const std::string& names) {
+    const auto one = parse(
+        "crypto pki trustpoint T\n enrollment url http://ca\n subject-alt-name " + names + "\n");
+    return one.faults.size() == 1 ? one.faults[0].column : 0;
+  };
+  EXPECT_EQ(place("a.b 999.1.1.1"), 23U) << "an address that is none is no DNS name";
+  EXPECT_EQ(place("ip 192.0.2.1"), 19U) << "the colon is missing";
 }
 
 TEST(Type7, IsDecodedAndEncodedAsOnTheRouter) {

@@ -41,7 +41,11 @@ std::optional<std::string> Setting::secret() {
 }
 
 void Setting::fault(std::string_view argument, std::string what, std::string hint) {
-  if (!complaint_) complaint_ = {std::string(argument), std::move(what), std::move(hint)};
+  if (!complaint_) complaint_ = {std::string(argument), std::move(what), std::move(hint), {}};
+}
+
+void Setting::fault(const Capture& at, std::string what, std::string hint) {
+  if (!complaint_) complaint_ = {"", std::move(what), std::move(hint), at.offset};
 }
 
 std::optional<std::string> why_no_name(std::string_view text) {

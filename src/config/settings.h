@@ -40,6 +40,8 @@ class Setting {
 
   /// The value is not one this command can take. `argument` says where the caret goes.
   void fault(std::string_view argument, std::string what, std::string hint);
+  /// The same of one of several arguments with one name.
+  void fault(const Capture& at, std::string what, std::string hint);
   /// Kept, but with this value it changes nothing yet.
   void not_effective() { effective_ = false; }
 
@@ -47,6 +49,7 @@ class Setting {
     std::string argument;
     std::string what;
     std::string hint;
+    std::optional<std::size_t> offset{};  ///< where in the line, if the argument does not say it
   };
   [[nodiscard]] const std::optional<Complaint>& complaint() const { return complaint_; }
   [[nodiscard]] bool effective() const { return effective_; }

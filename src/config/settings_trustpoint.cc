@@ -234,7 +234,7 @@ void alt_names(Setting& s) {
     auto name = x509::parse_alt_name(capture.text);
     if (!name) {
       s.fault(
-          "NAME", name.error().detail,
+          capture, name.error().detail,
           "expected: a DNS name or an address, or dns:NAME, ip:ADDRESS, email:ADDRESS, uri:URL");
       return;
     }

@@ -409,7 +409,7 @@ class Daemon {
   asio::signal_set signals_{loop_, SIGTERM, SIGINT};
   CurlTransport transport_;
   SpreadTransport spread_{loop_, *clock_, random_, transport_};
-  FileOutlet outlet_{loop_};
+  FileOutlet outlet_{loop_, log_};
   std::unique_ptr<HttpDoor> door_;
   std::unique_ptr<Site> site_;
   asio::steady_timer admission_timer_{loop_};

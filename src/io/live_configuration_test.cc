@@ -215,7 +215,7 @@ class LiveConfigurationTest : public testing::Test {
   asio::io_context loop_{1};
   asio::executor_work_guard<asio::io_context::executor_type> work_{loop_.get_executor()};
   CurlTransport transport_;
-  FileOutlet outlet_{loop_};
+  FileOutlet outlet_{loop_, log_};
   std::unique_ptr<HttpDoor> door_;
   std::unique_ptr<Site> site_;
   std::unique_ptr<LiveConfiguration> live_;

@@ -1,11 +1,14 @@
 #include "io/outlet.h"
 
+#include <fcntl.h>
 #include <fmt/format.h>
 #include <sys/stat.h>
 
 #include <algorithm>
 #include <array>
+#include <cerrno>
 #include <charconv>
+#include <cstdio>
 #include <filesystem>
 
 #include "io/files.h"
@@ -80,13 +83,51 @@ Result<void> take_away(const fs::path& path) {
 Result<void> point(const fs::path& link, const std::string& target) {
   const fs::path temporary = link.string() + ".new";
   std::error_code error;
-  fs::remove(temporary, error);
+  if (fs::is_symlink(temporary, error)) fs::remove(temporary, error);
   fs::create_symlink(target, temporary, error);
   if (!error) fs::rename(temporary, link, error);
   if (error)
     return fail(Errc::storage,
                 fmt::format("cannot point {} at {}: {}", link.string(), target, error.message()));
   return {};
+}
+
+fs::path aside_of(const fs::path& path) { return path.string() + ".before-umbra"; }
+
+bool occupied(const fs::path& path) {
+  std::error_code error;
+  return fs::symlink_status(path, error).type() != fs::file_type::not_found;
+}
+
+/// Whether somebody else's file stands where the link NAME is to be. Errors: conflict, if it could
+/// not be kept.
+Result<bool> is_in_the_way(const fs::path& path, const std::string& name) {
+  if (!occupied(path) || is_own_link(path, name)) return false;
+  std::error_code error;
+  if (fs::is_directory(fs::symlink_status(path, error))) {
+    return fail(Errc::conflict,
+                fmt::format("{} is a directory that umbrad has not made; move it away, or name "
+                            "another place",
+                            path.string()));
+  }
+  if (!occupied(aside_of(path))) return true;
+  return fail(Errc::conflict,
+              fmt::format("{} is not umbrad's, and would be kept as {}, which is there already; "
+                          "move one of them away",
+                          path.string(), aside_of(path).string()));
+}
+
+/// Under its new name it replaces nothing, whatever has come there meanwhile.
+Result<void> put_aside(const fs::path& path) {
+  const std::string aside = aside_of(path).string();
+  if (::renameat2(AT_FDCWD, path.c_str(), AT_FDCWD, aside.c_str(), RENAME_NOREPLACE) == 0)
+    return {};
+  std::error_code error(errno, std::generic_category());
+  // A file system that cannot promise it: NFS.
+  if (error == std::errc::invalid_argument && !occupied(aside)) fs::rename(path, aside, error);
+  if (!error) return {};
+  return fail(Errc::storage,
+              fmt::format("cannot keep {} as {}: {}", path.string(), aside, error.message()));
 }
 
 /// With those above it, where they are missing: a group that may read the key must get there.
@@ -114,8 +155,10 @@ bool is_as_wanted(const fs::path& path, const Part& part, const FileAccess& acce
   return same;
 }
 
+/// In: `kept` is told what was somebody else's.
 Result<void> replace_set(const fs::path& root, const std::vector<Part>& parts,
-                         const FileAccess& secret) {
+                         const FileAccess& secret,
+                         const std::function<void(const fs::path&)>& kept) {
   FileAccess open = secret;
   open.mode = public_mode;
   const auto access = [&](const Part& part) { return part.secret ? secret : open; };
@@ -123,8 +166,22 @@ Result<void> replace_set(const fs::path& root, const std::vector<Part>& parts,
     return std::any_of(parts.begin(), parts.end(),
                        [&](const Part& part) { return part.name.starts_with(directory + "/"); });
   };
+  std::vector<std::string> links;
+  for (const Part& part : parts) {
+    if (part.name.find('/') == std::string::npos) links.push_back(part.name);
+  }
+  for (const std::string directory : directories) {
+    if (used(directory)) links.push_back(directory);
+  }
   std::error_code error;
   UMBRA_CHECK(make_readable_directory(root));
+  // Before anything is changed: all of it can be, the shadow set to come too.
+  for (const std::string name : link_names) UMBRA_CHECK(is_in_the_way(root / name, name));
+  if (occupied(root / data_link) && !is_own_data_link(root / data_link)) {
+    return fail(Errc::conflict, fmt::format("{} is not umbrad's; move it away, or name another "
+                                            "place",
+                                            (root / data_link).string()));
+  }
   std::string current = fs::read_symlink(root / data_link, error).string();
   const bool there =
       !current.empty() &&
@@ -151,19 +208,18 @@ Result<void> replace_set(const fs::path& root, const std::vector<Part>& parts,
     UMBRA_CHECK(point(root / data_link, next));
     current = next;
   }
-  const auto link = [&](const std::string& name) -> Result<void> {
-    if (is_own_link(root / name, name)) return {};
-    return point(root / name, wanted_target(name));
-  };
-  for (const Part& part : parts) {
-    if (part.name.find('/') == std::string::npos) UMBRA_CHECK(link(part.name));
+  for (const std::string& name : links) {
+    if (is_own_link(root / name, name)) continue;
+    UMBRA_TRY(const bool in_the_way, is_in_the_way(root / name, name));
+    if (in_the_way) {
+      UMBRA_CHECK(put_aside(root / name));
+      kept(root / name);
+    }
+    UMBRA_CHECK(point(root / name, wanted_target(name)));
   }
   for (const std::string directory : directories) {
-    if (used(directory)) {
-      UMBRA_CHECK(link(directory));
-    } else if (fs::is_symlink(root / directory, error)) {
+    if (!used(directory) && is_own_link(root / directory, directory))
       fs::remove(root / directory, error);
-    }
   }
   UMBRA_CHECK(sync_directory(root.string()));
   for (const auto& entry : fs::directory_iterator(root, error)) {
@@ -181,7 +237,12 @@ Result<void> FileOutlet::publish_pem(const config::Storage& storage,
   auto parts = parts_of(files.active, "");
   for (auto& part : parts_of(files.rollover, "rollover/")) parts.push_back(std::move(part));
   for (auto& part : parts_of(files.previous, "previous/")) parts.push_back(std::move(part));
-  const auto replaced = replace_set(storage.path, parts, access);
+  const auto replaced = replace_set(storage.path, parts, access, [this](const fs::path& path) {
+    log_.event({Severity::warning, "STORAGE",
+                fmt::format("{} was there before, and not written by umbrad: it is kept as {}",
+                            path.string(), aside_of(path).string()),
+                "UMBRA"});
+  });
   for (auto& part : parts) {
     if (part.secret) wipe(part.content);
   }

@@ -1,5 +1,6 @@
 #pragma once
 
+#include "base/log.h"
 #include "client/outlet.h"
 #include "io/hook.h"
 
@@ -13,10 +14,14 @@ namespace umbra::io {
 /// opens bundle.pem has key and certificates by one open. A program that opens cert.pem and key.pem
 /// one after the other has a pair that belongs together unless the rename falls between the two,
 /// and `on change exec` tells it when that is over.
+///
+/// What is found under one of these names and is not such a link was there before: it is kept
+/// beside it as NAME.before-umbra, which is said in the log, and never takes the place of another
+/// one.
 class FileOutlet final : public client::Outlet {
  public:
   /// Commands are waited for on `loop`.
-  explicit FileOutlet(boost::asio::io_context& loop) : hooks_(loop) {}
+  FileOutlet(boost::asio::io_context& loop, Log& log) : hooks_(loop), log_(log) {}
   [[nodiscard]] Result<void> publish_pem(const config::Storage& storage,
                                          const client::PemFiles& files) override;
   [[nodiscard]] Result<void> publish_pkcs12(const config::Storage& storage,
@@ -30,6 +35,7 @@ class FileOutlet final : public client::Outlet {
 
  private:
   HookRunner hooks_;
+  Log& log_;
 };
 
 }  // namespace umbra::io

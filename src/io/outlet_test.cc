@@ -23,6 +23,13 @@ namespace {
 namespace fs = std::filesystem;
 using ::testing::HasSubstr;
 
+class OutletLines final : public Log {
+ public:
+  void event(const LogEvent& event) override { lines.push_back(to_string(event)); }
+  void debug(std::string_view, std::string_view) override {}
+  std::vector<std::string> lines;
+};
+
 class OutletTest : public ScratchTest {
  protected:
   static client::PemSet set(const std::string& mark) {
@@ -39,7 +46,8 @@ class OutletTest : public ScratchTest {
     return sets;
   }
   boost::asio::io_context loop;
-  FileOutlet outlet{loop};
+  OutletLines log;
+  FileOutlet outlet{loop, log};
   config::Storage storage{path("pem"), "", "", 0600, false};
 };
 
@@ -192,11 +200,60 @@ TEST_F(OutletTest, AHalfWrittenSetOfAProcessThatDiedIsNoObstacle) {
   EXPECT_EQ(text(path("pem/key.pem")), "key 2");
 }
 
-TEST_F(OutletTest, AFileOfSomebodyElsesIsReplacedByTheLink) {
+TEST_F(OutletTest, FilesOfSomebodyElsesAreKeptBesideTheLinksAndNamed) {
   fs::create_directories(path("pem"));
-  std::ofstream(path("pem/cert.pem")) << "made by hand";
+  std::ofstream(path("pem/key.pem")) << "made by hand";
+  fs::permissions(path("pem/key.pem"), fs::perms::owner_read);
+  std::ofstream(path("real.pem")) << "elsewhere";
+  fs::create_symlink("../real.pem", path("pem/cert.pem"));
   ASSERT_TRUE(publish(set("1")));
   EXPECT_EQ(text(path("pem/cert.pem")), "cert 1");
+  EXPECT_EQ(text(path("pem/key.pem")), "key 1");
+  EXPECT_EQ(text(path("pem/key.pem.before-umbra")), "made by hand");
+  EXPECT_EQ(mode(path("pem/key.pem.before-umbra")), 0400U);
+  EXPECT_EQ(fs::read_symlink(path("pem/cert.pem.before-umbra")), "../real.pem");
+  EXPECT_EQ(log.lines.size(), 2U);
+  EXPECT_THAT(log.lines, ::testing::Contains(HasSubstr(path("pem/key.pem.before-umbra"))));
+  ASSERT_TRUE(publish(set("2")));
+  EXPECT_EQ(text(path("pem/key.pem.before-umbra")), "made by hand");
+  EXPECT_EQ(log.lines.size(), 2U) << "links of ours are nobody else's";
+}
+
+TEST_F(OutletTest, WhatWasKeptIsNeverReplacedByAnother) {
+  fs::create_directories(path("pem"));
+  std::ofstream(path("pem/key.pem.before-umbra")) << "kept";
+  std::ofstream(path("pem/key.pem")) << "made by hand";
+  const auto refused = publish(set("1"));
+  ASSERT_FALSE(refused);
+  EXPECT_EQ(refused.error().code, Errc::conflict);
+  EXPECT_THAT(refused.error().detail, HasSubstr(path("pem/key.pem")));
+  EXPECT_THAT(refused.error().detail, HasSubstr(path("pem/key.pem.before-umbra")));
+  EXPECT_EQ(text(path("pem/key.pem")), "made by hand");
+  EXPECT_EQ(text(path("pem/key.pem.before-umbra")), "kept");
+  EXPECT_FALSE(fs::exists(path("pem/cert.pem"))) << "nothing is half done";
+  fs::remove(path("pem/key.pem.before-umbra"));
+  ASSERT_TRUE(publish(set("1")));
+  EXPECT_EQ(text(path("pem/key.pem.before-umbra")), "made by hand");
+}
+
+TEST_F(OutletTest, DirectoriesAndPlacesOfSomebodyElsesAreRefused) {
+  fs::create_directories(path("pem/rollover"));
+  std::ofstream(path("pem/rollover/ours.txt")) << "made by hand";
+  auto refused = publish(set("1"));
+  ASSERT_FALSE(refused) << "it would be in the way of the shadow set";
+  EXPECT_THAT(refused.error().detail, HasSubstr(path("pem/rollover")));
+  EXPECT_EQ(text(path("pem/rollover/ours.txt")), "made by hand");
+  storage.path = path("other");
+  fs::create_directories(path("other/..data"));
+  refused = publish(set("1"));
+  ASSERT_FALSE(refused);
+  EXPECT_THAT(refused.error().detail, HasSubstr(path("other/..data")));
+  storage.path = path("third");
+  fs::create_directories(path("third"));
+  std::ofstream(path("third/key.pem.new")) << "made by hand";
+  refused = publish(set("1"));
+  ASSERT_FALSE(refused);
+  EXPECT_EQ(text(path("third/key.pem.new")), "made by hand");
 }
 
 TEST_F(OutletTest, WhatItHasWrittenIsWithdrawnAndNothingElse) {
