@@ -1,6 +1,7 @@
 #include "x509/alt_name.h"
 
 #include <arpa/inet.h>
+#include <fmt/format.h>
 
 #include <algorithm>
 #include <array>
@@ -38,7 +39,9 @@ bool is_dns_name(std::string_view name) {
                                (c >= 'A' && c <= 'Z') || c == '-' || c == '_';
                       });
     if (!good) return false;
-    if (label.size() == name.size()) return true;
+    // The last label of a name is never a number (RFC 1123 2.1): this is an address gone wrong.
+    if (label.size() == name.size())
+      return label.find_first_not_of("0123456789") != std::string_view::npos;
     name.remove_prefix(label.size() + 1);
   }
 }
@@ -66,6 +69,14 @@ Result<AltName> parse_alt_name(std::string_view text) {
   AltName name{AltNameKind::dns, std::string(text)};
   const auto* const word = std::find_if(words.begin(), words.end(),
                                         [&](const auto& w) { return text.starts_with(w.first); });
+  const auto* const bare = std::find_if(words.begin(), words.end(), [&](const auto& w) {
+    return w.first.substr(0, w.first.size() - 1) == text;
+  });
+  if (bare != words.end()) {
+    return fail(Errc::malformed, fmt::format("\"{0}\" is a kind of name, and goes before one with "
+                                             "a colon: {0}:NAME",
+                                             text));
+  }
   if (word != words.end()) {
     name = {word->second, std::string(text.substr(word->first.size()))};
   } else if (!address_octets(name.text).empty()) {

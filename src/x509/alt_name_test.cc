@@ -14,14 +14,35 @@ std::string parsed(std::string_view text) {
 
 TEST(AltName, IsReadWithAndWithoutItsKind) {
   EXPECT_EQ(parsed("vpn.example.net"), "dns vpn.example.net");
+  EXPECT_EQ(parsed("dns:1.example.3com"), "dns 1.example.3com");
   EXPECT_EQ(parsed("dns:*.example.net"), "dns *.example.net");
   EXPECT_EQ(parsed("192.0.2.1"), "ip 192.0.2.1");
   EXPECT_EQ(parsed("ip:2001:db8::1"), "ip 2001:db8::1");
   EXPECT_EQ(parsed("email:noc@example.net"), "email noc@example.net");
   EXPECT_EQ(parsed("uri:spiffe://example.net/vpn"), "uri spiffe://example.net/vpn");
-  for (const char* wrong :
-       {"", "dns:", "a..b", "-a.b", "a b", "ip:300.1.1.1", "ip:", "email:noc", "email:@a",
-        "uri:nothing", "uri::x", "a.b.", "x@y", "dns:a\nb", "ü.example"}) {
+  for (const char* wrong : {"",
+                            "dns:",
+                            "a..b",
+                            "-a.b",
+                            "a b",
+                            "ip:300.1.1.1",
+                            "ip:",
+                            "email:noc",
+                            "email:@a",
+                            "uri:nothing",
+                            "uri::x",
+                            "a.b.",
+                            "x@y",
+                            "dns:a\nb",
+                            "ü.example",
+                            "999.1.1.1",
+                            "dns:999.1.1.1",
+                            "1.2.3",
+                            "noc@192.0.2",
+                            "ip",
+                            "dns",
+                            "email",
+                            "uri"}) {
     EXPECT_EQ(parsed(wrong), "none") << wrong;
   }
   EXPECT_EQ(parsed(std::string(64, 'a') + ".b"), "none");
