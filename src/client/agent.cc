@@ -282,7 +282,7 @@ void Trustpoint::Agent::act(Action action, const Arrival& arrival) {
       return exchange(Message::request, spread());
     case Action::send_poll:
       log(Severity::error, "POLLROUTERCERT", "Polling Router certificate .....");
-      return exchange(Message::poll, spread());
+      return exchange(Message::poll, spread_of_poll());
     case Action::install_identity: {
       log(Severity::informational, "CERTRET", "Certificate received from Certificate Authority");
       held_at_ = now();

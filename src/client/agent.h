@@ -184,6 +184,9 @@ class Trustpoint::Agent : public std::enable_shared_from_this<Agent> {
   /// What a call that a timer has made may wait before it leaves (`enrollment spread`): a tenth of
   /// what is left at most.
   [[nodiscard]] Seconds spread() const;
+  /// The same of a POLL: the next one overtakes it and drops its answer, so it leaves in the first
+  /// half of the time between the two.
+  [[nodiscard]] Seconds spread_of_poll() const;
   void fetch_capabilities(std::function<void(Result<void>)> done, Seconds spread);
   void fetch_and_accept_pinned();
   void fetch_next_ca();

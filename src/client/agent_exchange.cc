@@ -95,6 +95,17 @@ Seconds Trustpoint::Agent::spread() const {
   return std::min(configuration_.spread, left / part_of_what_is_left);
 }
 
+Seconds Trustpoint::Agent::spread_of_poll() const {
+  Seconds most = spread();
+  auto facts = state_.facts();
+  facts.come_again = come_again_;
+  for (const auto& deadline : lifecycle::deadlines(settings_, facts, name_)) {
+    if (deadline.timer != lifecycle::Timer::poll) continue;
+    most = std::min(most, std::max(deadline.at - now(), Seconds::zero()) / 2);
+  }
+  return most;
+}
+
 std::vector<Trustpoint::Agent::Way> Trustpoint::Agent::ways_to(const std::string& url) const {
   const bool exact = exact_.contains(url);
   if (has_path(url) && scep::request_url(url, exact) != scep::request_url(url, !exact))

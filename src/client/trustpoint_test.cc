@@ -146,6 +146,24 @@ TEST_F(TrustpointTest, WhatATimerSendsIsSpreadByATenthOfWhatIsLeftAtMostAndAComm
   EXPECT_EQ(spread_of(before + 2), Seconds{114}) << "a retry a minute later";
 }
 
+TEST_F(TrustpointTest, APollLeavesInTimeToBeAnsweredBeforeTheNextOneHoweverLongTheSpread) {
+  spoke.spread = Seconds{3600};
+  ca.grant = config::Grant::manual;
+  start();
+  authenticate();
+  const auto before = sent.size();
+  run_until(zero + minutes{7});
+  ASSERT_EQ(sent.size(), before + 3) << "after one, two and four minutes";
+  EXPECT_EQ(sent[before].spread, Seconds{30}) << "half of the minute to the next";
+  EXPECT_EQ(sent[before + 1].spread, minutes{1});
+  EXPECT_EQ(sent[before + 2].spread, minutes{2});
+  spoke.spread = Seconds{10};
+  start_spoke();
+  run_until(zero + minutes{8});
+  ASSERT_EQ(sent.size(), before + 4);
+  EXPECT_EQ(sent.back().spread, Seconds{10});
+}
+
 TEST_F(TrustpointTest, TriesItsServersInTurnAndStaysWithTheOneThatAnswers) {
   spoke.enrollment_url = "http://a";
   spoke.more_urls = {"http://b", "http://c"};
