@@ -18,6 +18,7 @@ using EventKind = lifecycle::TrustpointEventKind;
 // More steps than a trustpoint can ever owe at one instant: promote, enrol, and one to spare.
 constexpr int steps_at_once_max = 8;
 constexpr std::uint32_t hold_doublings_max = 10;
+constexpr Seconds hold_max = std::chrono::hours{1};  // no retry period is longer
 
 bool same_progress(const lifecycle::TrustpointFacts& a, const lifecycle::TrustpointFacts& b) {
   return a.phase == b.phase && a.kind == b.kind && a.since == b.since && a.tries == b.tries &&
@@ -406,10 +407,15 @@ void Trustpoint::Agent::enroll_by_hand() {
 }
 
 void Trustpoint::Agent::hold(const Error& error) {
-  const auto wait =
+  // Whatever it is, a disk that is full or a CA that is out of order, may be put right any time.
+  const Seconds wait =
       configuration_.retry_period * (std::int64_t{1} << std::min(holds_++, hold_doublings_max));
+  hold_until(now() + std::min(wait, hold_max), error);
+}
+
+void Trustpoint::Agent::hold_until(Time at, const Error& error) {
   held_at_ = now();
-  held_until_ = held_at_ + wait;
+  held_until_ = at;
   log(Severity::error, "TRUSTPOINT",
       fmt::format("Trustpoint {}: {}; next try at {}", configuration_.name, error.detail,
                   to_rfc3339(*held_until_)),

@@ -98,8 +98,11 @@ class Trustpoint::Agent : public std::enable_shared_from_this<Agent> {
   void switch_over_if_due();
   /// What was put off by a clock that has stepped back since is not put off until then.
   void forget_what_was_put_off_ahead();
-  /// Nothing is tried again before one, two, four ... retry periods have passed.
+  /// Nothing is tried again before one, two, four ... retry periods have passed, an hour at most.
   void hold(const Error& error);
+  /// Nor before a CA that is busy has asked for it.
+  void hold_until(Time at, const Error& error);
+  void hold(const Error& error, const Result<HttpReply>& answer);
   void forget_call() { ++newest_call_; }
   void publish_snapshot();
 
@@ -188,7 +191,11 @@ class Trustpoint::Agent : public std::enable_shared_from_this<Agent> {
   /// half of the time between the two.
   [[nodiscard]] Seconds spread_of_poll() const;
   void fetch_capabilities(std::function<void(Result<void>)> done, Seconds spread);
+  /// Somebody's page instead of keywords. Once for each such answer.
+  void say_if_no_capabilities(const HttpReply& reply);
   void fetch_and_accept_pinned();
+  /// GetCACert brought none.
+  void on_no_ca(const Error& error);
   void fetch_next_ca();
   void exchange(Message message, Seconds spread);
   /// Who signs the request under way instead of its own key; nothing: nobody.
@@ -227,7 +234,9 @@ class Trustpoint::Agent : public std::enable_shared_from_this<Agent> {
   std::optional<Time> come_again_;  ///< as lifecycle has it of this
   std::uint64_t newest_call_ = 0;
   bool asking_ca_ = false;
+  std::optional<Time> ca_come_again_;  ///< what the last answer to GetCACert asked for
   bool asking_capabilities_ = false;
+  std::string odd_capabilities_;  ///< the last answer to GetCACaps, if it was none
   std::string server_;  ///< the one of several URLs that is in use; if any other, the first
   std::set<std::string> exact_;  ///< the URLs that are wanted as given
   bool started_ = false;
@@ -236,6 +245,13 @@ class Trustpoint::Agent : public std::enable_shared_from_this<Agent> {
   std::optional<HeldCrl> shown_crl_;   ///< what is shown of it
   Bytes crl_issuer_;                   ///< SHA-256 of the CA certificate it was verified with
   Time crl_fetched_{};
+  /// The newest CRL that was taken, held or not: none that is older is taken before its end.
+  struct SeenCrl {
+    Bytes issuer;  ///< as crl_issuer_
+    Time this_update;
+    Time counts_until;
+  };
+  std::optional<SeenCrl> crl_seen_;
   std::string published_;  ///< the certificates in the files, since the start
   bool hook_runs_ = false;
   std::optional<Time> announce_at_;  ///< the next try, where one failed

@@ -28,6 +28,11 @@ bool busy(const HttpReply& reply) {
   return (reply.status == 503 || reply.status == 429) && reply.retry_after;
 }
 
+/// When it is to be asked again.
+Time come_again_at(const HttpReply& reply, Time now) {
+  return now + std::clamp(*reply.retry_after, Seconds{1}, come_again_max);
+}
+
 /// An old CA knows no GetCACaps, and says so; whoever is only out of order or busy has said
 /// nothing.
 bool has_no_capabilities(const HttpReply& reply) {
@@ -44,6 +49,16 @@ Result<HttpReply> usable(Result<HttpReply> reply) {
   if (reply->body.empty()) return fail(Errc::unreachable, "empty answer");
   if (reply->body.size() > body_max) return fail(Errc::unreachable, "answer too long");
   return reply;
+}
+
+/// The beginning of what is no answer, for people: a proxy's page is known by it.
+std::string beginning(ByteView body) {
+  constexpr std::size_t octets_max = 40;
+  std::string text(as_text(body).substr(0, octets_max));
+  for (char& c : text) {
+    if (c < ' ' || c > '~') c = '.';
+  }
+  return text;
 }
 
 std::string media_type(const HttpReply& reply) {
@@ -206,6 +221,8 @@ void Trustpoint::Agent::fetch_ca(std::function<void(Result<x509::Certificate>)> 
     return done(fail(Errc::conflict, "no enrollment url is configured"));
   go(get(scep::Operation::get_ca_cert, spread), elsewhere.empty() ? ways() : ways_to(elsewhere),
      std::nullopt, std::nullopt, [done = std::move(done)](Agent& agent, Result<HttpReply> answer) {
+       agent.ca_come_again_.reset();
+       if (answer && busy(*answer)) agent.ca_come_again_ = come_again_at(*answer, agent.now());
        const auto reply = usable(std::move(answer));
        if (!reply) return done(tl::unexpected(reply.error()));
        const auto received = scep::parse_ca_cert(reply->body);
@@ -251,7 +268,7 @@ void Trustpoint::Agent::fetch_and_accept_pinned() {
           if (!self->state_.ca && self->settings_.pinned) self->fetch_and_accept_pinned();
           return;
         }
-        if (!ca) return self->no_answer(ca.error());
+        if (!ca) return self->on_no_ca(ca.error());
         // Somebody may have authenticated it by hand in the meantime.
         if (self->state_.ca) return;
         self->accept_ca(*ca, [name = self.get()](const Result<void>& accepted) {
@@ -259,6 +276,21 @@ void Trustpoint::Agent::fetch_and_accept_pinned() {
         });
       },
       spread());
+}
+
+void Trustpoint::Agent::on_no_ca(const Error& error) {
+  no_answer(error);
+  if (!ca_come_again_ || state_.ca) return;
+  // There is somebody, and he keeps order: the intervals begin anew, and not before he said.
+  auto row = state_.row;
+  auto facts = state_.facts();
+  facts.since = now();
+  facts.tries = 0;
+  set_progress(row, facts);
+  if (const auto stored = commit(std::move(row)); !stored) return hold(stored.error());
+  held_at_ = now();
+  held_until_ = ca_come_again_;
+  publish_snapshot();
 }
 
 void Trustpoint::Agent::fetch_capabilities(std::function<void(Result<void>)> done, Seconds spread) {
@@ -273,9 +305,11 @@ void Trustpoint::Agent::fetch_capabilities(std::function<void(Result<void>)> don
            return done({});
          }
          if (reply->status != http_ok && !has_no_capabilities(*reply)) {
-           agent.hold({Errc::unreachable, fmt::format("GetCACaps: HTTP status {}", reply->status)});
+           agent.hold({Errc::unreachable, fmt::format("GetCACaps: HTTP status {}", reply->status)},
+                      reply);
            return done({});
          }
+         agent.say_if_no_capabilities(*reply);
          auto row = agent.state_.row;
          row.capabilities_known = true;
          row.capabilities.clear();
@@ -286,6 +320,29 @@ void Trustpoint::Agent::fetch_capabilities(std::function<void(Result<void>)> don
          done(stored);
          if (stored) agent.run_due();
        });
+}
+
+void Trustpoint::Agent::hold(const Error& error, const Result<HttpReply>& answer) {
+  if (!answer || !busy(*answer)) return hold(error);
+  hold_until(come_again_at(*answer, now()), error);
+}
+
+void Trustpoint::Agent::say_if_no_capabilities(const HttpReply& reply) {
+  const std::string text(as_text(reply.content()).substr(0, capabilities_max));
+  // With no word at all, an old CA says that it knows none of this.
+  const bool good = reply.status != http_ok ||
+                    text.find_first_not_of(" \t\r\n") == std::string::npos ||
+                    !scep::to_text(scep::parse_capabilities(text)).empty();
+  const std::string odd = good ? std::string() : text;
+  if (odd == odd_capabilities_) return;
+  odd_capabilities_ = odd;
+  if (good) return;
+  log(Severity::warning, "CAPABILITIES",
+      fmt::format("Trustpoint {}: the answer to GetCACaps has no word that is known ({}, \"{}\"): "
+                  "the CA is taken for an old one that knows none of them",
+                  configuration_.name, beginning(as_bytes(media_type(reply))),
+                  beginning(as_bytes(text))),
+      "UMBRA");
 }
 
 void Trustpoint::Agent::fetch_next_ca() {
@@ -319,8 +376,12 @@ void Trustpoint::Agent::fetch_next_ca() {
           }
           return agent.on_no_answer(reply.error(), answer);
         }
-        if (media_type(*reply) != scep::type_next_ca_cert)
-          return agent.on_no_answer({Errc::malformed, "not a GetNextCACert answer"});
+        if (media_type(*reply) != scep::type_next_ca_cert) {
+          return agent.on_no_answer(
+              {Errc::malformed,
+               fmt::format("not a GetNextCACert answer ({}, \"{}\")",
+                           beginning(as_bytes(media_type(*reply))), beginning(reply->body))});
+        }
         const auto next = choose_next_ca(agent.state_, reply->body, agent.configuration_);
         if (!next) return agent.on_no_answer(next.error());
         const x509::Certificate& ca = next->ca;
@@ -439,7 +500,7 @@ void Trustpoint::Agent::no_answer(const Error& error) const {
 
 void Trustpoint::Agent::on_no_answer(const Error& error, const Result<HttpReply>& answer) {
   if (!answer || !busy(*answer)) return on_no_answer(error);
-  const Time at = now() + std::clamp(*answer->retry_after, Seconds{1}, come_again_max);
+  const Time at = come_again_at(*answer, now());
   turn_to_next();
   if (!take({EventKind::no_answer, {}, at})) return;
   log(Severity::notice, "COME_AGAIN",

@@ -182,11 +182,13 @@ void Trustpoint::Agent::fetch_crl_by_scep(std::string before, CrlDone done) {
   }
   auto prepared = make_crl_exchange(state_, configuration_, environment_.random);
   if (!prepared) return done(*this, tl::unexpected(prepared.error()));
+  if (environment_.counters) ++environment_.counters->crl_fetches;
   send(std::move(prepared->call),
        [expected = std::move(prepared->expected), before, done = std::move(done)](
            Agent& agent, const Result<HttpReply>& reply) {
          const auto failed = [&](const std::string& why) {
            const std::string scep = "GetCRL: " + why;
+           if (agent.environment_.counters) ++agent.environment_.counters->crl_failures;
            done(agent, fail(Errc::unreachable, before.empty() ? scep : before + "; " + scep));
          };
          if (!reply) return failed(reply.error().detail);
@@ -225,13 +227,19 @@ Result<x509::CrlFacts> Trustpoint::Agent::take_crl(ByteView body, const std::str
     return fail(Errc::conflict, "the CRL is of the future");
   if (crl.next_update && *crl.next_update + configuration_.crl_cache_extend <= now())
     return fail(Errc::conflict, "the CRL has ended at " + to_rfc3339(*crl.next_update));
-  // Somebody in between may replay one that does not list yet what is revoked by now.
-  if (crl_ && crl.this_update < crl_->this_update)
-    return fail(Errc::conflict, "the CRL is older than the one that is held");
+  // Somebody in between may replay one that does not list yet what is revoked by now. What is not
+  // held any more has been seen all the same.
+  const Bytes issuer = fingerprint_of(*state_.ca);
+  if (crl_seen_ && crl_seen_->issuer == issuer && now() < crl_seen_->counts_until &&
+      crl.this_update < crl_seen_->this_update)
+    return fail(Errc::conflict, "the CRL is older than the last one");
+  crl_seen_ = {issuer, crl.this_update,
+               crl.next_update ? *crl.next_update + configuration_.crl_cache_extend
+                               : now() + kept_without_end};
   hold_no_crl();
   if (configuration_.crl_cache_max != Seconds{0}) {
     crl_ = crl;
-    crl_issuer_ = fingerprint_of(*state_.ca);
+    crl_issuer_ = issuer;
     crl_fetched_ = now();
     shown_crl_ = {.issuer = crl.issuer.joined(),
                   .this_update = crl.this_update,

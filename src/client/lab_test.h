@@ -213,6 +213,7 @@ class Lab : public testing::Test, public HttpTransport {
                 .key_passphrase = spoke_passphrase,
                 .fqdn = "spoke.lab",
                 .board_serial = "67109104",
+                .counters = &counters,
                 .credential = [this](const std::string&) { return voucher; },
                 .address_of = [this](const std::string& interface) -> Result<std::string> {
                   if (const auto found = interfaces.find(interface); found != interfaces.end())
@@ -350,6 +351,7 @@ class Lab : public testing::Test, public HttpTransport {
   LabLog server_log;
   LabFiles files;
   LabOutlet outlet;
+  Counters counters;
   config::Server ca;
   config::Trustpoint spoke;
   std::unique_ptr<store::Store> server_store;

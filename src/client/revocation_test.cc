@@ -88,7 +88,7 @@ TEST_F(RevocationTest, ACrlIsFetchedWhereTheCertificateSaysAndOnlyTheCasNewestOn
   cut = true;
   const auto replayed = request_crl();
   ASSERT_FALSE(replayed);
-  EXPECT_THAT(replayed.error().detail, HasSubstr("older than the one that is held"));
+  EXPECT_THAT(replayed.error().detail, HasSubstr("older than the last one"));
   EXPECT_FALSE(validate().good);
   EXPECT_EQ(log.count("%PKI-3-CRL_FETCH_FAIL: CRL fetch for trustpoint Root-CA failed"), 1U);
   // Somebody else's, a broken one, one that has ended.
@@ -107,6 +107,55 @@ TEST_F(RevocationTest, ACrlIsFetchedWhereTheCertificateSaysAndOnlyTheCasNewestOn
   clock.set(day(1));
   EXPECT_THAT(request_crl().error().detail, HasSubstr("has ended at"));
   EXPECT_FALSE(validate().good) << "nothing is known, and that is not good";
+}
+
+TEST_F(RevocationTest, AnOlderCrlIsNotTakenBecauseTheNewerOneIsNotHeldAnyMore) {
+  ca.cdp_url = "http://crl.example.net/root.crl";
+  Bytes served;
+  elsewhere = [&](const HttpCall& call) -> std::optional<Result<HttpReply>> {
+    if (call.url == ca.cdp_url) return HttpReply{200, "application/pkix-crl", served, {}};
+    return std::nullopt;
+  };
+  spoke.crl_cache_max = Seconds{0};
+  enrolled();
+  const auto newest = [this] { return (*server_store->crl("ROOTCA", 1))->crl; };
+  const Bytes old = newest();
+  clock.set(zero + minutes{5});
+  revoke();
+  served = newest();
+  EXPECT_FALSE(validate().good);
+  EXPECT_FALSE(status().crl) << "crl cache none";
+  served = old;
+  cut = true;
+  EXPECT_THAT(request_crl().error().detail, HasSubstr("older than the last one"));
+  EXPECT_FALSE(validate().good);
+  cut = false;
+  served = newest();
+  EXPECT_TRUE(request_crl()) << "the same one again is none that is older";
+  // What has ended says nothing against another one.
+  const auto all = *server_store->generations("ROOTCA");
+  const auto key = *x509::PrivateKey::unseal(all.front().sealed_key, "server pass");
+  served = *x509::sign_crl({.issuer = status().ca->subject(),
+                            .issuer_key_id = {},
+                            .number = 9,
+                            .this_update = zero + minutes{1},
+                            .next_update = day(3)},
+                           {}, key, x509::Digest::sha256);
+  cut = true;
+  EXPECT_FALSE(request_crl());
+  clock.set(day(1));
+  EXPECT_TRUE(request_crl());
+}
+
+TEST_F(RevocationTest, AFetchByScepIsCountedAsTheOthersAre) {
+  enrolled();
+  ASSERT_TRUE(request_crl());
+  EXPECT_EQ(counters.crl_fetches, 1U);
+  EXPECT_EQ(counters.crl_failures, 0U);
+  cut = true;
+  ASSERT_FALSE(request_crl());
+  EXPECT_EQ(counters.crl_fetches, 2U);
+  EXPECT_EQ(counters.crl_failures, 1U);
 }
 
 TEST_F(RevocationTest, MethodsAreTriedInTheirOrder) {

@@ -574,6 +574,106 @@ TEST_F(TrustpointTest, ABusyCaSaysWhenToComeAgain) {
   EXPECT_EQ(status().identity->not_before(), day(292));
 }
 
+TEST_F(TrustpointTest, ACaThatIsBusyAtFirstSaysWhenToComeAgainToo) {
+  start_server();
+  spoke.fingerprint = to_hex(server->status().ca->fingerprint(x509::Digest::sha256));
+  std::map<std::string, std::vector<Time>> asked;
+  tamper = [&](const Sent& call, HttpReply reply) {
+    auto& times = asked[call.operation];
+    times.push_back(call.at);
+    if (call.operation == "PKIOperation" || times.size() > 2) return reply;
+    reply = {503, "text/plain", {}};
+    reply.retry_after = times.size() == 1 ? Seconds{600} : Seconds{86400};
+    return reply;
+  };
+  start_spoke();
+  run_until(day(1));
+  const Time there = zero + Seconds{600 + 3600};
+  EXPECT_THAT(asked["GetCACert"], ElementsAre(zero, zero + Seconds{600}, there));
+  EXPECT_THAT(asked["GetCACaps"], ElementsAre(there, there + Seconds{600}, there + Seconds{4200}));
+  EXPECT_TRUE(status().identity);
+}
+
+TEST_F(TrustpointTest, ACaThatIsOutOfOrderAtFirstIsAskedEveryHourAtLeastAndNamed) {
+  start_server();
+  spoke.fingerprint = to_hex(server->status().ca->fingerprint(x509::Digest::sha256));
+  std::vector<Time> asked;
+  bool good = false;
+  tamper = [&](const Sent& call, HttpReply reply) {
+    if (call.operation != "GetCACaps") return reply;
+    asked.push_back(call.at);
+    if (!good) reply = {500, "text/html", {}};
+    return reply;
+  };
+  start_spoke();
+  run_until(day(2));
+  for (std::size_t i = 1; i < asked.size(); ++i)
+    EXPECT_LE(asked[i] - asked[i - 1], std::chrono::hours{1});
+  EXPECT_GT(asked.size(), 40U);
+  EXPECT_EQ(log.count("GetCACaps: HTTP status 500; next try at"), asked.size());
+  EXPECT_TRUE(status().ca);
+  EXPECT_FALSE(status().identity);
+  start_spoke();
+  EXPECT_EQ(asked.back(), day(2)) << "a start asks at once";
+  good = true;
+  run_until(day(2) + std::chrono::hours{1});
+  EXPECT_TRUE(status().identity);
+}
+
+TEST_F(TrustpointTest, AStoreThatRefusesIsTriedAgainEveryHourAtLeast) {
+  enrolled();
+  run_until(day(291));
+  store->refuse = true;
+  run_until(day(294));
+  const auto next = trustpoint->deadlines().front().at;
+  EXPECT_LE(next - day(294), std::chrono::hours{1});
+  store->refuse = false;
+  run_until(next);
+  EXPECT_EQ(status().identity->not_before(), next);
+}
+
+TEST_F(TrustpointTest, APageInsteadOfCapabilitiesIsNamedOnceForEachAnswer) {
+  std::string page = "<html>\n<h1>It works!</h1>";
+  tamper = [&](const Sent& call, HttpReply reply) {
+    if (call.operation == "GetCACaps")
+      reply = {200, "text/html; charset=utf-8", to_bytes(as_bytes(page))};
+    return reply;
+  };
+  const std::string line =
+      "%UMBRA-4-CAPABILITIES: Trustpoint Root-CA: the answer to GetCACaps has ";
+  start();
+  authenticate();
+  authenticate();
+  EXPECT_EQ(log.count(line), 1U);
+  EXPECT_EQ(log.count("(text/html, \"<html>.<h1>It works!</h1>\")"), 1U);
+  page = "another page";
+  authenticate();
+  EXPECT_EQ(log.count(line), 2U);
+  page = "";
+  authenticate();
+  EXPECT_EQ(log.count(line), 2U) << "an old CA may say so with nothing";
+  page = "Renewal\nX-New\n";
+  authenticate();
+  EXPECT_EQ(log.count(line), 2U);
+}
+
+TEST_F(TrustpointTest, ItAsksFromTheCallUntilSomethingFails) {
+  enrolled();
+  EXPECT_FALSE(status().asking);
+  hold_answers = true;
+  run_until(day(292));
+  EXPECT_TRUE(status().asking);
+  EXPECT_FALSE(status().awaits_next_ca);
+  hold_answers = false;
+  cut = true;
+  start_spoke();
+  EXPECT_FALSE(status().asking) << "it has failed, and waits for its next try";
+  cut = false;
+  run_until(day(293));
+  EXPECT_FALSE(status().asking) << "it is done";
+  EXPECT_EQ(status().identity->not_before(), day(292) + minutes{1});
+}
+
 TEST_F(TrustpointTest, AnAnswerThatComesTooLateIsIgnored) {
   ca.grant = config::Grant::manual;
   start();

@@ -5,9 +5,11 @@
 #include <fmt/format.h>
 #include <sys/socket.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <charconv>
 #include <cstring>
+#include <ctime>
 #include <deque>
 #include <mutex>
 #include <thread>
@@ -54,12 +56,28 @@ std::size_t take(char* data, std::size_t, std::size_t size, void* user) {
   return size;
 }
 
-/// RFC 9110 10.2.3. In seconds: a date would be by another clock than ours.
+/// Its seconds since 1970; nothing without such a header, or if it is no date.
+std::optional<std::int64_t> date_in(CURL* easy, const char* name) {
+  curl_header* header = nullptr;
+  if (curl_easy_header(easy, name, 0, CURLH_HEADER, -1, &header) != CURLHE_OK) return std::nullopt;
+  const std::time_t seconds = curl_getdate(header->value, nullptr);
+  if (seconds <= 0) return std::nullopt;
+  return std::int64_t{seconds};
+}
+
+/// RFC 9110 10.2.3: a number of seconds, or a date. That is by the server's clock, which the
+/// reply's own Date tells; one that is over means now.
 std::optional<std::chrono::seconds> retry_after_of(CURL* easy) {
   curl_header* header = nullptr;
   if (curl_easy_header(easy, "Retry-After", 0, CURLH_HEADER, -1, &header) != CURLHE_OK)
     return std::nullopt;
   const std::string_view text = header->value;
+  if (text.find(':') != std::string_view::npos) {
+    const auto at = date_in(easy, "Retry-After");
+    const auto now = date_in(easy, "Date");
+    if (!at || !now) return std::nullopt;
+    return std::chrono::seconds{std::max<std::int64_t>(*at - *now, 0)};
+  }
   std::uint32_t seconds = 0;
   const auto [stop, error] = std::from_chars(text.data(), text.data() + text.size(), seconds);
   if (error != std::errc{} || stop != text.data() + text.size()) return std::nullopt;

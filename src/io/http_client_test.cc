@@ -92,11 +92,15 @@ TEST(HttpClient, ABodyOfTwoGibibytesIsGivenUpAtTheFirst) {
   EXPECT_LT(sent, std::size_t{64} << 20);
 }
 
-TEST(HttpClient, RetryAfterIsReadWhereItIsANumberOfSeconds) {
+TEST(HttpClient, RetryAfterIsANumberOfSecondsOrADateByTheServersOwnClock) {
   const std::pair<const char*, std::optional<std::chrono::seconds>> cases[] = {
       {"Retry-After: 7", 7s},
       {"retry-after:  120", 120s},
       {"Retry-After: Fri, 31 Dec 1999 23:59:59 GMT", std::nullopt},
+      {"Date: Fri, 31 Dec 1999 23:58:00 GMT\r\nRetry-After: Fri, 31 Dec 1999 23:59:59 GMT", 119s},
+      {"Date: Sat, 01 Jan 2000 00:00:00 GMT\r\nRetry-After: Fri, 31 Dec 1999 23:59:59 GMT", 0s},
+      {"Date: Fri, 31 Dec 1999 23:58:00 GMT\r\nRetry-After: at 25:99 o'clock", std::nullopt},
+      {"Date: yesterday\r\nRetry-After: Fri, 31 Dec 1999 23:59:59 GMT", std::nullopt},
       {"Retry-After: -1", std::nullopt},
       {"Retry-After: 99999999999", std::nullopt},
       {"X-Else: 7", std::nullopt}};
