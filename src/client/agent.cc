@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "client/lineage.h"
 #include "config/rules.h"
 
 namespace umbra::client {
@@ -48,7 +49,9 @@ Trustpoint::Agent::Agent(config::Trustpoint configuration, Environment environme
       settings_(config::trustpoint_settings(configuration_)),
       state_(std::move(state)),
       server_(state_.row.enrollment_url),
-      snapshot_{state_, {}, false, {}, {}, {}, false} {}
+      contradicts_pin_(!configuration_.selfsigned &&
+                       contradicts(configuration_.fingerprint, state_)),
+      snapshot_{state_, {}, false, {}, {}, {}, false, contradicts_pin_} {}
 
 void Trustpoint::Agent::post(std::function<void(Agent&)> task) {
   environment_.post([weak = weak_from_this(), task = std::move(task)] {
@@ -67,6 +70,17 @@ void Trustpoint::Agent::reconfigure(const config::Trustpoint& configuration,
     settings_ = config::trustpoint_settings(configuration_);
   }
   const bool elsewhere = server_in_use() != before;
+  const bool contradicted = contradicts_pin_;
+  look_at_pin();
+  if (contradicts_pin_ && !contradicted) forget_call();
+  if (contradicted && !contradicts_pin_) {
+    log(Severity::notice, "FINGERPRINT",
+        fmt::format(
+            "Trustpoint {}: the configured fingerprint is no other CA's any more; it goes on",
+            configuration_.name),
+        "UMBRA");
+    started_ = false;  // what was under way, and whose answer was dropped, is sent again
+  }
   // Files and command are looked at anew, as after a start.
   forget_published();
   if (elsewhere) {
@@ -112,10 +126,42 @@ bool Trustpoint::Agent::wants_capabilities(const State& state) const {
   return state.ca && !state.row.capabilities_known && !configuration_.enrollment_url.empty();
 }
 
+void Trustpoint::Agent::look_at_pin() {
+  contradicts_pin_ = !configuration_.selfsigned && contradicts(configuration_.fingerprint, state_);
+  if (!contradicts_pin_) pin_complained_of_.clear();
+}
+
+void Trustpoint::Agent::say_if_pin_contradicts() {
+  if (!contradicts_pin_) return;
+  const std::string held = to_hex(state_.ca->fingerprint(x509::Digest::sha256));
+  if (pin_complained_of_ == configuration_.fingerprint + held) return;
+  pin_complained_of_ = configuration_.fingerprint + held;
+  log(Severity::warning, "FINGERPRINT",
+      fmt::format(
+          "The fingerprint configured for trustpoint {} is another CA's than the one it has "
+          "(SHA-256 {}): nothing is asked of that one and nothing of it installed until "
+          "\"crypto pki authenticate {}\", or until the fingerprint is corrected",
+          configuration_.name, held, configuration_.name));
+}
+
+Result<void> Trustpoint::Agent::trusted_ca(bool contradicts_pin) const {
+  if (!contradicts_pin) return {};
+  return fail(
+      Errc::conflict,
+      fmt::format("the configured fingerprint is another CA's than the one of trustpoint {}; "
+                  "\"crypto pki authenticate {}\" asks for that one",
+                  name_, name_));
+}
+
 void Trustpoint::Agent::run_due() {
+  say_if_pin_contradicts();
   if (!clock_is_set()) return;
   forget_what_was_put_off_ahead();
   if (announce_at_) announce();
+  if (contradicts_pin_) {
+    if (!started_) announce();  // what it has, it has
+    return;
+  }
   switch_over_if_due();
   if (held_until_ && now() < *held_until_) return;
   if (!started_) {
@@ -237,6 +283,7 @@ Result<void> Trustpoint::Agent::prepare(store::TrustpointRow& row, Action action
       return {};
     case Action::promote:
       promote(row);
+      if (state_.ca && state_.rollover_ca) follow_lineage(row, *state_.ca, *state_.rollover_ca);
       return {};
     case Action::give_up:
       drop_attempt(row);
@@ -344,13 +391,17 @@ Result<void> Trustpoint::Agent::commit(store::TrustpointRow row) {
         held[x509::hash(x509::Digest::sha256, next.key->public_key().spki())] = one.created_at;
     }
   }
-  row.held_since = next.row.held_since = to_text(held);
+  // One of before lineages were kept has the very CA that is configured.
+  if (next.ca && has_fingerprint(*next.ca, configuration_.fingerprint))
+    begin_lineage(row, *next.ca);
+  row.held_since = next.row.held_since = to_text(held) + lineage_lines(row.held_since);
   batch.push_back(store::PutTrustpoint{std::move(row)});
   UMBRA_CHECK(environment_.store.commit(std::move(batch)));
   std::swap(state_, next);
   holds_ = 0;
   held_until_.reset();
   switch_failed_ = false;
+  look_at_pin();
   publish_snapshot();
   added(next.row.sealed_key, state_.row.sealed_key, "");
   added(next.row.sealed_shadow_key, state_.row.sealed_shadow_key, "#");
@@ -381,6 +432,7 @@ Result<void> Trustpoint::Agent::accept(const Offer& offer) {
     if (state_.identity && !state_.identity->verify_signed_by(ca.public_key()))
       row.identity.clear();
   }
+  begin_lineage(row, ca);
   row.ra_certificates = joined(offer.ras);
   row.capabilities.clear();
   row.capabilities_known = false;
@@ -403,6 +455,7 @@ Result<void> Trustpoint::Agent::accept(const Offer& offer) {
 
 void Trustpoint::Agent::enroll_by_hand() {
   if (configuration_.selfsigned) return sign_for_itself();
+  if (contradicts_pin_) return;  // since it was asked for
   take({EventKind::enroll, {}}, {.certificate = {}, .by_hand = true});
 }
 
@@ -427,13 +480,17 @@ void Trustpoint::Agent::publish_snapshot() {
   {
     const std::lock_guard lock(mutex_);
     snapshot_ = {state_,     held_until_, asking_capabilities_, announce_at_,
-                 shown_crl_, come_again_, switch_failed_};
+                 shown_crl_, come_again_, switch_failed_,       contradicts_pin_};
   }
   if (environment_.changed) environment_.changed();
 }
 
 std::vector<lifecycle::Deadline> Trustpoint::Agent::deadlines_of(const Snapshot& snapshot) const {
   if (!environment_.clock.authoritative()) return {};
+  if (snapshot.contradicts_pin) {
+    if (!snapshot.announce_at) return {};
+    return {{*snapshot.announce_at, Timer::announce, configuration_.name}};
+  }
   auto all = lifecycle::deadlines(settings_, facts_of(snapshot.state, snapshot.come_again),
                                   configuration_.name);
   if (wants_capabilities(snapshot.state)) {
@@ -477,6 +534,7 @@ Status Trustpoint::Agent::status() const {
   constexpr std::size_t md5_digits = 32;
   status.pinned = !configuration_.fingerprint.empty();
   status.pinned_by_md5 = configuration_.fingerprint.size() == md5_digits;
+  status.contradicts_pin = snapshot_.contradicts_pin;
   status.ca_tells_next = state.capabilities.get_next_ca_cert;
   const auto phase = static_cast<Phase>(state.row.phase);
   status.awaits_next_ca = phase == Phase::fetching_next_ca;
@@ -522,6 +580,7 @@ Result<void> Trustpoint::Agent::may_enroll() const {
   if (configuration_.enrollment_url.empty())
     return fail(Errc::conflict, "no enrollment url is configured");
   if (!state.ca) return fail(Errc::conflict, "the CA is not authenticated");
+  UMBRA_CHECK(trusted_ca(snapshot_.contradicts_pin));
   if (!state.row.capabilities_known)
     return fail(Errc::conflict, "the CA has not told its capabilities yet");
   if (!environment_.clock.authoritative())

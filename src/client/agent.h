@@ -71,6 +71,7 @@ class Trustpoint::Agent : public std::enable_shared_from_this<Agent> {
     std::optional<HeldCrl> crl;
     std::optional<Time> come_again;
     bool switch_failed = false;
+    bool contradicts_pin = false;
   };
 
   [[nodiscard]] Time now() const { return to_time(environment_.clock.now()); }
@@ -93,6 +94,12 @@ class Trustpoint::Agent : public std::enable_shared_from_this<Agent> {
   /// Nothing more happens by itself, and there is a certificate that ends.
   void wants_a_person() const;
   [[nodiscard]] Result<void> commit(store::TrustpointRow row);
+  /// Whether the CA that is held is the one that is configured has to be looked at anew.
+  void look_at_pin();
+  /// In the log, once for each fingerprint and CA.
+  void say_if_pin_contradicts();
+  /// Nothing is asked of a CA that is not the one configured. Errors: conflict.
+  [[nodiscard]] Result<void> trusted_ca(bool contradicts_pin) const;
   [[nodiscard]] Result<void> accept(const Offer& offer);
   /// On its second, whatever else is held: peers are given the next CA's certificates from then on.
   void switch_over_if_due();
@@ -240,6 +247,8 @@ class Trustpoint::Agent : public std::enable_shared_from_this<Agent> {
   std::string server_;  ///< the one of several URLs that is in use; if any other, the first
   std::set<std::string> exact_;  ///< the URLs that are wanted as given
   bool started_ = false;
+  bool contradicts_pin_ = false;
+  std::string pin_complained_of_;  ///< the fingerprint, and that of the CA
   bool clock_complained_ = false;
   std::optional<x509::CrlFacts> crl_;  ///< of the active CA, verified
   std::optional<HeldCrl> shown_crl_;   ///< what is shown of it

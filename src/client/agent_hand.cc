@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "client/agent.h"
+#include "client/lineage.h"
 
 /// What an administrator does to a trustpoint by hand, beside authenticating and enrolling it over
 /// the network.
@@ -69,6 +70,7 @@ Result<void> Trustpoint::Agent::cancel() {
 
 Result<x509::Request> Trustpoint::Agent::request_by_hand() {
   if (!state_.ca) return fail(Errc::conflict, "the CA is not authenticated");
+  UMBRA_CHECK(trusted_ca(contradicts_pin_));
   if (!clock_is_set()) return fail(Errc::conflict, "the clock is not authoritative");
   const auto& identity = state_.identity;
   const bool usable = identity && identity->not_before() <= now() && now() < identity->not_after();
@@ -89,6 +91,7 @@ Result<void> Trustpoint::Agent::import_certificate(const std::vector<x509::Certi
   if (!state_.request)
     return fail(Errc::not_found, "nothing was asked for; `crypto pki enroll " +
                                      configuration_.name + "` makes a request");
+  UMBRA_CHECK(trusted_ca(contradicts_pin_));
   UMBRA_TRY(const auto granted, choose_granted(state_, received, configuration_.role, now()));
   if (waiting(static_cast<Phase>(state_.row.phase))) {
     if (take({EventKind::granted, {granted.not_before(), granted.not_after()}},
@@ -131,7 +134,10 @@ Result<void> Trustpoint::Agent::import_archive(const x509::Archive& archive, boo
                 "the certificate of the CA that issued it is not there; authenticate the "
                 "trustpoint first, or add it");
   }
-  if (!configuration_.fingerprint.empty() && !has_fingerprint(*ca, configuration_.fingerprint))
+  const auto& pin = configuration_.fingerprint;
+  // The one that is held may have followed that of the fingerprint.
+  const bool known = state_.ca && knows_lineage(state_.row, *state_.ca);
+  if (known ? contradicts_pin_ : !pin.empty() && !has_fingerprint(*ca, pin))
     return fail(Errc::crypto, "its CA certificate has not the configured fingerprint");
   if (!clock_is_set()) return fail(Errc::conflict, "the clock is not authoritative");
   if (ca->not_after() <= now()) return fail(Errc::conflict, "its CA certificate has expired");
@@ -144,6 +150,7 @@ Result<void> Trustpoint::Agent::import_archive(const x509::Archive& archive, boo
     row.ra_certificates.clear();
     row.capabilities.clear();
     row.capabilities_known = false;
+    begin_lineage(row, *ca);
   }
   row.identity = to_bytes(certificate.der());
   UMBRA_TRY(row.sealed_key, archive.key.seal(environment_.key_passphrase));

@@ -253,6 +253,8 @@ Result<x509::CrlFacts> Trustpoint::Agent::take_crl(ByteView body, const std::str
 }
 
 void Trustpoint::Agent::request_crl(std::function<void(Result<x509::CrlFacts>)> done) {
+  if (auto trusted = trusted_ca(contradicts_pin_); !trusted)
+    return done(tl::unexpected(std::move(trusted).error()));
   std::vector<std::string> urls;
   if (state_.identity) urls = state_.identity->crl_urls();
   with_crl(std::move(urls), true, [done = std::move(done)](Agent& agent, auto crl) {
@@ -282,6 +284,8 @@ void Trustpoint::Agent::say_if_of_another_time(const x509::Certificate& certific
 
 void Trustpoint::Agent::validate(std::function<void(Result<Validation>)> done) {
   if (!state_.ca) return done(fail(Errc::conflict, "the CA is not authenticated"));
+  if (auto trusted = trusted_ca(contradicts_pin_); !trusted)
+    return done(tl::unexpected(std::move(trusted).error()));
   if (!clock_is_set()) return done(fail(Errc::conflict, "the clock is not authoritative"));
   Validation validation;
   std::deque<std::pair<std::string, x509::Certificate>> to_check;

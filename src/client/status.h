@@ -40,6 +40,9 @@ struct Status {
   bool ca_by_hand = false;  ///< the CA certificate is
   bool pinned = false;      ///< a fingerprint is configured
   bool pinned_by_md5 = false;
+  /// The fingerprint that is configured is another CA's than the one it has: nothing is asked of
+  /// that one, and nothing of it installed.
+  bool contradicts_pin = false;
   bool ca_tells_next = false;   ///< the CA announces GetNextCACert
   bool awaits_next_ca = false;  ///< and is being asked for it
   bool asking = false;          ///< for that or for a certificate, and nothing has failed yet

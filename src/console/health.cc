@@ -48,6 +48,14 @@ namespace {
 
 Judgement judge_certificate(const client::Status& trustpoint, Time now, bool clock_authoritative) {
   if (!trustpoint.ca) return {Health::critical, "the CA is not authenticated", {}};
+  if (trustpoint.contradicts_pin) {
+    const Time end = trustpoint.identity ? trustpoint.identity->not_after() : now;
+    return {
+        Health::critical,
+        "the configured fingerprint is another CA's than the one it has: nothing is asked of that "
+        "one until `crypto pki authenticate`, or until the fingerprint is corrected",
+        std::max(Seconds{0}, Seconds{end - now})};
+  }
   if (!trustpoint.identity) {
     return {Health::critical,
             trustpoint.pending ? "no certificate; a request is under way" : "no certificate",
@@ -188,8 +196,8 @@ std::string status_screen(const std::vector<server::Status>& servers,
   std::string out;
   for (const auto& one : servers) out += judgement_line("server", one.name, judge(one, now));
   for (const auto& one : trustpoints) {
-    // A server's own trustpoint is judged with the server.
-    if (one.role != config::Role::device) continue;
+    // A server's own trustpoint is judged with the server, which does not know of this.
+    if (one.role != config::Role::device && !one.contradicts_pin) continue;
     out += judgement_line("trustpoint", one.name, judge(one, now, clock.authoritative()));
   }
   return out;

@@ -40,6 +40,19 @@ TEST(TrustpointHealth, IsCriticalWithoutWhatPeersNeed) {
   EXPECT_EQ(judge(t, before(Days{30}), true).text, "the CA is not authenticated");
 }
 
+TEST(TrustpointHealth, IsCriticalWhereTheConfiguredFingerprintIsAnotherCas) {
+  client::Status t = lab::spoke();
+  t.contradicts_pin = true;
+  const Judgement judged = judge(t, before(Days{30}), true);
+  EXPECT_EQ(judged.health, Health::critical) << "however good the certificate is";
+  EXPECT_NE(judged.text.find("the configured fingerprint is another CA's"), std::string::npos);
+  EXPECT_EQ(judged.time_left, Seconds{Days{30}});
+  t.role = config::Role::subordinate_ca;
+  const lab::FixedClock clock(before(Days{30}), 0);
+  EXPECT_EQ(worst_of(status_screen({}, {t}, clock)), Health::critical)
+      << "its server does not know of it";
+}
+
 TEST(TrustpointHealth, GrowsWorseAsTheEndOfWhatNothingReplacesComesNearer) {
   for (const Timer timer : {Timer::connect_retry, Timer::poll}) {
     EXPECT_EQ(health(only(timer), Days{7} + Seconds{1}), Health::warning);

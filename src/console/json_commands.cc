@@ -132,6 +132,7 @@ Json json_of(const client::Status& t) {
           {"keys_generated", t.keys_generated},
           {"exportable", t.exportable},
           {"by_hand", t.by_hand},
+          {"fingerprint_contradicted", t.contradicts_pin},
           {"key_label", text_or_null(t.key_label)},
           {"last_enrollment_status", text_or_null(t.last_enrollment_status)},
           {"renew_at", time_of(t.renew_at)},

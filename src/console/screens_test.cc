@@ -212,6 +212,14 @@ TEST(TrustpointsScreen, ShowsHowFarEachHasCome) {
                 trustpoints_status_screen({lab::root_ca()}, {lab::spoke(), fresh}));
 }
 
+TEST(TrustpointsScreen, SaysThatAnotherCasFingerprintIsConfigured) {
+  client::Status t = lab::spoke();
+  t.contradicts_pin = true;
+  EXPECT_THAT(trustpoints_status_screen({}, {t}),
+              HasSubstr("    Issuing CA authenticated ....... No (another CA's fingerprint is "
+                        "configured)\n"));
+}
+
 TEST(RunningConfigScreen, HoldsTheChainsBelowTheBlocksOfCertificates) {
   server::Status s = lab::root_ca();
   s.rollover = lab::certificate("guide/ca-rollover-03.hex");

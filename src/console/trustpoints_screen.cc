@@ -41,6 +41,7 @@ struct State {
   bool exportable = false;
   bool authenticated = false;
   std::string_view requests;
+  bool contradicts_pin = false;
 };
 
 void add_state(std::string& out, const State& state) {
@@ -49,8 +50,10 @@ void add_state(std::string& out, const State& state) {
                      !state.keys        ? "No"
                      : state.exportable ? "Yes (General Purpose, exportable)"
                                         : "Yes (General Purpose, non-exportable)");
-  out +=
-      fmt::format("    Issuing CA authenticated ....... {}\n", state.authenticated ? "Yes" : "No");
+  out += fmt::format("    Issuing CA authenticated ....... {}\n",
+                     state.contradicts_pin ? "No (another CA's fingerprint is configured)"
+                     : state.authenticated ? "Yes"
+                                           : "No");
   out += fmt::format("    Certificate request(s) ..... {}\n", state.requests);
 }
 
@@ -110,7 +113,8 @@ std::string trustpoints_status_screen(const std::vector<server::Status>& all_ser
     add_state(out, {t.keys_generated, t.exportable, t.ca.has_value(),
                     t.pending    ? "Pending"
                     : t.identity ? "Yes"
-                                 : "None"});
+                                 : "None",
+                    t.contradicts_pin});
   }
   return out;
 }
