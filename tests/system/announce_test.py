@@ -71,12 +71,16 @@ crypto pki trustpoint web
     def test_files_are_whose_they_are_to_be_and_openssl_reads_them(self):
         files, archive = self.lab.path("files"), self.lab.path("web.p12")
         group = grp.getgrgid(os.getgid()).gr_name
+        files.mkdir()
+        (files / "key.pem").write_text("made by hand")
         agent = self.agent("", f"storage pem {files} group {group} mode 640",
                            f"storage pkcs12 {archive} password 0 between-us mode 400")
         wait_for("the command", lambda: self.events() == ["enrolled"])
         self.assertEqual(stat.S_IMODE((files / "key.pem").stat().st_mode), 0o640)
         self.assertEqual(stat.S_IMODE((files / "cert.pem").stat().st_mode), 0o644)
         self.assertEqual(stat.S_IMODE(archive.stat().st_mode), 0o400)
+        self.assertEqual((files / "key.pem.before-umbra").read_text(), "made by hand")
+        self.assertIn(f"%UMBRA-4-STORAGE: {files}/key.pem was there before", agent.log())
         opened = run("openssl", "pkcs12", "-in", archive, "-passin", "pass:between-us", "-nodes")
         self.assertEqual(opened.count("BEGIN CERTIFICATE"), 2)
         wanted = run("openssl", "x509", "-pubkey", "-noout", "-in", files / "cert.pem")

@@ -233,6 +233,8 @@ crypto pki profile enrollment P
         self.assertIn("of trustpoint(s) P12",
                       box.exec("crypto key zeroize rsa p12", text_in="yes\n"))
         self.assertIn("no key pair named p12", self.refused("crypto key zeroize rsa p12"))
+        self.assertEqual(list(self.lab.path("files/P12").iterdir()), [])
+        self.assertEqual(self.certificate_of("PEM"), self.certificate_of("OUT"))
         self.assertEqual(ca.exec("crypto pki server ROOTCA remove all"), "")
 
     def test_archives_that_would_keep_it_busy_or_are_none_are_refused_at_once(self):

@@ -5,7 +5,7 @@ import re
 import signal
 import unittest
 
-from umbra_lab import Lab, ca_der, fingerprint, free_port, server_text, wait_for
+from umbra_lab import Lab, ca_der, fingerprint, free_port, run, server_text, wait_for
 
 BUILD = os.environ.get("UMBRA_BUILD", "build/release")
 
@@ -61,6 +61,35 @@ class LiveTest(unittest.TestCase):
                                                             ok=False).stdout)
         self.reload(text)
         self.assertEqual(self.serial("SPOKE-0"), before["SPOKE-0"])
+
+    def test_a_fingerprint_of_another_ca_stops_its_trustpoint_until_it_is_corrected(self):
+        self.serve()
+        pin = fingerprint(ca_der(self.port))
+        right = server_text(self.port) + self.spoke("SPOKE", pin)
+        self.reload(right)
+        wait_for("SPOKE to enrol", lambda: self.serial("SPOKE"), 60)
+
+        def status():
+            done = run(self.lab.build / "umbra", "status", "--trustpoint", "SPOKE", "--socket",
+                       self.ca.data / "umbra.sock", ok=False)
+            return done.returncode, done.stdout
+        self.assertEqual(status()[0], 0)
+        said = self.reload(right.replace(pin, "A" * 64))
+        wait_for("the warning", lambda: "%PKI-4-FINGERPRINT: The fingerprint configured for "
+                 f"trustpoint SPOKE is another CA's than the one it has (SHA-256 {pin.upper()}"
+                 in self.ca.log())
+        wait_for("the status", lambda: status()[0] == 2)
+        self.assertIn("the configured fingerprint is another CA's", status()[1])
+        self.assertIn("Issuing CA authenticated ....... No (another CA's",
+                      self.ca.exec("show crypto pki trustpoints status"))
+        refused = self.ca.exec("crypto pki enroll SPOKE", ok=False)
+        self.assertNotEqual(refused.returncode, 0)
+        self.assertIn("crypto pki authenticate SPOKE", refused.stdout)
+        self.assertEqual(self.serial("SPOKE"), "02", said)
+        self.reload(right)
+        wait_for("it to go on", lambda: status()[0] == 0)
+        self.ca.exec("crypto pki enroll SPOKE")
+        wait_for("a renewal", lambda: self.serial("SPOKE") == "03")
 
     def test_a_file_with_faults_changes_nothing(self):
         self.serve()
