@@ -44,11 +44,13 @@ class House {
 
   [[nodiscard]] bool enter(uid_t uid) {
     const std::lock_guard lock(mutex_);
-    // Others cannot shut out root.
-    if (uid != 0 && sessions_ >= limits.sessions) return false;
-    std::size_t& own = sessions_of_[uid];
-    if (own >= limits.sessions_of_one_user) return false;
-    ++own;
+    const auto found = sessions_of_.find(uid);
+    const std::size_t own = found == sessions_of_.end() ? 0 : found->second;
+    // Nobody can shut out root; the bound on its own is there for what has run wild.
+    const bool room = uid == 0 ? own < limits.sessions
+                               : own < limits.sessions_of_one_user && sessions_ < limits.sessions;
+    if (!room) return false;
+    ++sessions_of_[uid];
     ++sessions_;
     return true;
   }

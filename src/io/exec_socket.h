@@ -56,7 +56,8 @@ class ExecSession {
 /// Errors: what the peer is told before the connection is closed.
 using ExecDoor = std::function<Result<std::shared_ptr<ExecSession>>(const Peer&)>;
 
-/// How much one is let do to the socket.
+/// How much one is let do to the socket. Root is let in whatever others have open: for it,
+/// `sessions` bounds its own alone.
 struct ExecLimits {
   std::size_t sessions = 256;
   std::size_t sessions_of_one_user = 64;

@@ -3,9 +3,11 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include <algorithm>
+#include <atomic>
 #include <boost/asio/io_context.hpp>
 #include <boost/asio/local/stream_protocol.hpp>
 #include <boost/asio/post.hpp>
@@ -69,6 +71,11 @@ class ExecSocketTest : public testing::Test {
     ASSERT_TRUE(listening) << listening.error().detail;
     socket = *std::move(listening);
     thread = std::thread([this] { loop.run(); });
+  }
+  /// Its group is still root's where a user of ConnectsAs is another one.
+  void let_others_in() const {
+    fs::permissions(directory, fs::perms::group_exec | fs::perms::others_exec,
+                    fs::perm_options::add);
   }
   /// Sends this as it is, and gives the first line that comes back; empty if it is cut off.
   [[nodiscard]] std::string say(const std::string& text) const {
@@ -153,6 +160,7 @@ TEST_F(ExecSocketTest, ASessionLastsAsLongAsItsConnection) {
 class Chatter final : public ExecSession {
  public:
   explicit Chatter(int lines) : left_(lines) {}
+  [[nodiscard]] int left() const { return left_; }
   void ask(ExecRequest asked, std::function<void(ExecReply)> done) override {
     done({true, "said " + asked.line + "\n"});
   }
@@ -161,7 +169,7 @@ class Chatter final : public ExecSession {
   }
 
  private:
-  int left_;
+  std::atomic<int> left_;
 };
 
 TEST_F(ExecSocketTest, TheLogComesBetweenAnswersAndIsTakenForNone) {
@@ -213,6 +221,42 @@ TEST_F(ExecSocketTest, TheLogThatComesInOnePieceWithAnAnswerIsNotWaitedForAgain)
   EXPECT_EQ(log, "before\nbehind\nfar behind\n");
 }
 
+TEST_F(ExecSocketTest, WhoMonitorsAndReadsNothingForLongIsNotCutOffAndLosesNoAnswer) {
+  using std::chrono::milliseconds;
+  static constexpr int lines = 3000;  // more than a socket holds
+  limits.reading = milliseconds{200};
+  const auto chatter = std::make_shared<Chatter>(lines);
+  auto listening = ExecSocket::listen(
+      loop, path,
+      [chatter](const Peer&) -> Result<std::shared_ptr<ExecSession>> {
+        return std::shared_ptr<ExecSession>(chatter);
+      },
+      limits);
+  ASSERT_TRUE(listening);
+  socket = *std::move(listening);
+  thread = std::thread([this] { loop.run(); });
+  auto link = ExecLink::open(path);
+  ASSERT_TRUE(link);
+  std::string log;
+  (*link)->on_log([&log](const std::string& more) { log += more; });
+  const auto ask = [&](const std::string& line) {
+    const auto reply = (*link)->ask({line, {}, ExecRequest::What::say});
+    return reply ? reply->output : reply.error().detail;
+  };
+  EXPECT_EQ(ask("first"), "said first\n");
+  // As at `--More--`: the console reads nothing, long after nothing more can be written to it.
+  std::promise<void> later;
+  asio::steady_timer timer(loop, limits.reading * 4);
+  timer.async_wait([&later](boost::system::error_code) { later.set_value(); });
+  later.get_future().wait();
+  EXPECT_GT(chatter->left(), 0);
+  for (int i = 0; log.find("line 1\n") == std::string::npos; ++i) {
+    const std::string line = "a" + std::to_string(i);
+    ASSERT_EQ(ask(line), "said " + line + "\n");
+  }
+  EXPECT_EQ(std::count(log.begin(), log.end(), '\n'), 2 * lines);
+}
+
 TEST_F(ExecSocketTest, WhoSaysNothingOrDoesNotReadIsCutOff) {
   using std::chrono::milliseconds;
   limits.first_line = limits.idle = limits.reading = milliseconds{50};
@@ -242,19 +286,61 @@ TEST_F(ExecSocketTest, WhoSaysNothingOrDoesNotReadIsCutOff) {
   EXPECT_TRUE(exec(path, {"show clock"}));
 }
 
+/// Makes the connections of this thread another user's while it lives, as the kernel tells the
+/// daemon. For root alone.
+class ConnectsAs {
+ public:
+  // glibc's own call would change all threads.
+  explicit ConnectsAs(uid_t uid) { ::syscall(SYS_setresuid, -1, uid, -1); }
+  ~ConnectsAs() { ::syscall(SYS_setresuid, -1, 0, -1); }
+  ConnectsAs(const ConnectsAs&) = delete;
+  ConnectsAs& operator=(const ConnectsAs&) = delete;
+};
+constexpr uid_t another_user = 65534;
+
 TEST_F(ExecSocketTest, OneUserHasSoManyConnectionsAndNoMore) {
   limits.sessions_of_one_user = 3;
   serve();
+  let_others_in();
+  std::optional<ConnectsAs> other;
+  if (::geteuid() == 0) other.emplace(another_user);
   std::vector<std::unique_ptr<ExecLink>> open;
   for (int i = 0; i < 3; ++i) {
     open.push_back(*ExecLink::open(path));
     ASSERT_TRUE(open.back()->ask({"show clock"}));
   }
-  EXPECT_FALSE(exec(path, {"show clock"}));
+  const auto refused = exec(path, {"show clock"});
+  ASSERT_FALSE(refused);
+  EXPECT_EQ(refused.error().code, Errc::unreachable);
+  EXPECT_THAT(refused.error().detail, HasSubstr("too many sessions open"));
   open.clear();
   Result<ExecReply> reply = exec(path, {"show clock"});
   for (int i = 0; i < 10000 && !reply; ++i) reply = exec(path, {"show clock"});
   EXPECT_TRUE(reply);
+}
+
+TEST_F(ExecSocketTest, RootIsLetInWhateverOthersHaveOpen) {
+  if (::geteuid() != 0) GTEST_SKIP() << "only root connects as root";
+  limits.sessions = 4;
+  limits.sessions_of_one_user = 2;
+  serve();
+  let_others_in();
+  std::vector<std::unique_ptr<ExecLink>> open;
+  const auto enters = [&] {
+    open.push_back(*ExecLink::open(path));
+    return open.back()->ask({"show clock"}).has_value();
+  };
+  for (const uid_t uid : {another_user, another_user - 1}) {
+    const ConnectsAs other(uid);
+    for (int i = 0; i < 2; ++i) EXPECT_TRUE(enters());
+    EXPECT_FALSE(enters());
+  }
+  {
+    const ConnectsAs other(another_user - 2);
+    EXPECT_FALSE(enters()) << "all is full";
+  }
+  for (int i = 0; i < 4; ++i) EXPECT_TRUE(enters()) << "beyond what another user has";
+  EXPECT_FALSE(enters()) << "what runs wild as root has an end too";
 }
 
 TEST_F(ExecSocketTest, WhatIsNoCommandIsToldSo) {
