@@ -200,7 +200,7 @@ class Assembler {
   }
 
   /// What is no root has a trustpoint of its own name that says where the upper CA is.
-  void upper_ca(const Block& block, const Server& made) {
+  void upper_ca(const Block& block, Server& made) {
     if (made.mode == ServerMode::root) return;
     if (made.ec_bits) {
       fault(*find(block, "keytype"), "", "a server with a CA above it has an RSA key",
@@ -208,12 +208,16 @@ class Assembler {
             "are enveloped for RSA keys");
     }
     const Block* const own = find(document_.trustpoints, made.name);
-    if (!own || !find(*own, "enrollment url")) {
-      fault(*find(block, "mode"), "", fmt::format("{} has no upper CA", made.name),
-            fmt::format("expected: \"crypto pki trustpoint {}\" with the \"enrollment url\" of the "
-                        "CA above it",
-                        made.name));
+    if (own && find(*own, "enrollment url")) return;
+    if (made.shutdown) {
+      // It may be typed before its trustpoint: until it is started it asks nobody.
+      if (made.mode != ServerMode::subordinate) made.upstream = Upstream{};
+      return;
     }
+    fault(*find(block, "mode"), "", fmt::format("{} has no upper CA", made.name),
+          fmt::format("expected: \"crypto pki trustpoint {}\" with the \"enrollment url\" of the "
+                      "CA above it",
+                      made.name));
   }
 
   static bool same_name(const std::string& a, const std::string& b) {

@@ -535,15 +535,21 @@ TEST(Config, AServerThatIsNoRootNeedsItsUpperCaAndAgreesWithItsTrustpoint) {
     const Parsed parsed = parse(text);
     return parsed.faults.empty() ? std::string() : parsed.faults.front().what;
   };
-  EXPECT_EQ(what("crypto pki server SUB\n mode sub-cs\n"), "SUB has no upper CA");
-  EXPECT_EQ(what("crypto pki server SUB\n mode sub-cs\ncrypto pki trustpoint SUB\n"),
+  EXPECT_EQ(what("crypto pki server SUB\n mode sub-cs\n no shutdown\n"), "SUB has no upper CA");
+  EXPECT_EQ(what("crypto pki server SUB\n mode sub-cs\n no shutdown\ncrypto pki trustpoint SUB\n"),
             "SUB has no upper CA");
   for (const std::string mode : {"sub-cs", "ra", "ra transparent"}) {
     EXPECT_EQ(what("crypto pki server A\n keytype ec 256\n mode " + mode +
                    "\ncrypto pki trustpoint A\n enrollment url http://root\n"),
               "a server with a CA above it has an RSA key")
         << mode;
-    EXPECT_EQ(what("crypto pki server A\n mode " + mode + "\n"), "A has no upper CA") << mode;
+    EXPECT_EQ(what("crypto pki server A\n no shutdown\n mode " + mode + "\n"), "A has no upper CA")
+        << mode;
+    // Typed line by line, whichever of the two comes first.
+    EXPECT_EQ(what("crypto pki server A\n mode " + mode + "\n"), "") << mode;
+    EXPECT_EQ(what("crypto pki server A\n mode " + mode + "\ncrypto pki trustpoint A\n"), "");
+    EXPECT_EQ(what("crypto pki trustpoint A\n enrollment url http://root\ncrypto pki server A\n"),
+              "");
   }
   EXPECT_EQ(what("crypto pki server RA\n mode ra\ncrypto pki trustpoint RA\n enrollment url "
                  "http://ca\n subject-name CN=ra\n"),
@@ -726,11 +732,22 @@ INSTANTIATE_TEST_SUITE_P(
         FaultCase{"Name", "crypto pki server ../etc\n grant auto\n", 1, 19,
                   "\"../etc\" cannot be a name", "figures, dots"},
         FaultCase{"NoAlone", "no\n", 1, 4, "incomplete command", "a global command"},
+        FaultCase{"NoServer", "crypto pki server A\nno crypto pki server\n", 2, 22,
+                  "incomplete command", "expected: NAME"},
+        FaultCase{"NoTrustpoint", "default cry ca trustp\n", 1, 23, "incomplete command", "NAME"},
+        FaultCase{"NoProfile", "no crypto pki profile enrollment\n", 1, 34, "incomplete command",
+                  "NAME"},
+        FaultCase{"NoChain", "no crypto pki certificate chain\n", 1, 33, "incomplete command",
+                  "NAME"},
         FaultCase{"NoHalf", SERVER " no lifetime\n", 2, 14, "incomplete command", "\"crl\""},
         FaultCase{"Issuer", SERVER " issuer-name RootCA\n", 2, 14,
                   "DN is not a valid subject name: \"RootCA\"", "CN=RootCA"},
         FaultCase{"IssuerType", SERVER " issuer-name CN=A,XX=B\n", 2, 14, "\"XX\" is no name type",
                   "TYPE=value"},
+        FaultCase{"Subject", TRUSTPOINT " subject-name CN=spoke-1, CVO\n", 3, 15,
+                  "Invalid subject name: \"CVO\" in a name is not TYPE=value (character 13 of the "
+                  "name)",
+                  "such as CN=spoke-1.cisco.com,OU=CVO"},
         FaultCase{"IssuerQuote", SERVER " issuer-name CN=\"A\n", 2, 14, "not closed", ""},
         FaultCase{"Overlap", SERVER " lifetime ca-certificate 90\n auto-rollover 90\n", 3, 16,
                   "not shorter", "less than 90 days"},

@@ -341,7 +341,8 @@ Grammar::Grammar(std::span<const Command> table, Mode mode) {
     Compiled& made = commands_.emplace_back();
     made.command = &command;
     SyntaxReader(made, command.syntax, command.help).read();
-    made.key_words = count_words(command.key);
+    // What opens a submode is taken back by its name: `no crypto pki server` alone is half a line.
+    made.key_words = count_words(command.key) + (command.flags & Command::opens ? 1 : 0);
   }
 }
 

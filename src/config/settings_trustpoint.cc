@@ -220,7 +220,7 @@ void fingerprint(Setting& s) {
 void subject_name(Setting& s) {
   s.trustpoint().subject_name = s.text("DN");
   if (const auto why = why_no_name(s.trustpoint().subject_name)) {
-    s.fault("DN", fmt::format("DN is not a valid subject name: {}", *why),
+    s.fault("DN", fmt::format("Invalid subject name: {}", *why),
             "expected: TYPE=value pairs between commas, such as CN=spoke-1.cisco.com,OU=CVO");
   }
 }
