@@ -87,7 +87,7 @@ std::string bash_completion(const CLI::App& app) {
     cases += fmt::format("    {}) options='{}' ;;\n", one->get_name(), words_of_options(*one));
   }
   return fmt::format(
-      R"(# bash completion for umbra; made by `umbra --generate bash`
+      R"bash(# bash completion for umbra; made by `umbra --generate bash`
 _umbra() {{
   local word=${{COMP_WORDS[COMP_CWORD]}} command='' options='{}' i
   COMPREPLY=()
@@ -100,18 +100,63 @@ _umbra() {{
   case $command in
 {}    '') options+=' {}' ;;
   esac
-  if [[ $command == exec && $word != -* ]]; then
-    # What may stand here, as the running umbrad says.
-    local line="${{COMP_WORDS[*]:i + 1:COMP_CWORD - i - 1}}"
-    options=$(umbra exec "$line${{line:+ }}?" 2>/dev/null |
-      awk '$1 ~ /^[a-z][a-z0-9-]*$/ {{ print $1 }}')
+  if [[ $command == exec && $word != -* &&
+        ${{COMP_WORDS[COMP_CWORD - 1]}} != @(--socket|--file|-f|=) ]]; then
+    _umbra_exec "$((i + 1))" "$word"
+    return
   elif [[ -n $command && $word != -* ]]; then
     mapfile -t COMPREPLY < <(compgen -f -- "$word")
     return
   fi
   mapfile -t COMPREPLY < <(compgen -W "$options" -- "$word")
 }}
+# What may stand behind these words, as the running umbrad says: keywords, <cr>, and arguments.
+_umbra_ask() {{
+  "${{umbra[@]}}" "$1?" 2>/dev/null | awk '$1 ~ /^[A-Za-z0-9<]/ {{ print $1 }}'
+}}
+_umbra_exec() {{
+  local i word=$2 line='' begun='' quote='' one next
+  local -a umbra=(umbra exec) words
+  for ((i = $1; i < COMP_CWORD; i++)); do
+    case ${{COMP_WORDS[i]}} in
+    --socket)
+      [[ ${{COMP_WORDS[i + 1]}} == '=' ]] && ((++i))
+      umbra+=(--socket "${{COMP_WORDS[++i]}}")
+      ;;
+    -*) ;;
+    *) line+="${{COMP_WORDS[i]}} " ;;
+    esac
+  done
+  # Readline puts what is chosen in place of all that stands behind the quotation mark.
+  if [[ $word == [\"\']* ]]; then
+    quote=${{word:0:1}}
+    word=${{word:1}}
+    begun=${{word%"${{word##* }}"}}
+    word=${{word##* }}
+  fi
+  next=$(_umbra_ask "$line$begun" | grep -x '[a-z0-9][a-z0-9-]*')
+  mapfile -t words < <(compgen -W "$next" -- "$word")
+  # One word alone would close the quotation mark: while more may follow, that stands behind it.
+  while [[ -n $quote && ${{#words[@]}} == 1 ]]; do
+    one=${{words[0]}}
+    next=$(_umbra_ask "$line$begun$one ")
+    words=()
+    [[ $next == *'<cr>'* ]] && words+=("$one")
+    for word in $next; do
+      case $word in
+      [a-z0-9]*) words+=("$one $word") ;;
+      '<cr>') ;;
+      *) words+=("$one " "$one  ") ;;
+      esac
+    done
+    if [[ ${{#words[@]}} == 0 || ${{#words[@]}} == 1 && ${{words[0]}} == "$one" ]]; then
+      words=("$one")
+      break
+    fi
+  done
+  COMPREPLY=("${{words[@]/#/$begun}}")
+}}
 complete -F _umbra umbra
-)",
+)bash",
       words_of_options(app), cases, names);
 }

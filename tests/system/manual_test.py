@@ -3,11 +3,13 @@
 import os
 import pathlib
 import re
+import shlex
 import shutil
 import subprocess
 import tempfile
 import unittest
 
+from terminal import Terminal
 from umbra_lab import Lab
 
 BUILD = pathlib.Path(os.environ["UMBRA_BUILD"])
@@ -56,8 +58,11 @@ class ManualTest(unittest.TestCase):
                 self.assertIn(option, page)
 
     def complete(self, *words):
+        return self.whole(*words).split()
+
+    def whole(self, *words):
         script = self.script
-        line = " ".join(f"'{word}'" for word in words)
+        line = " ".join(shlex.quote(word) for word in words)
         code = (f"source {script}; COMP_WORDS=({line}); COMP_CWORD={len(words) - 1}; _umbra;"
                 'printf "%s\\n" "${COMPREPLY[@]}"')
         done = subprocess.run(["bash", "-c", code], capture_output=True, text=True, timeout=60,
@@ -65,7 +70,7 @@ class ManualTest(unittest.TestCase):
                                    "UMBRA_SOCKET": str(self.socket)},
                               check=True)
         self.assertEqual(done.stderr, "")
-        return done.stdout.split()
+        return done.stdout
 
     def test_bash_completes(self):
         folder = pathlib.Path(tempfile.mkdtemp())
@@ -80,6 +85,37 @@ class ManualTest(unittest.TestCase):
         self.assertEqual(self.complete("umbra", "exec", "show", "c"), ["clock", "crypto"])
         self.assertEqual(self.complete("umbra", "exec", "show", "crypto", "pki", "ti"), ["timers"])
         self.assertEqual(self.complete("umbra", "exec", "--ke"), ["--keep-going"])
+        # Quoted, as README writes it: what is offered stands in place of all behind the mark.
+        for mark in "\"'":
+            self.assertEqual(self.whole("umbra", "exec", f"{mark}show c"), "show clock\nshow crypto\n")
+            self.assertEqual(self.whole("umbra", "exec", f"{mark}show cr"),
+                             "show crypto key\nshow crypto pki\n")
+        self.assertEqual(self.whole("umbra", "exec", '"show clo'), "show clock\nshow clock detail\n")
+        self.assertEqual(self.whole("umbra", "exec", '"show vers'), "show version\n")
+        self.assertEqual(self.whole("umbra", "exec", "show", '"crypto pki tim'),
+                         "crypto pki timers\ncrypto pki timers detail\n")
+        self.assertEqual(self.whole("umbra", "exec", '"nonsense x'), "\n")
+        socket, self.socket = str(self.socket), "/nonexistent"
+        self.assertEqual(self.whole("umbra", "exec", '"show cr'), "\n")
+        for words in (["--socket", socket], ["--socket", "=", socket]):
+            self.assertEqual(self.whole("umbra", "exec", *words, '"show vers'), "show version\n")
+        # And so it is typed.
+        shell = Terminal(lab, "bash", "--norc", "--noprofile", "-i", environment={
+            "PATH": f"{BUILD}:{os.environ['PATH']}", "UMBRA_SOCKET": socket, "PS1": "$ "})
+        self.addCleanup(shell.close)
+        shell.expect(r"\$ $")
+        shell.say(f"source {self.script}", r"\$ ")
+        # A bell, where more may follow.
+        shell.type('umbra exec "sh\t')
+        shell.expect('umbra exec "sh\a?ow $')
+        shell.type("cr\t")
+        shell.expect("cr\a?ypto $")
+        shell.type("p\t")
+        shell.expect("p\a?ki $")
+        shell.type("tim\t")
+        shell.expect("tim\a?ers$")
+        shell.type('"\r')
+        shell.expect(r"no timer is armed[^$]*\$ $")
 
 
 if __name__ == "__main__":
