@@ -25,9 +25,9 @@ using umbra::io::ExecLink;
 using umbra::io::ExecReply;
 using umbra::io::ExecRequest;
 
-constexpr int questions_max = 3;
 constexpr int history_lines = 1000;
 constexpr char control_c = 3;
+constexpr char escape = 0x1b;
 
 volatile std::sig_atomic_t interrupts = 0;
 void note_interrupt(int /*signal*/) { interrupts = 1; }
@@ -51,6 +51,24 @@ class RawKeys {
   termios before_{};
 };
 
+/// Ctrl-C interrupts while it lives, also where it is a key: while a line is typed.
+class Interruptible {
+ public:
+  Interruptible() {
+    if (::tcgetattr(STDIN_FILENO, &before_) != 0) return;
+    termios with = before_;
+    with.c_lflag |= ISIG;
+    ::tcsetattr(STDIN_FILENO, TCSANOW, &with);
+    interrupts = 0;
+  }
+  ~Interruptible() { ::tcsetattr(STDIN_FILENO, TCSANOW, &before_); }
+  Interruptible(const Interruptible&) = delete;
+  Interruptible& operator=(const Interruptible&) = delete;
+
+ private:
+  termios before_{};
+};
+
 /// Whether the terminal itself shows what is typed while nobody edits a line. What is typed ahead,
 /// or pasted, is shown by the next prompt's editing; shown twice it would be hard to read.
 void echo(bool on) {
@@ -61,6 +79,18 @@ void echo(bool on) {
   else
     now.c_lflag &= ~static_cast<tcflag_t>(ECHO);
   ::tcsetattr(STDIN_FILENO, TCSADRAIN, &now);
+}
+
+/// False: Ctrl-C was typed first. A signal between looking and reading would be slept through.
+bool line_comes() {
+  constexpr int look_every_milliseconds = 200;
+  pollfd ready{STDIN_FILENO, POLLIN, 0};
+  for (;;) {
+    if (interrupts != 0) return false;
+    const int found = ::poll(&ready, 1, look_every_milliseconds);
+    if (found > 0) return true;
+    if (found < 0 && errno != EINTR) return false;
+  }
 }
 
 winsize terminal_size() {
@@ -109,7 +139,8 @@ class Console {
       log_ += umbra::console::terminal_text(lines);
       if (!typing_) print_log();
     });
-    const auto first = link_->ask({"", {}, ExecRequest::What::say});
+    interrupts = 0;
+    const auto first = link_->ask({"", {}, ExecRequest::What::say}, [] { return interrupts != 0; });
     if (!first) return tl::unexpected(first.error());
     if (!first->ok) {
       std::string why = umbra::console::terminal_text(first->output);
@@ -205,20 +236,31 @@ class Console {
           complain(reply.error().detail);
           return false;
         }
-        fmt::print("\n% Not waited for any longer; what was begun may go on in umbrad\n");
-        const auto again = connect();
-        if (!again) complain(again.error().detail);
-        return again.has_value();
+        return begin_again();
       }
       learn(*reply);
       page(reply->output);
-      if (reply->ask.empty() || asked == questions_max) return true;
+      if (reply->ask.empty()) return true;
+      if (asked == questions_max) {
+        fmt::print("\n{}", unanswered);
+        return true;
+      }
       echo(true);
-      request.input = asked_for(reply->ask);
+      request.input = asked_for(reply->ask, line_comes);
+      if (interrupts != 0) request.input = "";
       echo(false);
+      if (interrupts != 0) fmt::print("\n");  // behind the ^C
       std::cin.clear();
       std::clearerr(stdin);
     }
+  }
+
+  /// What was asked is waited for no longer, and its answer would be taken for the next one's.
+  bool begin_again() {
+    fmt::print("\n% Not waited for any longer; what was begun may go on in umbrad\n");
+    const auto again = connect();
+    if (!again) complain(again.error().detail);
+    return again.has_value();
   }
 
   /// Prints whole lines, and waits for a key where a page is full.
@@ -250,6 +292,11 @@ class Console {
     {
       const RawKeys raw;
       if (::read(STDIN_FILENO, &key, 1) != 1) key = control_c;
+      // An arrow is several octets; none of them begins the next line.
+      constexpr int behind_milliseconds = 20;
+      pollfd ready{STDIN_FILENO, POLLIN, 0};
+      for (char rest = 0; key == escape && ::poll(&ready, 1, behind_milliseconds) > 0;)
+        if (::read(STDIN_FILENO, &rest, 1) != 1) break;
     }
     fmt::print("\r          \r");
     if (key == ' ') return std::max(1, page_rows - 1);
@@ -324,8 +371,8 @@ class Console {
 
   static unsigned char help_key(EditLine* edit, int /*key*/) {
     Console& self = of(edit);
-    const auto reply = self.link_->ask({typed(edit), {}, ExecRequest::What::help});
-    if (!reply) return self.lost();
+    const auto reply = self.ask_for_key({typed(edit), {}, ExecRequest::What::help});
+    if (!reply) return self.not_answered(reply.error());
     fmt::print("?\n");
     self.print_log();
     self.page(reply->output);
@@ -334,8 +381,8 @@ class Console {
 
   static unsigned char tab_key(EditLine* edit, int /*key*/) {
     Console& self = of(edit);
-    const auto reply = self.link_->ask({typed(edit), {}, ExecRequest::What::complete});
-    if (!reply) return self.lost();
+    const auto reply = self.ask_for_key({typed(edit), {}, ExecRequest::What::complete});
+    if (!reply) return self.not_answered(reply.error());
     const bool logged = !self.log_.empty();
     if (logged) {
       fmt::print("\n");
@@ -366,6 +413,18 @@ class Console {
     fmt::print("^Z\n");
     std::fflush(stdout);
     return CC_NEWLINE;
+  }
+
+  [[nodiscard]] umbra::Result<ExecReply> ask_for_key(const ExecRequest& request) const {
+    const Interruptible now;
+    return link_->ask(request, [] { return interrupts != 0; });
+  }
+
+  unsigned char not_answered(const umbra::Error& error) {
+    if (error.code != umbra::Errc::conflict) return lost();
+    if (begin_again()) return CC_REDISPLAY;
+    gone_ = true;
+    return CC_EOF;
   }
 
   unsigned char lost() {

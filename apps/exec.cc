@@ -13,7 +13,6 @@
 namespace {
 
 constexpr std::size_t input_max = 48 * 1024;
-constexpr int questions_max = 3;
 
 void print(const std::string& output) {
   fmt::print("{}", umbra::console::terminal_text(output));
@@ -29,9 +28,10 @@ bool refused(const umbra::io::ExecReply& reply) {
 
 }  // namespace
 
-std::string asked_for(std::string_view kind) {
+std::string asked_for(std::string_view kind, const std::function<bool()>& waits) {
   std::string input;
-  for (std::string line; input.size() < input_max && std::getline(std::cin, line);) {
+  for (std::string line;
+       input.size() < input_max && (!waits || waits()) && std::getline(std::cin, line);) {
     if (line.ends_with('\r')) line.pop_back();
     const bool over = line == "quit" || (kind == "text" && line.empty());
     // An empty line in front of all others is none that ends them.
@@ -73,7 +73,11 @@ int ExecCommand::one() const {
     }
     if (refused(*reply)) return no_daemon;
     print(reply->output);
-    if (reply->ask.empty() || asked == questions_max) return reply->ok ? 0 : failed;
+    if (reply->ask.empty()) return reply->ok ? 0 : failed;
+    if (asked == questions_max) {
+      fmt::print("\n{}", unanswered);
+      return failed;
+    }
     request.input = asked_for(reply->ask);
   }
 }

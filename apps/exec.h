@@ -1,13 +1,20 @@
 #pragma once
 
 #include <CLI/CLI.hpp>
+#include <functional>
 #include <string>
 #include <string_view>
 #include <vector>
 
+/// How often one command may ask, the same question again included; and what is said when it still
+/// has none.
+constexpr int questions_max = 10;
+constexpr std::string_view unanswered = "% No answer that can be read; nothing is done\n";
+
 /// What a command asked for, from standard input: one line; lines (`text`) up to an empty one or
-/// `quit`; or lines up to `quit` alone. The end of the input ends all of them.
-[[nodiscard]] std::string asked_for(std::string_view kind);
+/// `quit`; or lines up to `quit` alone. The end of the input ends all of them, and so does `waits`,
+/// called before each line, if it says that none is waited for any longer.
+[[nodiscard]] std::string asked_for(std::string_view kind, const std::function<bool()>& waits = {});
 
 /// `umbra exec COMMAND`, `umbra exec -f FILE`.
 class ExecCommand {

@@ -232,12 +232,10 @@ ExecResult Exec::destroy_server(const std::string& name,
         name, name));
   }
   if (!environment_->destroy_server) return unknown_server(name);
-  if (!input) {
-    return {true,
-            "% CA certificate, Keypair, CRL and database files will be deleted. Do you wish to "
-            "continue? [yes/no]: ",
-            Ask::line};
-  }
+  if (auto question = to_ask(input, "",
+                             "% CA certificate, Keypair, CRL and database files will be deleted. "
+                             "Do you wish to continue?"))
+    return *std::move(question);
   if (!says_yes(*input)) return {true, "% Nothing was deleted\n"};
   if (const auto gone = environment_->destroy_server(name); !gone) return failed(gone.error());
   return {true, fmt::format("% What was kept of certificate server {} is deleted; its archives and "

@@ -14,6 +14,8 @@ constexpr std::size_t passphrase_min = 8;  // as IOS
 constexpr std::size_t pem_columns = 64;
 constexpr std::size_t shown_max = 2;
 constexpr std::size_t md5_digits = 32;
+constexpr std::uint8_t der_sequence = 0x30;
+constexpr std::string_view accept_question = "% Do you accept this certificate?";
 
 std::string digits_only(std::string text) {
   std::erase_if(text, [](char c) { return c == ' ' || c == '\t'; });
@@ -46,9 +48,15 @@ bool is_fingerprint_of(const x509::Certificate& ca, std::string_view digits) {
 
 /// PEM, or bare base64, as it was pasted.
 Result<x509::Certificate> certificate_in(std::string_view text) {
+  if (text.find_first_not_of(" \t\r\n") == std::string_view::npos)
+    return fail(Errc::malformed, "No certificate was entered; nothing is changed");
   if (text.find("-----BEGIN ") != std::string_view::npos) return x509::Certificate::from_pem(text);
-  UMBRA_TRY(const Bytes der, from_base64(text));
-  return x509::Certificate::from_der(der);
+  const auto der = from_base64(text);
+  if (!der || der->empty() || der->front() != der_sequence) {
+    return fail(Errc::malformed,
+                "this is no certificate: expected PEM (-----BEGIN CERTIFICATE-----) or base64");
+  }
+  return x509::Certificate::from_der(*der);
 }
 
 ExecResult answer(const Result<void>& result, std::string text) {
@@ -80,7 +88,7 @@ void show_and_ask(ShownAuthorities& shown, const std::string& name, const x509::
         waiting.size() < shown_max)
       waiting.push_back(ca);
   }
-  done({true, attributes(ca) + "\n% Do you accept this certificate? [yes/no]: ", Ask::line});
+  done(*to_ask(std::nullopt, attributes(ca) + "\n", accept_question));
 }
 
 }  // namespace
@@ -149,9 +157,15 @@ void Exec::authenticate(const TrustpointControl& found, const Match& match,
   const std::string name = found.name;
   const std::string digits = digits_only(match.text("HEX"));
   const client::Status status = found.status();
+  const auto nothing_shown = [this, &name] {
+    const std::lock_guard lock(environment_->shown->mutex);
+    return environment_->shown->waiting[name].empty();
+  };
   const bool pasted =
-      input && input->find('\n') != std::string::npos && input->size() > pem_columns;
+      input && ((input->find('\n') != std::string::npos && input->size() > pem_columns) ||
+                (status.ca_by_hand && nothing_shown()));
   if (input && !pasted) {
+    if (auto question = to_ask(input, "", accept_question)) return done(*std::move(question));
     std::vector<x509::Certificate> waiting;
     {
       const std::lock_guard lock(environment_->shown->mutex);
@@ -361,12 +375,11 @@ ExecResult Exec::generate_key(const Match& match, const std::optional<std::strin
   if (!waiting) return failed(waiting.error());
   const bool there = std::any_of(waiting->begin(), waiting->end(),
                                  [&](const auto& one) { return one.label == wish.label; });
-  if (there && !input) {
-    return {true,
-            fmt::format("% You already have a key pair named {}.\n"
-                        "% Do you really want to replace it? [yes/no]: ",
-                        wish.label),
-            Ask::line};
+  if (there) {
+    if (auto question =
+            to_ask(input, fmt::format("% You already have a key pair named {}.\n", wish.label),
+                   "% Do you really want to replace it?"))
+      return *std::move(question);
   }
   if (there && !says_yes(*input)) return {true, "% Nothing is replaced\n"};
   if (const auto made = environment_->keys->generate(wish); !made) return failed(made.error());
@@ -395,17 +408,14 @@ void Exec::zeroize(const Match& match, const std::optional<std::string>& input,
   }
   if (!waits && users.empty())
     return done(failed(fmt::format("% There is no key pair named {}\n", label)));
-  if (!input) {
-    return done({true,
-                 fmt::format("% Keys to be removed are named '{}'.\n{}"
-                             "% Do you really want to remove these keys? [yes/no]: ",
-                             label,
-                             users.empty() ? std::string()
-                                           : "% All certificates issued using these keys will also "
-                                             "be removed, of trustpoint(s)" +
-                                                 names + "\n"),
-                 Ask::line});
-  }
+  const std::string above =
+      fmt::format("% Keys to be removed are named '{}'.\n", label) +
+      (users.empty() ? std::string()
+                     : "% All certificates issued using these keys will also be removed, of "
+                       "trustpoint(s)" +
+                           names + "\n");
+  if (auto question = to_ask(input, above, "% Do you really want to remove these keys?"))
+    return done(*std::move(question));
   if (!says_yes(*input)) return done({true, "% Nothing is removed\n"});
   if (waits) {
     if (const auto removed = environment_->keys->remove(label); !removed)
