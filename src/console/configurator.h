@@ -15,6 +15,9 @@ struct Edit {
   std::string
       section;  ///< the line that opens the submode the lines belong to; empty = global mode
   std::vector<std::string> lines;  ///< as typed: a command, `no` or `default` and a command
+  /// Whoever types the lines has opened the section before: if it has been taken out meanwhile,
+  /// they do not make it anew.
+  bool section_was_there = false;
 };
 
 struct EditResult {

@@ -10,6 +10,7 @@
 #include "console/health.h"
 #include "console/held_screens.h"
 #include "console/reading.h"
+#include "x509/name.h"
 
 namespace umbra::console {
 namespace {
@@ -25,6 +26,15 @@ template <class Status>
 std::vector<Status> of_name(std::vector<Status> all, const std::string& name) {
   if (!name.empty()) std::erase_if(all, [&](const Status& one) { return one.name != name; });
   return all;
+}
+
+/// Whether the end of the line is part of a filter's expression, where `?` is no question.
+bool in_expression(std::string_view line) {
+  const auto filter = split_filter(line).second;
+  if (!filter) return false;
+  const auto blank = filter->find_first_of(" \t");
+  const auto last = line.size() - 2;
+  return blank != std::string_view::npos && line[last] != ' ' && line[last] != '\t';
 }
 
 std::string clock_above(const ExecEnvironment& environment) {
@@ -96,13 +106,13 @@ void Exec::execute(std::string_view line, const std::optional<std::string>& inpu
   if (source_) environment_ = source_();
   while (line.ends_with('\n') || line.ends_with('\r')) line.remove_suffix(1);
   const bool text = std::all_of(line.begin(), line.end(), [](char c) {
-    return static_cast<unsigned char>(c) >= 0x20 && static_cast<unsigned char>(c) < 0x7F;
+    return c == '\t' || (static_cast<unsigned char>(c) >= 0x20 && c != 0x7F);
   });
   if (line.size() > line_max || !text) {
-    done(failed("% A command is one line of ASCII, of at most 1024 characters\n"));
+    done(failed("% A command is one line of text, of at most 1024 characters\n"));
     return;
   }
-  if (line.ends_with('?')) {
+  if (line.ends_with('?') && !in_expression(line)) {
     line.remove_suffix(1);
     const Choices found = exec_choices(exec_grammar(), line);
     done({!found.all.empty(), help_screen(found)});
@@ -168,7 +178,7 @@ Result<void> Exec::tell(std::string_view line, const Match& match) const {
     at = std::min(line.size(), one.offset + one.text.size());
   }
   hidden += line.substr(at);
-  return environment_->audit(by_, hidden);
+  return environment_->audit(by_, x509::printable(hidden));
 }
 
 void Exec::run(const Match& match, const std::optional<std::string>& input, const ExecDone& done) {
@@ -211,8 +221,7 @@ ExecResult Exec::show(const Match& match) const {
     const auto keys = held_keys(match);
     if (!keys) return failed(keys.error());
     const std::string label = match.text("LABEL");
-    if (!label.empty() && keys->empty())
-      return failed(fmt::format("% There is no key named {}\n", label));
+    if (!label.empty() && keys->empty()) return unknown_key(label);
     return {true, keys_screen(*keys, zone, !label.empty())};
   }
   if (key == "show crypto pki crls") return {true, crls_screen(held_crls(), zone)};

@@ -1,8 +1,11 @@
 #include "console/exec_table.h"
 
 #include <algorithm>
+#include <deque>
+#include <string>
 #include <vector>
 
+#include "config/command_table.h"
 #include "config/reference.h"
 
 namespace umbra::console {
@@ -270,6 +273,51 @@ const config::Grammar& session_grammar() {
     for (const Command& row : session_rows) {
       if (std::none_of(std::begin(table), std::end(table),
                        [&](const Command& other) { return other.key == row.key; }))
+        all.push_back(row);
+    }
+    return all;
+  }();
+  static const config::Grammar grammar(rows, Mode::exec);
+  return grammar;
+}
+
+const config::Grammar& configuration_grammar() {
+  // What the rows made below refer to.
+  static std::deque<std::string> texts;
+  static const std::vector<Command> rows = [] {
+    std::vector<Command> all;
+    for (const Command& row : config::command_table()) {
+      // Of the router's own actions, those that are carried out here stand in the exec table,
+      // whole.
+      const bool carried_out = (row.flags & Command::action) && row.key.starts_with("crypto ");
+      if (row.mode == Mode::global && !carried_out) all.push_back(row);
+    }
+    for (Command row : table) {
+      if (!row.key.starts_with("crypto ")) continue;
+      constexpr std::string_view pki = "crypto pki ";
+      if (row.key.starts_with(pki) && !row.key.starts_with("crypto pki server ")) {
+        row.syntax =
+            texts.emplace_back("crypto {pki|ca} " + std::string(row.syntax.substr(pki.size())));
+        std::string help(row.help);
+        const auto second = help.find('|', help.find('|') + 1);
+        row.help = texts.emplace_back(help.insert(second, "|Certificates, older spelling"));
+      }
+      row.mode = Mode::global;
+      row.flags |= Command::action;
+      all.push_back(row);
+    }
+    return all;
+  }();
+  static const config::Grammar grammar(rows, Mode::global);
+  return grammar;
+}
+
+const config::Grammar& configuration_no_grammar() {
+  static const std::vector<Command> rows = [] {
+    std::vector<Command> all;
+    for (const Command& row : table) {
+      // `no crypto pki server` is a configuration command there, and another one.
+      if (row.key.starts_with("no crypto ") && row.key != "no crypto pki server")
         all.push_back(row);
     }
     return all;

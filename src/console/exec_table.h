@@ -13,6 +13,11 @@ namespace umbra::console {
 [[nodiscard]] std::span<const config::Command> session_table();
 /// The same, and what only a session has: `exit`, `terminal length`.
 [[nodiscard]] const config::Grammar& session_grammar();
+/// What is typed in global configuration mode: its commands, and the exec commands that IOS has
+/// there too (`crypto pki authenticate`), which are flagged as actions.
+[[nodiscard]] const config::Grammar& configuration_grammar();
+/// Exec commands of that kind that begin with `no`.
+[[nodiscard]] const config::Grammar& configuration_no_grammar();
 /// docs/exec.md.
 [[nodiscard]] std::string exec_reference();
 

@@ -53,6 +53,7 @@ class ExecTest : public ::testing::Test {
       if (one_fails_) report.failed = {"request 4: it is signed by a revoked certificate"};
       return report;
     };
+    server.keys = [] { return std::vector<x509::KeyLine>(); };
     server.reject = note("reject");
     server.remove = note("remove");
     server.rollover = simple("rollover");
@@ -189,6 +190,38 @@ TEST_F(ExecTest, AuthenticateShowsFingerprintsAndAsks) {
   EXPECT_THAT(done_, ElementsAre("accept 01"));
 }
 
+TEST_F(ExecTest, YesAndNoAreReadAsOnIosAndAskedForAgainWhileTheAnswerIsNeither) {
+  const std::string line = "crypto pki authenticate Root-CA";
+  for (const char* yes : {"yes\n", "YES\n", "Yes\r\n", "y\n", "Y\n", "ye\n", " yes \n", "yes"}) {
+    run(line);
+    EXPECT_THAT(run(line, yes).output, HasSubstr("certificate accepted.")) << yes;
+  }
+  EXPECT_EQ(done_.size(), 8U);
+  for (const char* no : {"no\n", "NO\n", "n\n", "N\r\n", "\tno\n", ""}) {
+    run(line);
+    EXPECT_EQ(run(line, no).output, "% Certificate not accepted.\n") << no;
+  }
+  EXPECT_EQ(done_.size(), 8U);
+  run(line);
+  for (const char* neither :
+       {"\n", "maybe\n", "yess\n", "yes no\n", "1\n", "j\n", " \n", "\r\n", "\xD1\x83\n", "? \n"}) {
+    const auto again = run(line, neither);
+    EXPECT_EQ(again.output,
+              "% Please answer 'yes' or 'no'.\n% Do you accept this certificate? [yes/no]: ")
+        << neither;
+    EXPECT_EQ(again.ask, Ask::line) << neither;
+  }
+  EXPECT_EQ(done_.size(), 8U);
+  EXPECT_THAT(run(line, "Y\n").output, HasSubstr("certificate accepted."))
+      << "what was shown waits on";
+  EXPECT_EQ(
+      run("no crypto pki server OLD", "?\n").output,
+      "% Please answer 'yes' or 'no'.\n% CA certificate, Keypair, CRL and database files will "
+      "be deleted. Do you wish to continue? [yes/no]: ");
+  EXPECT_TRUE(run("no crypto pki server OLD", "YES\n").ok);
+  EXPECT_EQ(done_.back(), "destroy OLD");
+}
+
 TEST_F(ExecTest, AuthenticateAcceptsNothingThatSomebodyElseWasShownMeanwhile) {
   const std::string line = "crypto pki authenticate Root-CA";
   run(line);
@@ -234,6 +267,8 @@ TEST_F(ExecTest, NamesWhatIsNotThere) {
   EXPECT_EQ(bad("crypto pki server NONE grant all"), "% There is no certificate server NONE\n");
   EXPECT_EQ(bad("crypto pki enroll NONE"), "% There is no trustpoint NONE\n");
   EXPECT_EQ(bad("show crypto pki certificates NONE"), "% There is no trustpoint NONE\n");
+  EXPECT_EQ(bad("show crypto key mypubkey rsa NONE"), "% There is no key named NONE\n");
+  EXPECT_EQ(bad("show crypto key mypubkey rsa NONE | json"), "% There is no key named NONE\n");
 }
 
 TEST_F(ExecTest, AnswersMistakesAsIosDoes) {

@@ -340,6 +340,8 @@ ExecResult Exec::json(const Match& match) const {
   if (key == "show crypto key mypubkey") {
     const auto held = held_keys(match);
     if (!held) return failed(held.error());
+    if (const std::string label = match.text("LABEL"); !label.empty() && held->empty())
+      return unknown_key(label);
     Json keys = Json::array();
     for (const ShownKey& one : *held) {
       keys.push_back({{"label", one.line.label},

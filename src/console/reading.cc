@@ -22,7 +22,14 @@ std::string misread(std::string_view line, std::span<const config::Token> tokens
     return fmt::format("% Ambiguous command:  \"{}\"\n", line);
   if (outcome.verdict == Verdict::incomplete) return "% Incomplete command.\n";
   const std::size_t at = outcome.token < tokens.size() ? tokens[outcome.token].offset : line.size();
-  return invalid_at(line, at, indent);
+  std::string out = invalid_at(line, at, indent);
+  // A letter that only looks like one cannot be seen in the line.
+  const bool foreign =
+      outcome.token < tokens.size() &&
+      std::any_of(tokens[outcome.token].text.begin(), tokens[outcome.token].text.end(),
+                  [](char c) { return static_cast<unsigned char>(c) >= 0x80; });
+  if (foreign) out += "%  expected: a command in ASCII letters\n";
+  return out;
 }
 
 namespace {

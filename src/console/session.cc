@@ -29,6 +29,11 @@ constexpr std::pair<std::string_view, std::string_view> everywhere[] = {
     {"no", "Takes a setting back"},
 };
 
+/// The commands of a mode as they are typed here: some of the global ones are exec commands.
+const config::Grammar& grammar_of(config::Mode mode, bool reset) {
+  return mode == config::Mode::global && !reset ? configuration_grammar() : config::grammar(mode);
+}
+
 bool abbreviates(std::string_view typed, std::string_view word) {
   return !typed.empty() && word.starts_with(typed);
 }
@@ -46,6 +51,18 @@ bool is_ambiguous(config::Mode mode, const std::string& head) {
     }
   }
   return all.size() > 1 && !all.contains(head);
+}
+
+/// Those of `more` that are not there yet, each in its place.
+void add(Choices& to, const Choices& more) {
+  if (!more.all.empty()) to.wrong.clear();
+  for (const Choice& one : more.all) {
+    const auto same = [&one](const Choice& c) { return c.text == one.text; };
+    if (std::any_of(to.all.begin(), to.all.end(), same)) continue;
+    const auto behind = [&one](const Choice& c) { return c.text == "<cr>" || one.text < c.text; };
+    const bool end = one.text == "<cr>";
+    to.all.insert(end ? to.all.end() : std::find_if(to.all.begin(), to.all.end(), behind), one);
+  }
 }
 
 bool allowed(Privilege privilege, const config::Match& match) {
@@ -221,16 +238,16 @@ void Session::configure(std::string_view line, const std::optional<std::string>&
   const auto words = std::span(tokens).subspan(reset ? 1 : 0);
   if (words.empty()) return done(failed("% Incomplete command.\n"));
   Mode read_in = mode_;
-  Outcome outcome = config::grammar(read_in).match(line, words, reset);
+  Outcome outcome = grammar_of(read_in, reset).match(line, words, reset);
   if (outcome.verdict != Verdict::matched && read_in != Mode::global) {
-    Outcome global = config::grammar(Mode::global).match(line, words, reset);
+    Outcome global = grammar_of(Mode::global, reset).match(line, words, reset);
     if (global.verdict == Verdict::matched || global.token > outcome.token) {
       outcome = std::move(global);
       read_in = Mode::global;
     }
   }
   if (outcome.verdict != Verdict::matched) {
-    if (execute_here(line, input, done)) return;
+    if (outcome.verdict != Verdict::ambiguous && execute_here(line, input, done)) return;
     if (reset) ++outcome.token;
     return done(failed(misread(line, tokens, outcome, indent)));
   }
@@ -297,7 +314,8 @@ void Session::edit(std::string section, std::vector<std::string> lines, Mode nex
                    std::string next_section, const ExecDone& done) {
   Configurator* const running = configurator();
   if (!running) return done(failed("% The configuration cannot be changed here\n"));
-  running->edit({by_, std::move(section), std::move(lines)},
+  const bool in_section = !section.empty();
+  running->edit({by_, std::move(section), std::move(lines), in_section},
                 [self = shared_from_this(), next, next_section = std::move(next_section),
                  done](const EditResult& result) {
                   // The next line is read when this one is answered: nobody else is at it.
@@ -332,9 +350,15 @@ Choices Session::choices_at(std::string_view line) const {
   }
   const bool reset = head == "no" || (head.size() > 2 && abbreviates(head, "default"));
   const std::size_t from = reset ? 1 : 0;
-  Choices found = choices(config::grammar(mode_), line, from, reset);
+  const auto of = [&](Mode mode) {
+    Choices all = choices(grammar_of(mode, reset), line, from, reset);
+    if (mode == Mode::global && head == "no")
+      add(all, choices(configuration_no_grammar(), line, 0, false));
+    return all;
+  };
+  Choices found = of(mode_);
   if (found.all.empty() && mode_ != Mode::global) {
-    Choices global = choices(config::grammar(Mode::global), line, from, reset);
+    Choices global = of(Mode::global);
     if (!global.all.empty()) return global;
   }
   return found;

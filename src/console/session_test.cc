@@ -194,6 +194,22 @@ TEST_F(SessionTest, DoSaysAnExecCommand) {
   EXPECT_EQ(session->prompt(), "hub(config)#");
 }
 
+TEST_F(SessionTest, FiltersAndBlanksAreWhatATextHas) {
+  auto e = std::make_shared<ExecEnvironment>(*environment_);
+  e->running_config = "!\ncrypto pki server CA\n issuer-name CN=Z\xC3\xBCrich\n!\n";
+  environment_ = std::move(e);
+  EXPECT_EQ(say("show running-config | include Z\xC3\xBC"), " issuer-name CN=Z\xC3\xBCrich\n");
+  EXPECT_EQ(say("show running-config | count Z.rich"), "Number of lines which match regexp = 1\n")
+      << "a character is one, not its octets";
+  EXPECT_EQ(say("show\trunning-config | include\tissuer"), " issuer-name CN=Z\xC3\xBCrich\n");
+  EXPECT_EQ(say("show running-config | include rr?ich"), " issuer-name CN=Z\xC3\xBCrich\n");
+  EXPECT_EQ(say("show running-config | include Zx?"), " issuer-name CN=Z\xC3\xBCrich\n")
+      << "no question, within an expression";
+  EXPECT_THAT(say("show running-config | include ?"), HasSubstr("REGEX"));
+  EXPECT_THAT(say("show running-config | inc?"), HasSubstr("include"));
+  EXPECT_THAT(say("show running-config | include \xC3"), HasSubstr("regular expression"));
+}
+
 TEST_F(SessionTest, TheCaretStandsUnderTheWordBehindThePrompt) {
   EXPECT_EQ(say("show foo"), "         ^\n% Invalid input detected at '^' marker.\n");
   EXPECT_EQ(say("show cr pki ti extra"),
@@ -225,23 +241,6 @@ TEST_F(SessionTest, QuestionMarkAndTabComeFromTheTables) {
   EXPECT_EQ(session->completion("hostn"), "") << "not of this mode, as on IOS";
 }
 
-TEST_F(SessionTest, WhoMayLookMayNotChange) {
-  sit(Privilege::view);
-  EXPECT_EQ(session->prompt(), "hub>");
-  EXPECT_THAT(say("show clock"), HasSubstr("2017"));
-  for (const char* line :
-       {"configure terminal", "write memory", "show running-config", "show startup-config",
-        "show archive config differences", "crypto pki server ROOTCA rollover", "undebug all"}) {
-    EXPECT_THAT(say(line), HasSubstr("may look")) << line;
-    std::string out;
-    session->execute(line, {}, [&out](const ExecResult& result) { out = result.output; });
-    EXPECT_THAT(out, Not(IsEmpty())) << line;
-    EXPECT_THAT(out, Not(HasSubstr("hostname"))) << line;
-  }
-  EXPECT_EQ(session->prompt(), "hub>");
-  EXPECT_THAT(notes.lines, IsEmpty());
-}
-
 /// A line that matches this command: its keywords, the first of each choice, and an argument of
 /// each kind.
 std::string line_of(const config::Command& command) {
@@ -266,6 +265,69 @@ std::string line_of(const config::Command& command) {
                                                : "7";
   }
   return out;
+}
+
+TEST_F(SessionTest, QuestionMarkInConfigurationModeListsTheExecCommandsThatIosHasThere) {
+  say("conf t");
+  const auto words = [this](const std::string& line) {
+    std::string all;
+    const std::string screen = session->help(line);
+    for (std::size_t at = 0; at < screen.size(); at = screen.find('\n', at) + 1)
+      all += screen.substr(at + 2, screen.find_first_of(" \n", at + 2) - at - 2) + " ";
+    return all;
+  };
+  const std::string pki =
+      "authenticate certificate crl enroll export import profile server trustpoint ";
+  EXPECT_EQ(words("crypto pki "), pki);
+  EXPECT_EQ(words("crypto ca "),
+            "authenticate certificate crl enroll export import profile trustpoint ");
+  EXPECT_EQ(words("crypto pki e"), "enroll export ");
+  EXPECT_EQ(words("crypto pki certificate "), "chain validate ");
+  EXPECT_EQ(words("crypto pki crl "), "request ");
+  EXPECT_EQ(words("crypto pki import T "), "certificate pem pkcs12 ");
+  EXPECT_EQ(words("crypto ca export T "), "pem pkcs12 ");
+  EXPECT_EQ(words("crypto pki server CA "),
+            "grant info password reject remove request revoke rollover start stop unrevoke <cr> ");
+  EXPECT_EQ(words("crypto key "), "generate zeroize ");
+  EXPECT_EQ(words("crypto key generate rsa "), "exportable general-keys label modulus <cr> ");
+  EXPECT_EQ(words("no crypto pki "), "certificate enroll profile server trustpoint ");
+  EXPECT_EQ(words("default crypto pki "), "certificate profile server trustpoint ");
+  EXPECT_EQ(session->completion("crypto pki imp"), "ort ");
+  EXPECT_EQ(session->completion("crypto pki e"), "") << "enroll or export";
+  // From a submode too.
+  say("crypto pki trustpoint T");
+  EXPECT_EQ(words("crypto pki "), pki);
+  for (const char* line : {"crypto pki e T", "crypto pki c", "crypto ca e T"}) {
+    EXPECT_THAT(say(line), HasSubstr("% Ambiguous command:")) << line;
+    EXPECT_EQ(session->prompt(), "hub(ca-trustpoint)#") << line;
+  }
+  EXPECT_EQ(say("crypto pki export T nonsense"),
+            std::string(std::string("hub(ca-trustpoint)#crypto pki export T ").size(), ' ') +
+                "^\n% Invalid input detected at '^' marker.\n");
+  EXPECT_EQ(say("crypto pki import T"), "% Incomplete command.\n");
+  EXPECT_EQ(say("no crypto pki enroll T"), "% There is no trustpoint T\n");
+  // Every word that `?` lists is one that can be said.
+  for (const auto& row : exec_table()) {
+    if (!row.key.starts_with("crypto ")) continue;
+    EXPECT_THAT(say(line_of(row)), Not(HasSubstr("marker"))) << row.key;
+  }
+}
+
+TEST_F(SessionTest, WhoMayLookMayNotChange) {
+  sit(Privilege::view);
+  EXPECT_EQ(session->prompt(), "hub>");
+  EXPECT_THAT(say("show clock"), HasSubstr("2017"));
+  for (const char* line :
+       {"configure terminal", "write memory", "show running-config", "show startup-config",
+        "show archive config differences", "crypto pki server ROOTCA rollover", "undebug all"}) {
+    EXPECT_THAT(say(line), HasSubstr("may look")) << line;
+    std::string out;
+    session->execute(line, {}, [&out](const ExecResult& result) { out = result.output; });
+    EXPECT_THAT(out, Not(IsEmpty())) << line;
+    EXPECT_THAT(out, Not(HasSubstr("hostname"))) << line;
+  }
+  EXPECT_EQ(session->prompt(), "hub>");
+  EXPECT_THAT(notes.lines, IsEmpty());
 }
 
 TEST_F(SessionTest, NoOctetAroundAPrivilegedCommandGetsItRun) {

@@ -37,9 +37,11 @@ console::EditResult refused(std::vector<config::Fault> faults) {
   console::EditResult result;
   result.ok = false;
   for (const config::Fault& fault : faults) {
-    result.output += fault.line == 0 && !fault.text.empty()
-                         ? fmt::format("% {}: {}\n", fault.text, fault.what)
-                         : fmt::format("% {}\n", fault.what);
+    result.output +=
+        fault.line == 0 && !fault.text.empty()
+            ? fmt::format("% {}: {}\n", fault.text.substr(fault.text.find_first_not_of(" \t")),
+                          fault.what)
+            : fmt::format("% {}\n", fault.what);
     if (!fault.hint.empty()) result.output += fmt::format("%  {}\n", fault.hint);
   }
   result.faults = std::move(faults);
@@ -168,6 +170,12 @@ console::EditResult LiveConfiguration::carry_out(const console::Edit& edit) {
   const RosterPtr before = site_.roster();
   const std::string& running = before->parsed->running_config;
   const config::Configuration& from = before->configuration();
+  // Entered again, a section that is there changes nothing.
+  if (edit.section_was_there &&
+      config::parse(candidate_text(running, edit, 0)).running_config != running) {
+    return refused(0, "", fmt::format("\"{}\" is not configured any more", edit.section),
+                   "expected: that line again first, if it is to be made anew");
+  }
   config::Parsed candidate = config::parse(candidate_text(running, edit, edit.lines.size()));
   if (!candidate.faults.empty()) {
     const std::size_t ahead = count_lines(running) + 1 + (edit.section.empty() ? 0 : 1);

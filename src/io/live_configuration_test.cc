@@ -347,6 +347,36 @@ TEST_F(LiveConfigurationTest, WhatIsRefusedLeavesNothingBehind) {
   EXPECT_TRUE(soon([&] { return !answers(free); }));
   good("", {"ip http server"});
   EXPECT_EQ(status(), "enabled");
+
+  // Of a line that was there before, what it says stands in front of what is wrong with it.
+  good("crypto pki profile enrollment P", {"enrollment url http://h"});
+  good("crypto pki trustpoint P", {"enrollment profile P"});
+  EXPECT_THAT(edit("", {"no crypto pki profile enrollment P"}).output,
+              HasSubstr("% enrollment profile P: there is no enrollment profile P\n"));
+  good("", {"no crypto pki trustpoint P", "no crypto pki profile enrollment P"});
+}
+
+TEST_F(LiveConfigurationTest, WhatAnotherConsoleHasTakenOutIsNotMadeAnewByWhoIsStillInIt) {
+  const auto inside = [this](const std::string& section, const std::string& line) {
+    std::promise<console::EditResult> promise;
+    live_->edit({"console by alice", section, {line}, true},
+                [&promise](console::EditResult result) { promise.set_value(std::move(result)); });
+    return promise.get_future().get();
+  };
+  for (const std::string section :
+       {"crypto pki server LATE", "cry pki trustp LATE", "crypto pki profile enrollment LATE"}) {
+    const std::string before = live_->running();
+    good("", {section});
+    const std::string line =
+        section.find("server") != std::string::npos ? "grant auto" : "enrollment url http://h";
+    EXPECT_TRUE(inside(section, line).ok) << section;
+    EXPECT_TRUE(inside(section, "no " + line).ok) << section;
+    good("", {"no " + section});
+    const auto refused = inside(section, line);
+    EXPECT_FALSE(refused.ok) << section;
+    EXPECT_THAT(refused.output, HasSubstr("\"" + section + "\" is not configured any more"));
+    EXPECT_EQ(live_->running(), before);
+  }
 }
 
 TEST_F(LiveConfigurationTest, AFileIsReadAgainAsAWhole) {
