@@ -6,10 +6,12 @@ import json
 import os
 import pathlib
 import re
+import signal
 import socket
 import struct
 import subprocess
 import termios
+import time
 import unittest
 
 import umbra_lab
@@ -87,6 +89,11 @@ class ConsoleTest(unittest.TestCase):
         self.assertEqual(terminal.expect("--More-- $").count("\n"), 1)
         terminal.type("q")
         terminal.expect("hub#$")
+        terminal.type("show running-config\r")
+        terminal.expect("--More-- $")
+        terminal.type("\x1b[B")  # an arrow is any other key, and all of it
+        terminal.expect("\r *\rhub#$")
+        self.assertIn("UTC", terminal.say("show clock", "hub#"))
         terminal.say("terminal length 4", "hub#")
         terminal.type("show running-config\r")
         terminal.expect("--More-- $")
@@ -190,6 +197,61 @@ class ConsoleTest(unittest.TestCase):
         self.assertNotIn("PARSER", watcher.say("show clock", "hub#"))
         other.say("end", "hub#")
 
+    def test_a_page_that_waits_loses_neither_the_log_nor_an_answer(self):
+        watcher = self.terminal(rows=8)
+        watcher.say("terminal monitor", "hub#")
+        watcher.type("show running-config\r")
+        watcher.expect("--More-- $")
+        changes = "".join(f"ip domain name n{i}.example\n" for i in range(60))
+        self.assertEqual(self.umbra(text_in=f"conf t\n{changes}end\n").returncode, 0)
+        watcher.type("q")
+        shown = watcher.expect(r"n59\.example\r?\n(.*\n)*.*hub#$")
+        self.assertEqual(re.findall(r"domain name n(\d+)\.example", shown), [str(i) for i in range(60)])
+        watcher.say("terminal no monitor", "hub#")
+        self.assertIn("n59.example", watcher.say("show running-config | include domain", "hub#"))
+        self.assertEqual(self.umbra(text_in="conf t\nno ip domain name\n").returncode, 0)
+
+    def test_who_finds_no_room_is_told_so_and_root_finds_some(self):
+        os.chmod(self.lab.directory, 0o755)
+        os.chmod(self.hub.data, 0o755)
+        self.addCleanup(os.chmod, self.hub.data, 0o700)
+        nobody = ["setpriv", "--reuid", "65534", "--regid", "65534", "--clear-groups"]
+        # In the order they come, nobody's 65th session is the first that is too much.
+        holder = self.lab.spawn(*nobody, "python3", "-c", (
+            "import socket,sys\nheld = []\n"
+            "for _ in range(64):\n"
+            "    held.append(socket.socket(socket.AF_UNIX))\n"
+            "    held[-1].connect(sys.argv[1])\n"
+            "print(flush=True)\nsys.stdin.read()"), self.path,
+            stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+        holder.stdout.readline()
+        many = "umbra: umbrad has too many sessions open; end some, and try again\n"
+
+        def refused(prefix, words):
+            done = subprocess.run([*prefix, self.lab.build / "umbra", *words, "--socket", self.path],
+                                  input="show clock\n", capture_output=True, text=True, timeout=60,
+                                  check=False)
+            return done.returncode, done.stdout, done.stderr.replace("-:1: ", "")
+
+        ways = (("exec", "show clock"), ("exec", "-f", "-"), ())
+        for words in ways:
+            self.assertEqual(refused(nobody, words), (3, "", many), words)
+        with contextlib.ExitStack() as stack:
+            for _ in range(100):  # more than any other user has
+                peer = stack.enter_context(socket.socket(socket.AF_UNIX))
+                peer.connect(str(self.path))
+            self.assertIn("UTC", self.umbra("exec", "show clock").stdout)
+            for _ in range(156):
+                peer = stack.enter_context(socket.socket(socket.AF_UNIX))
+                peer.connect(str(self.path))
+            for words in ways:
+                self.assertEqual(refused([], words), (3, "", many), words)
+            terminal = self.umbra_on(self.path)
+            terminal.expect("too many sessions open")
+            self.assertEqual(terminal.process.wait(20), 3)
+        holder.communicate(b"")
+        umbra_lab.wait_for("room again", lambda: "UTC" in self.umbra("exec", "show clock").stdout)
+
     def test_a_console_whose_daemon_ends_says_so(self):
         own = self.lab.daemon("own", "hostname own\n")
         terminal = self.umbra_on(own.data / "umbra.sock")
@@ -197,6 +259,36 @@ class ConsoleTest(unittest.TestCase):
         own.stop()
         terminal.expect("umbrad has ended, or has closed this session")
         self.assertEqual(terminal.process.wait(20), 3)
+
+    def test_control_c_ends_the_wait_for_a_question_mark_too(self):
+        own = self.lab.daemon("stuck", "hostname stuck\n")
+        terminal = self.umbra_on(own.data / "umbra.sock")
+        terminal.expect("stuck#$")
+        own.process.send_signal(signal.SIGSTOP)
+        self.addCleanup(own.process.send_signal, signal.SIGCONT)
+        terminal.type("show ?")
+
+        def given_up():
+            terminal.type("\x03")
+            with contextlib.suppress(AssertionError):
+                return terminal.expect("% Not waited for any longer", 1)
+
+        umbra_lab.wait_for("Ctrl-C to be heard", given_up)
+        own.process.send_signal(signal.SIGCONT)
+        terminal.expect("stuck#show $")
+        terminal.type("clock\r")
+        terminal.expect(r"UTC.*\n.*stuck#$")
+
+    def test_what_is_pasted_and_given_up_changes_nothing_and_says_so(self):
+        own = self.lab.daemon("paste", "hostname paste\ncrypto pki trustpoint H\n enrollment terminal\n")
+        terminal = self.umbra_on(own.data / "umbra.sock")
+        terminal.expect("paste#$")
+        for keys, said in (("\x03", "No certificate was entered"), ("quit\r", "No certificate was entered"),
+                           ("garbage\rquit\r", "this is no certificate: expected PEM")):
+            terminal.type("crypto pki authenticate H\r")
+            terminal.expect("on a line by itself\r?\n$")
+            terminal.type(keys)
+            self.assertIn("% " + said, terminal.expect("paste#$"))
 
     def test_modes_words_and_marks_as_on_ios(self):
         terminal = self.terminal()
@@ -336,6 +428,59 @@ class ConsoleTest(unittest.TestCase):
                 input="show clock\n", capture_output=True, text=True, timeout=60, check=False)
             self.assertEqual((done.returncode, done.stdout), (3, ""), words)
             self.assertIn("nobody may not use this console", done.stderr)
+
+
+class LowerServersTest(unittest.TestCase):
+    def test_a_subordinate_ca_and_an_ra_are_typed_in_either_order(self):
+        lab = umbra_lab.Lab(BUILD)
+        self.addCleanup(lab.__exit__)
+        # A minute until the next poll is a second.
+        lapse = ("--time-lapse", f"2026-01-01T00:00:00Z@60@{time.time():.3f}")
+
+        def daemon(name):
+            port = umbra_lab.free_port()
+            return lab.daemon(name, "clock calendar-valid\n" + CONFIGURATION.format(port=port)
+                              .replace("hub", name), *lapse), port
+
+        def typed(at, *lines):
+            done = subprocess.run(
+                [lab.build / "umbra", "exec", "-f", "-", "--socket", at.data / "umbra.sock"],
+                input="conf t\n" + "".join(line + "\n" for line in lines), capture_output=True,
+                text=True, timeout=60, check=False)
+            self.assertEqual(done.returncode, 0, done.stdout + done.stderr)
+            return done.stdout
+
+        root, root_port = daemon("root")
+        typed(root, "crypto pki server ROOT", "issuer-name CN=Root", "grant auto", "no shutdown")
+        pin = umbra_lab.fingerprint(umbra_lab.ca_der(root_port))
+        lower = {}
+        for mode, subject in (("sub-cs", "CN={}"), ("ra", "CN={},OU=ioscs RA")):
+            for order in ("server", "trustpoint"):
+                name = f"{mode[:2]}-{order}".upper()
+                at, port = lower[name] = daemon(name.lower())
+                trustpoint = [f"crypto pki trustpoint {name}",
+                              f"enrollment url http://127.0.0.1:{root_port}",
+                              f"subject-name {subject.format(name)}", f"fingerprint {pin}", "exit"]
+                server = [f"crypto pki server {name}", f"mode {mode}", "grant auto"]
+                if order == "server":
+                    typed(at, *server, "exit", *trustpoint)
+                    typed(at, f"crypto pki server {name}", "no shutdown")
+                else:
+                    typed(at, *trustpoint, *server, "no shutdown")
+
+        def waiting():
+            return re.findall(r"^(\d+) +pending", root.exec("show crypto pki server ROOT requests"), re.M)
+
+        umbra_lab.wait_for("all to ask the root", lambda: len(waiting()) == len(lower), 60)
+        for number in waiting():
+            root.exec(f"crypto pki server ROOT grant {number}")
+        for name, (at, port) in lower.items():
+            umbra_lab.wait_for(f"{name} to run", lambda at=at: "CS_ENABLED" in at.log(), 60)
+            shown = at.exec(f"show crypto pki server {name}")
+            self.assertIn("Status: enabled", shown)
+            self.assertIn("State: enabled", shown)
+            # What they hand out is theirs: the root's certificate, and their own.
+            self.assertTrue(umbra_lab.ca_der(port))
 
 
 class ViewTest(unittest.TestCase):
