@@ -818,6 +818,9 @@ INSTANTIATE_TEST_SUITE_P(
                   "crypto pki trustpoint A\n storage pkcs12 /d password 0 secret-42\n"
                   "crypto pki trustpoint B\n storage pem /d/b\n",
                   4, 14, "the file of trustpoint A", "a place of its own for each"},
+        FaultCase{"Hostname",
+                  "hostname aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa\n", 1,
+                  10, "a name of 64 characters", "at most 63"},
         FaultCase{"Control", "hostname a\x01\n", 1, 11, "control character U+0001", "text"},
         FaultCase{"NotUtf8", "hostname a\xFF\n", 1, 11, "octet 0xFF is no UTF-8", "UTF-8"},
         FaultCase{"NoBreakSpace", "hostname\xC2\xA0x\n", 1, 9,

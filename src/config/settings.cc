@@ -57,7 +57,16 @@ std::optional<std::string> why_no_name(std::string_view text) {
 
 namespace set {
 
-void hostname(Setting& s) { s.configuration().hostname = s.text("NAME"); }
+void hostname(Setting& s) {
+  constexpr std::size_t label_max = 63;  // RFC 1035 2.3.4, and IOS
+  const std::string name = s.text("NAME");
+  if (name.size() > label_max) {
+    s.fault("NAME", fmt::format("a name of {} characters", name.size()),
+            fmt::format("expected: at most {}", label_max));
+    return;
+  }
+  s.configuration().hostname = name;
+}
 void domain_name(Setting& s) { s.configuration().domain = s.text("NAME"); }
 void calendar_valid(Setting& s) { s.configuration().calendar_valid = true; }
 void http_server(Setting& s) { s.configuration().http_server = true; }
