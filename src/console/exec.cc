@@ -118,6 +118,8 @@ void Exec::execute(std::string_view line, const std::optional<std::string>& inpu
     done({!found.all.empty(), help_screen(found)});
     return;
   }
+  const std::string spelled = in_todays_words(line);
+  line = spelled;
   // Only `show` has a filter; a `|` elsewhere may be part of a name.
   const auto [command, filter] = split_filter(line);
   const std::vector<config::Token> tokens = config::tokenize(command);

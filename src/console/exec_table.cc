@@ -326,6 +326,27 @@ const config::Grammar& configuration_no_grammar() {
   return grammar;
 }
 
+std::string in_todays_words(std::string_view line) {
+  const auto is_command = [](std::string_view text) {
+    const std::string_view command = text.substr(0, text.find(" |"));
+    return session_grammar().match(command, config::tokenize(command)).verdict ==
+           config::Verdict::matched;
+  };
+  std::string text(line);
+  if (is_command(line)) return text;
+  const auto words = config::tokenize(line.substr(0, line.find(" |")));
+  constexpr std::size_t words_in_front = 3;  // `no debug crypto`
+  for (std::size_t i = 1; i < words.size() && i <= words_in_front; ++i) {
+    const std::string before = config::lower(words[i - 1].text);
+    if (config::lower(words[i].text) != "ca" || before.size() < 2 ||
+        !std::string_view("crypto").starts_with(before))
+      continue;
+    text.replace(words[i].offset, words[i].text.size(), "pki");
+    return is_command(text) ? text : std::string(line);
+  }
+  return text;
+}
+
 std::string exec_reference() {
   std::string out =
       "# Exec commands\n\n"

@@ -1,6 +1,8 @@
 #pragma once
 
 #include <span>
+#include <string>
+#include <string_view>
 
 #include "config/grammar.h"
 
@@ -18,6 +20,9 @@ namespace umbra::console {
 [[nodiscard]] const config::Grammar& configuration_grammar();
 /// Exec commands of that kind that begin with `no`.
 [[nodiscard]] const config::Grammar& configuration_no_grammar();
+/// `show crypto ca certificates`: the older spelling that hands remember, as `crypto pki`. A line
+/// that is no command by that, or is one without, stays as it is.
+[[nodiscard]] std::string in_todays_words(std::string_view line);
 /// docs/exec.md.
 [[nodiscard]] std::string exec_reference();
 

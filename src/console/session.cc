@@ -150,7 +150,8 @@ void Session::say(std::string_view line, const std::optional<std::string>& input
 
 void Session::say_exec(std::string_view line, const std::optional<std::string>& input,
                        const ExecDone& done, std::size_t indent) {
-  const auto [command, filter] = split_filter(line);
+  const std::string spelled = in_todays_words(line);
+  const auto [command, filter] = split_filter(spelled);
   const auto tokens = config::tokenize(command);
   const Outcome outcome = session_grammar().match(command, tokens);
   if (outcome.verdict != Verdict::matched)
@@ -184,7 +185,7 @@ void Session::say_exec(std::string_view line, const std::optional<std::string>& 
     mode_ = Mode::global;
     return done({true, "Enter configuration commands, one per line.  End with CNTL/Z.\n"});
   }
-  exec_.execute(line, input, done);
+  exec_.execute(spelled, input, done);
 }
 
 void Session::leave() {
@@ -195,11 +196,7 @@ void Session::leave() {
 
 bool Session::execute_here(std::string_view line, const std::optional<std::string>& input,
                            const ExecDone& done) {
-  std::string text(line);
-  const auto words = config::tokenize(line);
-  // `crypto ca authenticate`: the older spelling of configuration mode.
-  if (words.size() > 1 && config::lower(words[1].text) == "ca")
-    text.replace(words[1].offset, words[1].text.size(), "pki");
+  const std::string text = in_todays_words(line);
   const Outcome exec = exec_grammar().match(text, config::tokenize(text));
   if (exec.verdict != Verdict::matched) return false;
   const std::string_view key = exec.match.command->key;

@@ -186,6 +186,22 @@ TEST_F(SessionTest, QuestionMarkBehindHalfAnArgumentNamesIt) {
   EXPECT_EQ(session->completion("lifetime crl 2"), "");
 }
 
+TEST_F(SessionTest, TheOlderSpellingIsRead) {
+  for (const std::string line :
+       {"show crypto ca trustpoints status", "sh cry ca trustp st",
+        "sh cr CA timers | count Timers", "crypto ca enroll NONE", "show crypto ca server CA",
+        "debug crypto ca server", "no debug crypto ca server", "undebug cry ca server"}) {
+    std::string today = line;
+    const auto at = config::lower(line).find(" ca ");
+    today.replace(at, 4, " pki ");
+    EXPECT_EQ(say(line), say(today)) << line;
+    EXPECT_THAT(say(line), Not(HasSubstr("marker"))) << line;
+  }
+  EXPECT_EQ(say("show crypto ca nonsense"),
+            "                ^\n% Invalid input detected at '^' marker.\n");
+  EXPECT_EQ(say("show c ca timers"), "% Ambiguous command:  \"show c ca timers\"\n");
+}
+
 TEST_F(SessionTest, DoSaysAnExecCommand) {
   say("configure terminal");
   EXPECT_THAT(say("do show clock"), HasSubstr("13:14:46.820 CET"));
