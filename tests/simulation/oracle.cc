@@ -31,6 +31,9 @@ void Oracle::saw_signature(const x509::Certificate& certificate) {
 }
 
 void Oracle::made_answer(const x509::Certificate& certificate, const Bytes& reply) {
+  const auto known = signed_.find(certificate.serial().to_hex());
+  if (known == signed_.end() || !equal(known->second, certificate.der()))
+    violated("ca", "grants what it was not seen to sign: " + name_of(certificate));
   answers_.emplace(x509::hash(x509::Digest::sha256, reply), certificate);
 }
 

@@ -12,6 +12,7 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include <array>
 #include <condition_variable>
 #include <cstdarg>
 #include <future>
@@ -23,6 +24,7 @@
 
 #include "base/assert.h"
 #include "simulation/chance.h"
+#include "x509/key.h"
 
 namespace umbra::simulation {
 namespace {
@@ -30,6 +32,12 @@ namespace {
 Chance randomness(0, 0);
 std::function<bool()> idle;
 Witness witness;
+
+/// How often each of OpenSSL's functions was found here and not in its library.
+struct Found {
+  unsigned pooled = 0, generated = 0, sealed = 0;
+};
+Found found;
 
 int random_bytes(unsigned char* into, int size) {
   randomness.fill({into, static_cast<std::size_t>(size)});
@@ -70,12 +78,55 @@ void make_rsa(std::size_t bits) {
 }
 
 EVP_PKEY* pooled_rsa(std::size_t bits) {
+  ++found.pooled;
   Pool& pool = pools[bits];
   if (pool.next == pool.keys.size()) make_rsa(bits);
   // Read anew each time: what OpenSSL keeps with a key is another story's.
   const auto& octets = pool.keys[pool.next++];
   const unsigned char* at = octets.data();
   return d2i_PrivateKey(EVP_PKEY_RSA, nullptr, &at, static_cast<long>(octets.size()));
+}
+
+/// Whoever links this otherwise plays with slow keys, or with chance that no seed fixes, and would
+/// not notice.
+void check_openssl() {
+  const Chance before = randomness;
+  std::array<std::uint8_t, 16> drawn{}, expected{};
+  Chance(0, 2).fill(expected);
+  for (const auto draw : {RAND_bytes, RAND_priv_bytes}) {
+    randomness = Chance(0, 2);
+    UMBRA_ENSURE(draw(drawn.data(), drawn.size()) == 1 && drawn == expected,
+                 "OpenSSL's randomness is the seed's");
+  }
+  constexpr int bits = 1024;
+  const auto rsa = x509::PrivateKey::generate_rsa(bits);
+  UMBRA_ENSURE(rsa && found.pooled == 1, "RSA keys come from the pool");
+  const auto ec = x509::PrivateKey::generate_ec(256);
+  UMBRA_ENSURE(ec && found.generated == 1, "EC keys are made here");
+  UMBRA_ENSURE(rsa->seal("passphrase") && found.sealed == 1, "keys are sealed with one round");
+  // What a process draws once in its life, and not in the first of its stories.
+  static_cast<void>(rsa->unwrap(Bytes(bits / 8), 1));
+  pools[bits].next = 0;
+  randomness = before;
+}
+
+/// And a story would stand still where nobody runs what another thread would do.
+void check_waits() {
+  unsigned idled = 0;
+  std::promise<void> promise;
+  const auto future = promise.get_future();
+  std::mutex mutex;
+  std::condition_variable changed;
+  set_idle([&] {
+    if (++idled == 1) promise.set_value();
+    return true;
+  });
+  future.wait();
+  UMBRA_ENSURE(idled == 1, "who waits for a promise runs what keeps it");
+  std::unique_lock lock(mutex);
+  changed.wait(lock, [&] { return idled == 2; });
+  UMBRA_ENSURE(idled == 2, "who waits for a change runs what makes it");
+  set_idle({});
 }
 
 }  // namespace
@@ -90,6 +141,8 @@ void install_process() {
       .status = random_status,
   };
   RAND_set_rand_method(&method);
+  check_openssl();
+  check_waits();
 }
 
 void make_keys() {
@@ -121,6 +174,7 @@ EVP_PKEY* EVP_PKEY_Q_keygen(OSSL_LIB_CTX*, const char*, const char* type, ...) {
   if (std::string_view(type) == "RSA") {
     key = umbra::simulation::pooled_rsa(va_arg(rest, std::size_t));
   } else {
+    ++umbra::simulation::found.generated;
     const char* const curve = va_arg(rest, char*);
     key = umbra::simulation::generate(type, [curve](EVP_PKEY_CTX* context) {
       return EVP_PKEY_CTX_set_group_name(context, curve) == 1;
@@ -132,6 +186,7 @@ EVP_PKEY* EVP_PKEY_Q_keygen(OSSL_LIB_CTX*, const char*, const char* type, ...) {
 
 X509_ALGOR* PKCS5_pbe2_set_iv(const EVP_CIPHER* cipher, int, unsigned char* salt, int salt_octets,
                               unsigned char* iv, int prf) {
+  ++umbra::simulation::found.sealed;
   return PKCS5_pbe2_set_iv_ex(cipher, 1, salt, salt_octets, iv, prf, nullptr);
 }
 
