@@ -168,6 +168,7 @@ void Oracle::saw_crl(ByteView der, const std::string& where) {
 
 void Oracle::saw_pem(const std::string& where, const client::PemSet& set) {
   if (set.cert.empty() && set.key.empty()) return;
+  if (!pem_.insert(set.cert + set.key).second) return;  // seen
   const auto certificate = x509::Certificate::from_pem(set.cert);
   const auto key = x509::PrivateKey::from_pem(set.key);
   if (!certificate || !key || !(certificate->public_key() == key->public_key()))

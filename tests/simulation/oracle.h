@@ -81,6 +81,7 @@ class Oracle {
   std::set<std::uint64_t> granted_;
   std::map<std::uint32_t, std::map<std::uint64_t, Crl>> crls_;
   std::map<std::string, std::uint32_t> client_cas_;
+  std::set<std::string> pem_;  ///< certificates with their keys, as they were written
 };
 
 }  // namespace umbra::simulation

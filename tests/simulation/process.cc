@@ -5,6 +5,7 @@
 #include <linux/futex.h>
 #include <openssl/ec.h>
 #include <openssl/evp.h>
+#include <openssl/pem.h>
 #include <openssl/rand.h>
 #include <openssl/rsa.h>
 #include <openssl/x509.h>
@@ -35,7 +36,7 @@ Witness witness;
 
 /// How often each of OpenSSL's functions was found here and not in its library.
 struct Found {
-  unsigned pooled = 0, generated = 0, sealed = 0;
+  unsigned pooled = 0, generated = 0, sealed = 0, read = 0;
 };
 Found found;
 
@@ -47,7 +48,7 @@ int random_status() { return 1; }
 
 /// Keys by their bits, made when first asked for, each from its own number.
 struct Pool {
-  std::vector<std::vector<std::uint8_t>> keys;  ///< PKCS #8
+  std::vector<Bytes> keys;  ///< RSAPrivateKey, DER
   std::size_t next = 0;
 };
 std::map<std::size_t, Pool> pools;
@@ -77,14 +78,35 @@ void make_rsa(std::size_t bits) {
   EVP_PKEY_free(key);
 }
 
+// Keys are read with what OpenSSL had before its decoders, which look through all they know for
+// each: a tenth of a story's time would be theirs.
+EVP_PKEY* read_rsa(ByteView der) {
+  const unsigned char* at = der.data();
+  RSA* const rsa = d2i_RSAPrivateKey(nullptr, &at, static_cast<long>(der.size()));
+  if (rsa == nullptr) return nullptr;
+  EVP_PKEY* const key = EVP_PKEY_new();
+  EVP_PKEY_assign_RSA(key, rsa);
+  return key;
+}
+
 EVP_PKEY* pooled_rsa(std::size_t bits) {
   ++found.pooled;
   Pool& pool = pools[bits];
   if (pool.next == pool.keys.size()) make_rsa(bits);
   // Read anew each time: what OpenSSL keeps with a key is another story's.
-  const auto& octets = pool.keys[pool.next++];
-  const unsigned char* at = octets.data();
-  return d2i_PrivateKey(EVP_PKEY_RSA, nullptr, &at, static_cast<long>(octets.size()));
+  return read_rsa(pool.keys[pool.next++]);
+}
+
+EVP_PKEY* read_ec(ByteView der, const ASN1_OBJECT* curve) {
+  EC_KEY* ec = EC_KEY_new_by_curve_name(OBJ_obj2nid(curve));
+  const unsigned char* at = der.data();
+  if (ec == nullptr || d2i_ECPrivateKey(&ec, &at, static_cast<long>(der.size())) == nullptr) {
+    EC_KEY_free(ec);
+    return nullptr;
+  }
+  EVP_PKEY* const key = EVP_PKEY_new();
+  EVP_PKEY_assign_EC_KEY(key, ec);
+  return key;
 }
 
 /// Whoever links this otherwise plays with slow keys, or with chance that no seed fixes, and would
@@ -103,7 +125,15 @@ void check_openssl() {
   UMBRA_ENSURE(rsa && found.pooled == 1, "RSA keys come from the pool");
   const auto ec = x509::PrivateKey::generate_ec(256);
   UMBRA_ENSURE(ec && found.generated == 1, "EC keys are made here");
-  UMBRA_ENSURE(rsa->seal("passphrase") && found.sealed == 1, "keys are sealed with one round");
+  for (const auto* key : {&*rsa, &*ec}) {
+    const auto sealed = key->seal("passphrase");
+    const auto opened = x509::PrivateKey::unseal(sealed.value_or(Bytes{}), "passphrase");
+    UMBRA_ENSURE(opened && opened->public_key() == key->public_key(),
+                 "keys are read as OpenSSL does");
+  }
+  UMBRA_ENSURE(found.sealed == 2, "keys are sealed with one round");
+  UMBRA_ENSURE(found.read == 2, "keys are read here");
+  UMBRA_ENSURE(x509::PrivateKey::from_pem(*rsa->to_pem()) && found.read == 3, "and from PEM");
   // What a process draws once in its life, and not in the first of its stories.
   static_cast<void>(rsa->unwrap(Bytes(bits / 8), 1));
   pools[bits].next = 0;
@@ -146,9 +176,10 @@ void install_process() {
 }
 
 void make_keys() {
-  constexpr int enough_for_most = 12;
-  for (const std::size_t bits : {1024, 2048}) {
-    for (int i = 0; i < enough_for_most; ++i) make_rsa(bits);
+  // Enough for most stories.
+  constexpr std::array<std::pair<std::size_t, int>, 2> numbers = {{{1024, 40}, {2048, 10}}};
+  for (const auto& [bits, number] : numbers) {
+    for (int i = 0; i < number; ++i) make_rsa(bits);
   }
 }
 
@@ -181,6 +212,31 @@ EVP_PKEY* EVP_PKEY_Q_keygen(OSSL_LIB_CTX*, const char*, const char* type, ...) {
     });
   }
   va_end(rest);
+  return key;
+}
+
+EVP_PKEY* EVP_PKCS82PKEY(const PKCS8_PRIV_KEY_INFO* info) {
+  ++umbra::simulation::found.read;
+  const unsigned char* der = nullptr;
+  int size = 0;
+  const X509_ALGOR* algorithm = nullptr;
+  if (PKCS8_pkey_get0(nullptr, &der, &size, &algorithm, info) != 1) return nullptr;
+  const ASN1_OBJECT* kind = nullptr;
+  int parameter_type = 0;
+  const void* parameter = nullptr;
+  X509_ALGOR_get0(&kind, &parameter_type, &parameter, algorithm);
+  const umbra::ByteView octets{der, static_cast<std::size_t>(size)};
+  if (OBJ_obj2nid(kind) == NID_rsaEncryption) return umbra::simulation::read_rsa(octets);
+  if (OBJ_obj2nid(kind) != NID_X9_62_id_ecPublicKey || parameter_type != V_ASN1_OBJECT)
+    return nullptr;
+  return umbra::simulation::read_ec(octets, static_cast<const ASN1_OBJECT*>(parameter));
+}
+
+EVP_PKEY* PEM_read_bio_PrivateKey(BIO* in, EVP_PKEY** out, pem_password_cb* ask, void* with) {
+  PKCS8_PRIV_KEY_INFO* const info = PEM_read_bio_PKCS8_PRIV_KEY_INFO(in, nullptr, ask, with);
+  EVP_PKEY* const key = info == nullptr ? nullptr : EVP_PKCS82PKEY(info);
+  PKCS8_PRIV_KEY_INFO_free(info);
+  if (out != nullptr) *out = key;
   return key;
 }
 
