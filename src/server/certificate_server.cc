@@ -363,6 +363,7 @@ Result<void> CertificateServer::run_due() {
 std::vector<lifecycle::Deadline> CertificateServer::deadlines() const {
   const auto all = impl_->generations();
   if (impl_->stopped || !impl_->environment.clock.authoritative()) return {};
+  if (impl_->behind) return {{Time{}, lifecycle::Timer::cs_crl_update, ""}};
   if (impl_->upstream_moved) {
     // Another one each time: a driver is in no hurry with one that it has just run for.
     return {{Time{}, lifecycle::Timer::cs_shadow_cert_generation,

@@ -322,6 +322,9 @@ struct CertificateServer::Impl {
                                                            Time now) const;
   [[nodiscard]] Result<void> archive(const ca::Authority& authority);
   [[nodiscard]] Result<void> reload();
+  /// After a commit: what is in memory follows the store. If that cannot be read now, run_due does
+  /// nothing else before it can. Errors: already logged.
+  Result<void> follow_store();
   [[nodiscard]] lifecycle::CaFacts facts(const Generations& all) const;
   void set_state(std::string status, std::string state);
 
@@ -388,7 +391,8 @@ struct CertificateServer::Impl {
   std::atomic<bool> serving = false;
   /// Held shared from seeing that the server serves to handing over what is stored of that.
   std::shared_mutex gate;
-  std::atomic<bool> stopped;  ///< `shutdown`, or `stop` since
+  std::atomic<bool> stopped;         ///< `shutdown`, or `stop` since
+  std::atomic<bool> behind = false;  ///< the store has what memory has not: see follow_store
   std::atomic<bool> upstream_moved = false;
   std::atomic<std::uint64_t> upstream_changes = 0;
   bool warned_clock = false;

@@ -141,8 +141,7 @@ Result<OverlapReport> CertificateServer::Impl::cancel_rollover(bool force) {
   }
   UMBRA_CHECK(ledger->commit(std::move(batch),
                              [](store::ServerRow& row) { row.rollover_cancelled = true; }));
-  UMBRA_CHECK(reload());
-  UMBRA_CHECK(load_queue());
+  static_cast<void>(follow_store());  // it is cancelled all the same
   log(Severity::warning, "CS_ROLLOVER_CANCELLED",
       fmt::format("The rollover CA certificate {} of {} has been cancelled; {} client(s) held a "
                   "certificate of it, which is revoked: they must be enrolled anew by hand.",
@@ -160,6 +159,7 @@ Result<void> CertificateServer::rollover() {
   const std::lock_guard one_at_a_time(impl_->life_mutex);
   UMBRA_CHECK(impl_->issues());
   if (!impl_->serving) return fail(Errc::conflict, "the certificate server is not enabled");
+  if (impl_->behind) UMBRA_CHECK(impl_->follow_store());
   if (impl_->generations()->rollover)
     return fail(Errc::conflict, "Rollover certificate already exists");
   if (!impl_->is_root()) {
@@ -179,6 +179,7 @@ Result<void> CertificateServer::rollover() {
 
 Result<OverlapReport> CertificateServer::rollover_cancel(bool force) {
   const std::lock_guard one_at_a_time(impl_->life_mutex);
+  if (impl_->behind) UMBRA_CHECK(impl_->follow_store());
   return impl_->cancel_rollover(force);
 }
 

@@ -136,6 +136,61 @@ TEST_F(Overlap, WhatIsUnderWayWhenItIsStoppedIsNotIssued) {
   }
 }
 
+/// Its CAs cannot be read, as on a disk that fails, once they could be so many times.
+class FailingStore final : public store::ForwardingStore {
+ public:
+  using ForwardingStore::ForwardingStore;
+  Result<std::vector<store::CaGeneration>> generations(const std::string& name) override {
+    if (readable && (*readable)-- == 0) {
+      readable = 0;
+      return fail(Errc::storage, "disk I/O error");
+    }
+    return ForwardingStore::generations(name);
+  }
+  std::optional<int> readable;
+};
+
+TEST_F(Overlap, WhatWasStoredAndCouldNotBeReadAgainIsReadBeforeAnythingElseIsDone) {
+  auto failing = std::make_unique<FailingStore>(*store::open_sqlite(directory + "/umbra.db"));
+  auto& disk = *failing;
+  store = std::move(failing);
+  server = *CertificateServer::open(
+      configuration, true, {*store, clock, random, log, files, lab_passphrase, trusted_ca});
+  ASSERT_TRUE(server->run_due());
+  const auto first = ca();
+
+  clock.set(day(650));
+  disk.readable = 0;
+  EXPECT_FALSE(server->run_due());
+  EXPECT_FALSE(server->run_due());
+  EXPECT_EQ(server->deadlines().front().at, Time{}) << "it is tried again at once";
+  disk.readable.reset();
+  EXPECT_TRUE(server->run_due());
+  EXPECT_EQ(store->generations("ROOTCA")->size(), 2U) << "and not made again";
+  const auto next = server->status().rollover;
+  ASSERT_TRUE(next);
+  EXPECT_GT(server->deadlines().front().at, day(650));
+
+  clock.set(day(731));
+  disk.readable = 1;  // the switch-over reads them itself
+  EXPECT_FALSE(server->run_due());
+  EXPECT_EQ(ca(), first);
+  disk.readable.reset();
+  EXPECT_TRUE(server->run_due());
+  EXPECT_EQ(ca(), *next);
+  EXPECT_EQ(server->status().status, "enabled");
+
+  ASSERT_TRUE(server->rollover());
+  disk.readable = 0;
+  EXPECT_TRUE(server->rollover_cancel(true)) << "it is cancelled, whatever can be read";
+  EXPECT_EQ(server->deadlines().front().at, Time{});
+  EXPECT_FALSE(server->rollover());
+  disk.readable.reset();
+  EXPECT_TRUE(server->run_due());
+  EXPECT_FALSE(server->status().rollover);
+  EXPECT_EQ(store->generations("ROOTCA")->size(), 2U);
+}
+
 TEST_F(Overlap, StoppedItAnswersNothingAndStartedItCatchesUp) {
   start();
   ASSERT_TRUE(server->stop());

@@ -129,8 +129,7 @@ Result<void> CertificateServer::Impl::adopt_ra(const store::TrustpointRow& row, 
       counters.last_generation = number;
     }));
   }
-  UMBRA_CHECK(reload());
-  UMBRA_CHECK(load_queue());
+  UMBRA_CHECK(follow_store());
   for (const auto& one : changed) {
     UMBRA_TRY(const auto certificate, x509::Certificate::from_der(one.certificate));
     if (one.status == As::retired) continue;

@@ -54,6 +54,22 @@ Result<void> CertificateServer::Impl::reload() {
   return load_fetchers();
 }
 
+Result<void> CertificateServer::Impl::follow_store() {
+  behind = true;
+  const auto read = [this]() -> Result<void> {
+    UMBRA_CHECK(reload());
+    return load_queue();
+  }();
+  if (read) {
+    behind = false;
+  } else {
+    log(Severity::error, "CS_STORAGE",
+        fmt::format("what {} has stored could not be read again: {}", configuration.name,
+                    read.error().detail));
+  }
+  return read;
+}
+
 Result<void> CertificateServer::Impl::run_due() {
   if (stopped) {
     set_state("disabled", "disabled");
@@ -79,6 +95,7 @@ Result<void> CertificateServer::Impl::run_due() {
     log(Severity::informational, "AUTHORITATIVE_CLOCK", "The system clock has been set.");
   warned_clock = false;
 
+  if (behind) UMBRA_CHECK(follow_store());
   const Time now = to_time(environment.clock.now());
   if (!is_root()) UMBRA_CHECK(adopt(now));
   if (is_ra()) return run_ra(now);
@@ -123,6 +140,8 @@ Result<void> CertificateServer::Impl::run_due() {
       case lifecycle::CaAction::stop_expired:
         break;
     }
+    // By what memory had before, the same would be due again.
+    if (behind) UMBRA_CHECK(follow_store());
   }
   {
     const std::lock_guard lock(state_mutex);
@@ -199,7 +218,7 @@ Result<void> CertificateServer::Impl::complete_exchange() {
   UMBRA_CHECK(ledger->commit(std::move(batch), [&serials](store::ServerRow& row) {
     for (const auto& serial : serials) ca::count_issued(row, serial);
   }));
-  return reload();
+  return follow_store();
 }
 
 Result<void> CertificateServer::Impl::first_enable(Time now) {
@@ -228,7 +247,7 @@ Result<void> CertificateServer::Impl::first_enable(Time now) {
         if (authority.exchange) ca::count_issued(row, authority.exchange->certificate.serial());
         row.last_generation = 1;
       }));
-  UMBRA_CHECK(reload());
+  UMBRA_CHECK(follow_store());
   if (configuration.grant == config::Grant::automatic) {
     log(Severity::informational, "CS_GRANT_AUTO",
         "All enrollment requests will be automatically granted.");
@@ -278,7 +297,7 @@ Result<void> CertificateServer::Impl::generate_rollover(Time now) {
     });
     return committed;
   }
-  UMBRA_CHECK(reload());
+  static_cast<void>(follow_store());  // whoever asked for it has it all the same
   log(Severity::notice, "CS_ROLLOVER",
       fmt::format("Rollover CA certificate {} of {} is available; it becomes active at {}.",
                   serial.to_hex_octets(), configuration.name,
@@ -322,8 +341,7 @@ Result<void> CertificateServer::Impl::switch_over(Time now) {
     row.crl_number = number;
     row.rollover_cancelled = false;
   }));
-  UMBRA_CHECK(reload());
-  UMBRA_CHECK(load_queue());
+  static_cast<void>(follow_store());
   log(Severity::notice, "CS_SWITCHOVER",
       fmt::format("Rollover CA certificate {} of {} is the active CA certificate now.",
                   next.certificate.serial().to_hex_octets(), configuration.name));

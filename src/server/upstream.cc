@@ -85,7 +85,7 @@ Result<void> CertificateServer::Impl::adopt_one(const x509::Certificate& certifi
              first ? store::GenerationStatus::active : store::GenerationStatus::rollover,
              to_bytes(certificate.der()), *sealed, now}}},
         [generation](store::ServerRow& counters) { counters.last_generation = generation; }));
-    UMBRA_CHECK(reload());
+    const auto followed = follow_store();
     log(Severity::notice, first ? "CS_CERTIFIED" : "CS_ROLLOVER",
         first
             ? fmt::format("The upper CA has made {} a subordinate CA until {}.", configuration.name,
@@ -93,7 +93,7 @@ Result<void> CertificateServer::Impl::adopt_one(const x509::Certificate& certifi
             : fmt::format("Rollover CA certificate {} of {} is available; it becomes active at {}.",
                           certificate.serial().to_hex_octets(), configuration.name,
                           to_rfc3339(all->active->certificate.not_after())));
-    return {};
+    return followed;
   }
   return fail(Errc::conflict, "the key of the certificate that the upper CA granted is not stored");
 }
