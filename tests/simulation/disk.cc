@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <numeric>
 
 namespace umbra::simulation {
 namespace {
@@ -23,18 +24,46 @@ bool Disk::exists(const std::string& name) const {
   return found != files_.end() && found->second.there;
 }
 
-Disk::Outcome Disk::fails() {
+std::uint64_t Disk::Counts::failed() const {
+  return std::accumulate(errors.begin(), errors.end(), full);
+}
+
+void Disk::fail_later(Call call, std::uint64_t after, std::uint64_t times) {
+  failures_.push_back({call, after, times});
+}
+
+void Disk::mend() {
+  errors_per_million = 0;
+  failures_.clear();
+  room.reset();
+  last_in.reset();
+}
+
+Disk::Outcome Disk::fails(Call call) {
   if (!on_) return Outcome::error;
-  if (errors_per_million == 0 || chance_.below(million) >= errors_per_million) return Outcome::done;
-  ++counts_.errors;
+  if (spared) return Outcome::done;
+  bool failed = errors_per_million != 0 && chance_.below(million) < errors_per_million;
+  for (Failure& failure : failures_) {
+    if (failure.call != call) continue;
+    if (failure.after > 0) {
+      --failure.after;
+    } else {
+      --failure.times;
+      failed = true;
+    }
+  }
+  if (!failed) return Outcome::done;
+  std::erase_if(failures_, [](const Failure& failure) { return failure.times == 0; });
+  ++counts_.errors[static_cast<std::size_t>(call)];
   return Outcome::error;
 }
 
 bool Disk::is_last(bool& made) {
   made = true;
   ++counts_.changes;
-  if (!last_in || --*last_in > 0) return false;
+  if (spared || !last_in || --*last_in > 0) return false;
   last_in.reset();
+  ++counts_.last;
   made = chance_.one_in(2);
   return true;
 }
@@ -45,7 +74,7 @@ void Disk::die() {
 }
 
 Disk::Outcome Disk::open(const std::string& name, bool create) {
-  if (const auto outcome = fails(); outcome != Outcome::done) return outcome;
+  if (const auto outcome = fails(Call::other); outcome != Outcome::done) return outcome;
   File& file = files_[name];
   if (file.there) return Outcome::done;
   if (!create) return Outcome::error;
@@ -55,7 +84,10 @@ Disk::Outcome Disk::open(const std::string& name, bool create) {
 
 Disk::Outcome Disk::read(const std::string& name, std::uint64_t offset,
                          std::span<std::uint8_t> into, std::size_t& got) {
-  if (const auto outcome = fails(); outcome != Outcome::done) return outcome;
+  if (const auto outcome = fails(Call::read); outcome != Outcome::done) {
+    if (on_ && tell) tell(fmt::format("read of {} at {} fails", name, offset));
+    return outcome;
+  }
   const Bytes& now = files_[name].now;
   got = offset >= now.size() ? 0 : std::min<std::size_t>(into.size(), now.size() - offset);
   std::copy_n(now.begin() + static_cast<std::ptrdiff_t>(std::min(offset, now.size())), got,
@@ -80,7 +112,7 @@ Disk::Outcome Disk::write(const std::string& name, std::uint64_t offset, ByteVie
   bool made = true;
   const bool last = is_last(made);
   ByteView written = data;
-  const bool failed = !last && fails() != Outcome::done;
+  const bool failed = !last && fails(Call::write) != Outcome::done;
   if (failed) written = data.first(chance_.below(data.size() + 1));
   if (made && !written.empty()) {
     put(file.now, offset, written);
@@ -98,7 +130,7 @@ Disk::Outcome Disk::write(const std::string& name, std::uint64_t offset, ByteVie
 }
 
 Disk::Outcome Disk::truncate(const std::string& name, std::uint64_t size) {
-  if (const auto outcome = fails(); outcome != Outcome::done) return outcome;
+  if (const auto outcome = fails(Call::other); outcome != Outcome::done) return outcome;
   bool made = true;
   const bool last = is_last(made);
   File& file = files_[name];
@@ -118,15 +150,14 @@ Disk::Outcome Disk::sync(const std::string& name, bool directory) {
   const bool last = is_last(made);
   ++counts_.syncs;
   File& file = files_[name];
-  if (!last && fails() != Outcome::done) {
+  if (!last && fails(Call::sync) != Outcome::done) {
     // The kernel says so once; what was not written then, it forgets.
     for (Change& change : file.loose) change.given_up = true;
     if (tell) tell(fmt::format("sync of {} fails", name));
     return Outcome::error;
   }
   if (made) {
-    file.lasting = synced(file);
-    file.loose.clear();
+    make_last(file);
     if (directory) sync_directory();
   }
   if (!last) return Outcome::done;
@@ -143,7 +174,7 @@ void Disk::sync_directory() {
 }
 
 Disk::Outcome Disk::remove(const std::string& name, bool directory) {
-  if (const auto outcome = fails(); outcome != Outcome::done) return outcome;
+  if (const auto outcome = fails(Call::other); outcome != Outcome::done) return outcome;
   bool made = true;
   const bool last = is_last(made);
   if (made) {
@@ -168,20 +199,30 @@ std::shared_ptr<Shared> Disk::shared(const std::string& name) { return files_[na
 
 /// Of what was given up, chance has kept something or nothing, as whole sectors; what was written
 /// since is there.
-Bytes Disk::synced(const File& file) {
+void Disk::make_last(File& file) {
   const auto lost = [](const Change& change) { return change.given_up; };
-  if (std::none_of(file.loose.begin(), file.loose.end(), lost)) return file.now;
-  Bytes left = sectors_of(
-      file, [this](const Change& change) { return change.given_up && chance_.one_in(2); });
-  left.resize(file.now.size());
-  for (const Change& change : file.loose) {
-    if (change.given_up || change.size) continue;
-    const std::uint64_t first = change.offset / sector * sector;
-    const std::uint64_t end = std::min<std::uint64_t>(
-        (change.offset + change.data.size() + sector - 1) / sector * sector, file.now.size());
-    if (first < end) put(left, first, ByteView(file.now).subspan(first, end - first));
+  if (std::any_of(file.loose.begin(), file.loose.end(), lost)) {
+    Bytes left = sectors_of(
+        file, [this](const Change& change) { return change.given_up && chance_.one_in(2); });
+    left.resize(file.now.size());
+    for (const Change& change : file.loose) {
+      if (change.given_up || change.size) continue;
+      const std::uint64_t first = change.offset / sector * sector;
+      const std::uint64_t end = std::min<std::uint64_t>(
+          (change.offset + change.data.size() + sector - 1) / sector * sector, file.now.size());
+      if (first < end) put(left, first, ByteView(file.now).subspan(first, end - first));
+    }
+    file.lasting = std::move(left);
+  } else {
+    for (const Change& change : file.loose) {
+      if (change.size) {
+        file.lasting.resize(*change.size);
+      } else {
+        put(file.lasting, change.offset, change.data);
+      }
+    }
   }
-  return left;
+  file.loose.clear();
 }
 
 /// The lasting octets with those changes on top that `keeps` lets through: a whole sector as it was

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <array>
 #include <cstdint>
 #include <functional>
 #include <map>
@@ -31,18 +32,30 @@ struct Shared {
 class Disk {
  public:
   enum class Outcome { done, error, full };
+  /// What may fail. `other`: a file is opened, cut or removed.
+  enum class Call : std::uint8_t { read, write, sync, other };
+  static constexpr std::size_t kinds = 4;
   struct Counts {
-    std::uint64_t changes = 0, syncs = 0, errors = 0, full = 0, crashes = 0, torn = 0;
+    std::uint64_t changes = 0, syncs = 0, full = 0, crashes = 0, torn = 0;
+    std::uint64_t last = 0;  ///< crashes at a change that was the last
+    std::array<std::uint64_t, kinds> errors{};
+    [[nodiscard]] std::uint64_t failed() const;
   };
 
   explicit Disk(Chance chance) : chance_(chance) {}
 
   // How it fails; all of it may be changed at any time.
   unsigned errors_per_million = 0;         ///< of every call that may fail
+  bool spared = false;                     ///< whoever looks now sees no errors, and makes none
   std::optional<std::uint64_t> room{};     ///< octets that may still be added: none = enough
   std::optional<std::uint64_t> last_in{};  ///< so many changes from now is the last one
   std::function<void()> died;              ///< the last one was made, or not
   std::function<void(const std::string&)> tell;
+
+  /// After so many calls of this kind, so many fail.
+  void fail_later(Call call, std::uint64_t after, std::uint64_t times);
+  /// It works from now on.
+  void mend();
 
   /// Power is lost now: everything open is closed, and what was not synced is as chance has it.
   void crash();
@@ -88,19 +101,24 @@ class Disk {
     std::shared_ptr<Shared> shared = std::make_shared<Shared>();
   };
 
-  [[nodiscard]] Outcome fails();
+  struct Failure {
+    Call call;
+    std::uint64_t after, times;
+  };
+  [[nodiscard]] Outcome fails(Call call);
   /// True: the change that is to be made now is the last. `made`: it is still made.
   [[nodiscard]] bool is_last(bool& made);
   void die();
   void sync_directory();
   [[nodiscard]] Bytes left_of(const File& file);
-  [[nodiscard]] Bytes synced(const File& file);
+  void make_last(File& file);
   [[nodiscard]] static Bytes sectors_of(const File& file,
                                         const std::function<bool(const Change&)>& keeps);
 
   Chance chance_;
   std::map<std::string, File> files_;
   Counts counts_;
+  std::vector<Failure> failures_;
   std::uint64_t epoch_ = 0;
   bool on_ = true;
 };

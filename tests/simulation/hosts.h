@@ -17,6 +17,23 @@
 
 namespace umbra::simulation {
 
+/// The clock of one machine, which may go wrong by some time and be put right again.
+class HostClock final : public Clock {
+ public:
+  explicit HostClock(World& world) : world_(world) {}
+  [[nodiscard]] Instant now() const override { return world_.now() + ahead; }
+  [[nodiscard]] bool authoritative() const override { return known; }
+  [[nodiscard]] std::string source() const override { return known ? "NTP" : "unknown"; }
+  [[nodiscard]] std::chrono::nanoseconds real_time_until(Instant) const override {
+    return std::chrono::nanoseconds{0};
+  }
+  std::chrono::milliseconds ahead{0};
+  bool known = true;
+
+ private:
+  World& world_;
+};
+
 /// One machine with its disk: a process that dies with it and starts anew from what the disk has.
 class Host : public Peer {
  public:
@@ -24,6 +41,11 @@ class Host : public Peer {
   ~Host() override;
 
   [[nodiscard]] Disk& disk() { return disk_; }
+  [[nodiscard]] const HostClock& clock() const { return clock_; }
+  /// It is so much ahead of the world now, or behind.
+  void set_clock(std::chrono::milliseconds ahead);
+  /// Nobody has told it the time since it started, or somebody has.
+  void set_clock_known(bool known);
   [[nodiscard]] store::Store* store() { return store_.get(); }
   [[nodiscard]] const std::string& path() const { return path_; }
 
@@ -49,6 +71,8 @@ class Host : public Peer {
   virtual void close_in_order() = 0;
   virtual void drop() = 0;
   virtual void check() = 0;
+  /// Everything that may be due: after a start, and when its clock has moved.
+  virtual void run_all() = 0;
 
   /// For destructors: what runs here ends as if by a loss of power.
   void take_apart();
@@ -59,6 +83,7 @@ class Host : public Peer {
   Oracle& oracle_;
   Chance chance_;
   Disk disk_;
+  HostClock clock_;
   const std::string directory_;
   const std::string path_;
   std::unique_ptr<HostLog> log_;
@@ -70,16 +95,20 @@ class Host : public Peer {
   void went_dark(const std::string& why, std::chrono::milliseconds down);
   void bury();
   void end_process();
+  void look_at_clock();
   std::deque<std::function<void()>> writers_;
   bool writing_ = false;
   std::uint64_t starts_ = 0;
+  unsigned failed_starts_ = 0;  ///< since the last one that did not fail
 };
 
 /// When something with deadlines is run: on their second, and again a minute later while they
 /// stay, much as io::Driver does.
 class Turn {
  public:
-  [[nodiscard]] std::optional<Instant> next(const std::vector<lifecycle::Deadline>& deadlines);
+  /// In: deadlines of a clock that is so much ahead of the world. Out: by the world's time.
+  [[nodiscard]] std::optional<Instant> next(const std::vector<lifecycle::Deadline>& deadlines,
+                                            std::chrono::milliseconds ahead);
   void ran(Instant now, const std::vector<lifecycle::Deadline>& before, bool done);
 
  private:
@@ -105,7 +134,8 @@ class ServerHost final : public Host {
   void close_in_order() override;
   void drop() override;
   void check() override;
-  void run();
+  void run_all() override;
+  bool run();
   void publish();
   void publish_soon();
 
@@ -142,6 +172,7 @@ class ClientHost final : public Host {
   void close_in_order() override;
   void drop() override;
   void check() override;
+  void run_all() override;
 
   const std::vector<config::Trustpoint> configurations_;
   std::unique_ptr<Transport> transport_;

@@ -30,6 +30,10 @@ void Oracle::saw_signature(const x509::Certificate& certificate) {
     violated("ca", "signs a second certificate of serial number 0x" + serial);
 }
 
+void Oracle::saw_crl_signed(ByteView crl) {
+  crls_signed_.emplace(x509::hash(x509::Digest::sha256, crl), ++moments_);
+}
+
 void Oracle::made_answer(const x509::Certificate& certificate, const Bytes& reply) {
   const auto known = signed_.find(certificate.serial().to_hex());
   if (known == signed_.end() || !equal(known->second, certificate.der()))
@@ -103,14 +107,14 @@ void Oracle::note_generations(const std::vector<store::CaGeneration>& rows) {
   for (const auto& [number, status] : statuses_) {
     const auto now = found.find(number);
     if (now == found.end()) {
-      if (status != store::GenerationStatus::rollover || cancels_ == 0)
+      if (status != store::GenerationStatus::rollover || !may_be_cancelled(number))
         violated("store", fmt::format("CA {} is gone", number));
     } else if (now->second < status) {  // rollover, active, retired
       violated("store", fmt::format("CA {} is what it was before", number));
     }
   }
   // Each CA had one successor, unless an administrator took one back.
-  if (!found.empty() && found.rbegin()->first > found.size() + cancels_) {
+  if (!found.empty() && found.rbegin()->first > found.size() + cancelled_.size()) {
     violated("store", fmt::format("{} CAs were generated, and {} are left", found.rbegin()->first,
                                   found.size()));
   }
@@ -129,6 +133,9 @@ void Oracle::saw_crl(ByteView der, const std::string& where) {
     if (x509::verify_crl(der, ca->second)) generation = ca->first;
   }
   if (!generation) return violated(where, "a CRL that none of the CAs has signed");
+  const auto signed_at = crls_signed_.find(x509::hash(x509::Digest::sha256, der));
+  if (signed_at == crls_signed_.end())
+    return violated(where, "a CRL that was not seen to be signed");
   Crl crl{to_bytes(der), {}, facts->this_update};
   for (const auto& entry : facts->revoked) crl.serials.insert(entry.serial);
   auto& known = crls_[*generation];
@@ -154,15 +161,15 @@ void Oracle::saw_crl(ByteView der, const std::string& where) {
   }
   // What an administrator was told is on it, and on all after it.
   for (const auto& [serial, at] : revoked_) {
-    if (at > facts->this_update || crl.serials.contains(serial) || restored_.contains(serial))
+    if (at > signed_at->second || crl.serials.contains(serial) || restored_.contains(serial))
       continue;
     const auto certificate = std::find_if(
         told_.begin(), told_.end(), [&](const auto& one) { return one.second.serial() == serial; });
     if (certificate == told_.end() || expired(serial)) continue;
     const auto ca = cas_.find(*generation);
     if (!certificate->second.verify_signed_by(ca->second.public_key())) continue;
-    violated(where, fmt::format("0x{} was revoked at {} and is not on CRL {}", serial.to_hex(),
-                                to_rfc3339(at), *facts->number));
+    violated(where, fmt::format("0x{} was revoked before CRL {} and is not on it", serial.to_hex(),
+                                *facts->number));
   }
 }
 
@@ -184,19 +191,21 @@ void Oracle::saw_client(const std::string& where, const client::Status& status) 
   const auto number = number_of(*status.ca);
   if (!number) return violated(where, "has a CA that never was: " + name_of(*status.ca));
   std::uint32_t& newest = client_cas_[where + " " + status.name];
-  if (*number < newest)
+  if (*number < newest && !may_be_cancelled(newest))
     violated(where, fmt::format("is back at CA {} after CA {}", *number, newest));
-  newest = std::max(newest, *number);
+  newest = may_be_cancelled(newest) ? *number : std::max(newest, *number);
 }
 
-void Oracle::revoked(const x509::Serial& serial) { revoked_[serial] = to_time(world_.now()); }
+void Oracle::revoked(const x509::Serial& serial) { revoked_[serial] = ++moments_; }
 
 void Oracle::tries_to_restore(const x509::Serial& serial) {
   restored_.insert(serial);
   revoked_.erase(serial);
 }
 
-void Oracle::tries_to_cancel() { ++cancels_; }
+void Oracle::tries_to_cancel(const x509::Certificate& rollover) {
+  if (const auto number = number_of(rollover)) cancelled_.insert(*number);
+}
 
 void Oracle::check_server(store::Store& store, const std::string& name) {
   const auto generations = store.generations(name);
@@ -223,7 +232,7 @@ void Oracle::check_server(store::Store& store, const std::string& name) {
       violated("store", fmt::format("request {} was granted, and waits again", request.id));
   }
   for (const auto& next : next_cas_) {
-    if (!number_of(next) && cancels_ == 0)
+    if (!number_of(next))
       violated("store", "a next CA was handed out that is not there: " + name_of(next));
   }
 }

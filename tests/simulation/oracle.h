@@ -26,6 +26,7 @@ class Oracle {
 
   // What is seen on the way.
   void saw_signature(const x509::Certificate& certificate);
+  void saw_crl_signed(ByteView crl);
   void made_answer(const x509::Certificate& certificate, const Bytes& reply);
   void left_server(const Bytes& reply);
   void saw_ca(const x509::Certificate& ca);
@@ -41,7 +42,12 @@ class Oracle {
   void tries_to_restore(const x509::Serial& serial);
   void granted(std::uint64_t id) { granted_.insert(id); }
   void removed(std::uint64_t id) { granted_.erase(id); }
-  void tries_to_cancel();
+  void tries_to_cancel(const x509::Certificate& rollover);
+  /// Whether this CA may be gone.
+  [[nodiscard]] bool may_be_cancelled(std::uint32_t number) const {
+    return cancelled_.contains(number);
+  }
+  [[nodiscard]] bool cancelled_any() const { return !cancelled_.empty(); }
 
   /// From the store alone, as it was found.
   void check_server(store::Store& store, const std::string& name);
@@ -72,12 +78,14 @@ class Oracle {
   std::map<Bytes, x509::Certificate> told_;         ///< DER -> certificate
   std::map<std::uint32_t, x509::Certificate> cas_;  ///< every CA that was ever stored
   std::map<std::uint32_t, store::GenerationStatus> statuses_;
-  std::vector<x509::Certificate> next_cas_;  ///< handed out as the next CA
-  std::uint32_t active_ = 0;                 ///< the highest that was ever active
-  std::uint64_t cancels_ = 0;
-  std::map<x509::Serial, Time> revoked_;  ///< and the administrator was told so
-  std::set<x509::Serial> disputed_;       ///< revoked or restored, or tried to
-  std::set<x509::Serial> restored_;       ///< at some time, or tried to
+  std::vector<x509::Certificate> next_cas_;        ///< handed out as the next CA
+  std::uint32_t active_ = 0;                       ///< the highest that was ever active
+  std::set<std::uint32_t> cancelled_;              ///< or tried to
+  std::map<Bytes, std::uint64_t> crls_signed_;     ///< SHA-256 -> when, as a number
+  std::map<x509::Serial, std::uint64_t> revoked_;  ///< when an administrator was told so
+  std::uint64_t moments_ = 0;                      ///< numbers of what follows each other
+  std::set<x509::Serial> disputed_;                ///< revoked or restored, or tried to
+  std::set<x509::Serial> restored_;                ///< at some time, or tried to
   std::set<std::uint64_t> granted_;
   std::map<std::uint32_t, std::map<std::uint64_t, Crl>> crls_;
   std::map<std::string, std::uint32_t> client_cas_;

@@ -24,6 +24,7 @@
 #include <vector>
 
 #include "base/assert.h"
+#include "ca/authority.h"
 #include "simulation/chance.h"
 #include "x509/key.h"
 
@@ -92,6 +93,9 @@ EVP_PKEY* read_rsa(ByteView der) {
 EVP_PKEY* pooled_rsa(std::size_t bits) {
   ++found.pooled;
   Pool& pool = pools[bits];
+  // Who makes so many has thrown the first ones away.
+  constexpr std::size_t enough = 200;
+  if (pool.next == enough) pool.next = 0;
   if (pool.next == pool.keys.size()) make_rsa(bits);
   // Read anew each time: what OpenSSL keeps with a key is another story's.
   return read_rsa(pool.keys[pool.next++]);
@@ -289,6 +293,21 @@ Result<x509::Certificate> sign(const x509::CertificateTemplate& what, const x509
                                x509::Digest digest) {
   auto made = really_sign(what, key, digest);
   if (made && simulation::witness.signed_one) simulation::witness.signed_one(*made);
+  return made;
+}
+
+#define UMBRA_CRL \
+  "_ZN5umbra2ca8make_crlERKNS0_9AuthorityERKNS0_8CrlFactsERKNS_4x50910CrlEntriesENS7_6DigestE"
+Result<Bytes> really_make_crl(const ca::Authority& authority, const ca::CrlFacts& facts,
+                              const x509::CrlEntries& revoked,
+                              x509::Digest digest) __asm__("__real_" UMBRA_CRL);
+Result<Bytes> make_crl(const ca::Authority& authority, const ca::CrlFacts& facts,
+                       const x509::CrlEntries& revoked,
+                       x509::Digest digest) __asm__("__wrap_" UMBRA_CRL);
+Result<Bytes> make_crl(const ca::Authority& authority, const ca::CrlFacts& facts,
+                       const x509::CrlEntries& revoked, x509::Digest digest) {
+  auto made = really_make_crl(authority, facts, revoked, digest);
+  if (made && simulation::witness.signed_crl) simulation::witness.signed_crl(*made);
   return made;
 }
 

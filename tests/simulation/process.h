@@ -24,9 +24,10 @@ void begin_seed(std::uint64_t seed);
 /// Run where the code under test would wait; false if there is nothing to run: it waits for ever.
 void set_idle(std::function<bool()> idle);
 
-/// Who looks on while certificates are signed, and while answers of certificates are made.
+/// Who looks on while certificates and CRLs are signed, and while answers of certificates are made.
 struct Witness {
   std::function<void(const x509::Certificate&)> signed_one;
+  std::function<void(ByteView crl)> signed_crl;
   std::function<void(const scep::Answer&, const Bytes& reply)> answer_made;
 };
 void set_witness(Witness witness);

@@ -126,14 +126,23 @@ void work(const Job& job, Board& board, const std::function<void()>& told) {
 void print(const Figures& f, double elapsed) {
   say(fmt::format("{} stories of {} days, {} events, in {:.1f} s: {:.0f} stories/s", f.stories,
                   f.days, f.events, elapsed, static_cast<double>(f.stories) / elapsed));
-  say(fmt::format("  power lost {} times, {} files torn by it; {} starts, {} ends in order",
-                  f.crashes, f.torn, f.starts, f.restarts));
-  say(fmt::format("  disks: {} changes, {} syncs, {} errors, {} times no room", f.changes, f.syncs,
-                  f.disk_errors, f.disk_full));
+  say(fmt::format(
+      "  power lost {} times, {} of them at a change, {} files torn by it; {} starts, {} ends in "
+      "order",
+      f.crashes, f.last_changes, f.torn, f.starts, f.restarts));
+  say(fmt::format(
+      "  disks: {} changes, {} syncs; failed: {} reads, {} writes, {} syncs, {} others, "
+      "{} times no room",
+      f.changes, f.syncs, f.failed_reads, f.failed_writes, f.failed_syncs, f.failed_others,
+      f.disk_full));
+  say(fmt::format("  clocks: {} steps, {} times not known after a start", f.clock_steps,
+                  f.clocks_unknown));
   say(fmt::format("  network: {} messages, {} lost, {} doubled, {} damaged, {} late", f.messages,
                   f.lost, f.doubled, f.damaged, f.late));
-  say(fmt::format("  {} CAs, {} certificates handed out, {} revoked, {} requests granted by hand",
-                  f.cas, f.certificates, f.revoked, f.granted));
+  say(
+      fmt::format("  {} CAs, {} of them taken back; {} certificates handed out, {} revoked, {} "
+                  "requests granted by hand",
+                  f.cas, f.cancelled, f.certificates, f.revoked, f.granted));
 }
 
 pid_t forked(const std::function<void()>& play_there) {

@@ -101,6 +101,7 @@ class Story {
     seed_sqlite(seed);
     set_checkpoint_pages(plan_.checkpoint_pages);
     set_witness({[this](const x509::Certificate& one) { oracle_.saw_signature(one); },
+                 [this](ByteView crl) { oracle_.saw_crl_signed(crl); },
                  [this](const scep::Answer& answer, const Bytes& reply) {
                    if (const auto* granted = std::get_if<scep::Granted>(&answer))
                      oracle_.made_answer(granted->certificates.front(), reply);
@@ -150,13 +151,17 @@ class Story {
   // story_trouble.cc
   void prepare_trouble();
   void prepare_power(Host& host, bool server);
-  void prepare_disk(Host& host);
+  void prepare_disk(Host& host, bool server);
+  void prepare_clock(Host& host);
   void prepare_network();
   void prepare_people();
   void administrate();
   void grant();
   void revoke();
   void ask_for_crl();
+  void make_rollover();
+  void cancel_rollover();
+  void ask_for_another_rollover();
   void look_after(ClientHost& client, std::size_t i);
   [[nodiscard]] Instant some_time() {
     return Instant{beginning} + milliseconds{chance_.below(static_cast<std::uint64_t>(
@@ -191,10 +196,14 @@ class Story {
 
 void Story::prepare_trouble() {
   prepare_power(*ca_, true);
-  prepare_disk(*ca_);
+  prepare_disk(*ca_, true);
   for (auto& client : clients_) {
     prepare_power(*client, false);
-    if (chance_.one_in(2)) prepare_disk(*client);
+    if (chance_.one_in(2)) prepare_disk(*client, false);
+  }
+  // In most stories all clocks are right, as what is due depends on nothing else then.
+  if (chance_.one_in(3)) {
+    for (Host* host : hosts_) prepare_clock(*host);
   }
   prepare_network();
   prepare_people();
@@ -220,20 +229,51 @@ void Story::prepare_power(Host& host, bool server) {
   };
 }
 
-void Story::prepare_disk(Host& host) {
+void Story::prepare_disk(Host& host, bool server) {
+  // A disk that fails now and then for a while, and calls that fail, of which nobody is spared.
   for (std::uint64_t i = chance_.below(3); i > 0; --i) {
     const Instant from = some_time();
-    const auto rate = static_cast<unsigned>(chance_.of_any_size(15));
+    const auto rate = static_cast<unsigned>(chance_.of_any_size(16));
     at(from, host, [&host, rate] { host.disk().errors_per_million = rate; });
-    at(from + seconds{chance_.of_any_size(13)}, host,
+    at(from + seconds{chance_.of_any_size(16)}, host,
        [&host] { host.disk().errors_per_million = 0; });
   }
-  if (chance_.one_in(3)) {
+  for (std::uint64_t i = chance_.below(server ? 8 : 4); i > 0; --i) {
+    at(some_time(), host, [this, &host] {
+      const auto call = static_cast<Disk::Call>(chance_.below(Disk::kinds));
+      host.disk().fail_later(call, chance_.of_any_size(7) - 1,
+                             chance_.one_in(3) ? chance_.of_any_size(4) : 1);
+    });
+  }
+  if (chance_.one_in(2)) {
     const Instant from = some_time();
     const auto room = chance_.of_any_size(17);
     at(from, host, [&host, room] { host.disk().room = room; });
     at(from + seconds{chance_.of_any_size(13)}, host, [&host] { host.disk().room.reset(); });
   }
+}
+
+/// Steps of minutes to a day, forwards and backwards. No clock is wrong by more than two days.
+void Story::prepare_clock(Host& host) {
+  for (std::uint64_t i = chance_.below(4); i > 0; --i) {
+    at(some_time(), host, [this, &host] {
+      ++figures_.clock_steps;
+      if (chance_.one_in(3)) return host.set_clock(milliseconds{0});
+      const milliseconds step = chance_.one_in(3)   ? milliseconds{hours{24}}
+                                : chance_.one_in(2) ? milliseconds{hours{1}}
+                                                    : seconds{chance_.of_any_size(15)};
+      const milliseconds ahead = host.clock().ahead + (chance_.one_in(2) ? step : -step);
+      host.set_clock(std::clamp<milliseconds>(ahead, -hours{48}, hours{48}));
+    });
+  }
+  const auto started = std::move(host.started);
+  host.started = [this, &host, started] {
+    if (started) started();
+    if (!troubled_ || !chance_.one_in(4)) return;
+    ++figures_.clocks_unknown;
+    host.set_clock_known(false);
+    world_.post_on(host, seconds{chance_.of_any_size(12)}, [&host] { host.set_clock_known(true); });
+  };
 }
 
 void Story::prepare_network() {
@@ -265,11 +305,10 @@ void Story::administrate() {
     case 1:
       return ask_for_crl();
     case 2:
-      if (chance_.one_in(3)) {
-        const auto made = ca_->server()->rollover();
-        world_.tell("admin", fmt::format("crypto pki server CA rollover: {}",
-                                         made ? "done" : made.error().detail));
-      }
+      if (chance_.one_in(3)) make_rollover();
+      return;
+    case 4:
+      cancel_rollover();
       return;
     case 3: {
       const auto told = oracle_.told();
@@ -285,6 +324,40 @@ void Story::administrate() {
     default:
       return grant();
   }
+}
+
+void Story::make_rollover() {
+  const auto made = ca_->server()->rollover();
+  world_.tell("admin", fmt::format("crypto pki server CA rollover: {}",
+                                   made ? "done" : made.error().detail));
+  if (ca_->runs()) oracle_.saw_status(ca_->server()->status());
+}
+
+/// Whoever takes the next CA back has to ask for another one before the active one ends.
+void Story::cancel_rollover() {
+  constexpr Seconds early_enough = Days{2};
+  const auto status = ca_->server()->status();
+  if (!status.rollover || !status.ca ||
+      status.ca->not_after() < to_time(ca_->clock().now()) + early_enough)
+    return;
+  oracle_.tries_to_cancel(*status.rollover);
+  const auto done = ca_->server()->rollover_cancel(chance_.one_in(2));
+  world_.tell("admin", fmt::format("crypto pki server CA rollover cancel: {}",
+                                   done ? "done" : done.error().detail));
+  if (done && ca_->runs()) ++figures_.cancelled;
+  ask_for_another_rollover();
+}
+
+void Story::ask_for_another_rollover() {
+  world_.post_on(*ca_, seconds{chance_.of_any_size(15)}, [this] {
+    if (ca_->runs()) {
+      const auto status = ca_->server()->status();
+      if (status.rollover || status.autorollover_at) return;
+      make_rollover();
+      if (ca_->runs() && ca_->server()->status().rollover) return;
+    }
+    ask_for_another_rollover();
+  });
 }
 
 void Story::grant() {
@@ -411,9 +484,9 @@ void Story::heal() {
   troubled_ = false;
   network_.faults_per_mille = 0;
   for (Host* host : hosts_) {
-    host->disk().errors_per_million = 0;
-    host->disk().room.reset();
-    host->disk().last_in.reset();
+    host->disk().mend();
+    host->set_clock(milliseconds{0});
+    host->set_clock_known(true);
     world_.post_on(*host, milliseconds{0}, [host] { host->start(); });
   }
   // Letters of then are still under way; and a timer may be doubled up to some days.
@@ -429,6 +502,10 @@ void Story::heal() {
       }
     }
     if (why.empty()) return;
+    // Nobody asked for another next CA in time, having taken one back: nothing follows then.
+    if (oracle_.cancelled_any() && ca_->runs() &&
+        ca_->server()->status().status.find("expired") != std::string::npos)
+      return;
     world_.post_on(*ca_, milliseconds{0}, [this] {
       if (ca_->runs()) grant();
     });
@@ -468,7 +545,14 @@ Outcome Story::outcome() {
     f.torn += disk.torn;
     f.changes += disk.changes;
     f.syncs += disk.syncs;
-    f.disk_errors += disk.errors;
+    f.last_changes += disk.last;
+    const auto failed = [&disk](Disk::Call call) {
+      return disk.errors[static_cast<std::size_t>(call)];
+    };
+    f.failed_reads += failed(Disk::Call::read);
+    f.failed_writes += failed(Disk::Call::write);
+    f.failed_syncs += failed(Disk::Call::sync);
+    f.failed_others += failed(Disk::Call::other);
     f.disk_full += disk.full;
     world_.mix(disk.changes);
     world_.mix(disk.syncs);
