@@ -161,7 +161,7 @@ class Console {
   int plain() {
     int status = 0;
     for (std::string line; !over_ && std::getline(std::cin, line);) {
-      const auto reply = link_->ask({line, {}, ExecRequest::What::say});
+      const auto reply = link_->ask({sendable(line), {}, ExecRequest::What::say});
       if (!reply) return complain(reply.error().detail);
       fmt::print("{}", umbra::console::terminal_text(reply->output));
       std::fflush(stdout);
@@ -227,7 +227,7 @@ class Console {
 
   /// False: the daemon has gone.
   bool say(const std::string& line) {
-    ExecRequest request{line, {}, ExecRequest::What::say};
+    ExecRequest request{sendable(line), {}, ExecRequest::What::say};
     for (int asked = 0;; ++asked) {
       interrupts = 0;
       const auto reply = link_->ask(request, [] { return interrupts != 0; });
@@ -371,7 +371,7 @@ class Console {
 
   static unsigned char help_key(EditLine* edit, int /*key*/) {
     Console& self = of(edit);
-    const auto reply = self.ask_for_key({typed(edit), {}, ExecRequest::What::help});
+    const auto reply = self.ask_for_key({sendable(typed(edit)), {}, ExecRequest::What::help});
     if (!reply) return self.not_answered(reply.error());
     fmt::print("?\n");
     self.print_log();
@@ -381,7 +381,7 @@ class Console {
 
   static unsigned char tab_key(EditLine* edit, int /*key*/) {
     Console& self = of(edit);
-    const auto reply = self.ask_for_key({typed(edit), {}, ExecRequest::What::complete});
+    const auto reply = self.ask_for_key({sendable(typed(edit)), {}, ExecRequest::What::complete});
     if (!reply) return self.not_answered(reply.error());
     const bool logged = !self.log_.empty();
     if (logged) {

@@ -30,17 +30,23 @@ bool refused(const umbra::io::ExecReply& reply) {
 
 std::string asked_for(std::string_view kind, const std::function<bool()>& waits) {
   std::string input;
-  for (std::string line;
-       input.size() < input_max && (!waits || waits()) && std::getline(std::cin, line);) {
+  for (std::string line; (!waits || waits()) && std::getline(std::cin, line);) {
     if (line.ends_with('\r')) line.pop_back();
     const bool over = line == "quit" || (kind == "text" && line.empty());
     // An empty line in front of all others is none that ends them.
     if (kind == "text" && over && input.empty() && line.empty()) continue;
     if (kind != "line" && over) break;
-    input += line + "\n";
+    // What is too much is left out, and not taken for the next commands.
+    if (input.size() + line.size() < input_max) input += line + "\n";
     if (kind == "line") break;
   }
   return input;
+}
+
+std::string sendable(std::string line) {
+  constexpr std::size_t octets_max = 8192;
+  if (line.size() > octets_max) line.resize(octets_max);
+  return line;
 }
 
 ExecCommand::ExecCommand(CLI::App& app)
@@ -64,7 +70,7 @@ int ExecCommand::run() const {
 }
 
 int ExecCommand::one() const {
-  umbra::io::ExecRequest request{fmt::format("{}", fmt::join(words_, " "))};
+  umbra::io::ExecRequest request{sendable(fmt::format("{}", fmt::join(words_, " ")))};
   for (int asked = 0;; ++asked) {
     const auto reply = umbra::io::exec(socket_, request);
     if (!reply) {
@@ -102,7 +108,7 @@ int ExecCommand::file() const {
   for (std::string line; std::getline(lines, line);) {
     ++number;
     if (line.ends_with('\r')) line.pop_back();
-    const auto reply = (*link)->ask({line, {}, umbra::io::ExecRequest::What::say});
+    const auto reply = (*link)->ask({sendable(line), {}, umbra::io::ExecRequest::What::say});
     if (!reply) {
       fmt::print(stderr, "umbra: {}:{}: {}\n", file_, number, reply.error().detail);
       return no_daemon;

@@ -16,6 +16,10 @@ constexpr std::string_view unanswered = "% No answer that can be read; nothing i
 /// called before each line, if it says that none is waited for any longer.
 [[nodiscard]] std::string asked_for(std::string_view kind, const std::function<bool()>& waits = {});
 
+/// A line as it can be sent: what is longer than any command is cut where umbrad still says so, and
+/// does not hang up.
+[[nodiscard]] std::string sendable(std::string line);
+
 /// `umbra exec COMMAND`, `umbra exec -f FILE`.
 class ExecCommand {
  public:

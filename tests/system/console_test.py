@@ -363,6 +363,11 @@ class ConsoleTest(unittest.TestCase):
         self.assertEqual(self.umbra("exec", "-f", self.lab.directory).returncode, 2)
         self.assertEqual(self.umbra("exec").returncode, 2)
         self.assertIn("time", json.loads(self.umbra("exec", "show clock | json").stdout))
+        endless = "show " + "x" * 100_000
+        for words, text in ((("exec", endless), ""), (("exec", "-f", "-"), endless), ((), endless)):
+            done = self.umbra(*words, text_in=text)
+            self.assertEqual(done.returncode, 1, done.stderr)
+            self.assertIn("% A command is one line of text, of at most", done.stdout)
         piped = self.umbra(text_in="show clock\n")
         self.assertEqual(piped.returncode, 0)
         self.assertNotIn("hub#", piped.stdout)
