@@ -156,7 +156,7 @@ struct TrustpointRow {
   std::string announced;          ///< the certificates that `on change exec` was last told of
   std::string enrollment_url;     ///< of several, the one in use; empty = the first
   bool exportable = false;        ///< the keys may leave the database by `crypto pki export`
-  std::string held_since;         ///< when each certificate and key came; for the screens
+  std::string held_since;         ///< when each certificate and key came, and its CAs (lineage.h)
 };
 
 /// `crypto key generate`: a key that waits for the trustpoint that names it.
