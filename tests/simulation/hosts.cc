@@ -325,13 +325,26 @@ class ClientHost::Outlet final : public client::Outlet {
   ClientHost& host_;
 };
 
+/// A registration authority publishes nothing.
+class ClientHost::NoFiles final : public server::FileSink {
+ public:
+  server::Delivery deliver(const config::FilePlace&,
+                           const std::vector<server::PublishedFile>& files,
+                           const std::atomic<bool>&) override {
+    return {files.size(), std::nullopt};
+  }
+};
+
 ClientHost::ClientHost(World& world, Oracle& oracle, Network& network, std::string name,
                        const std::string& directory, Chance chance,
-                       std::vector<config::Trustpoint> configurations)
+                       std::vector<config::Trustpoint> configurations,
+                       std::optional<config::Server> ra)
     : Host(world, oracle, std::move(name), directory, chance),
       configurations_(std::move(configurations)),
       transport_(std::make_unique<Transport>(*this, network)),
-      outlet_(std::make_unique<Outlet>(*this)) {}
+      outlet_(std::make_unique<Outlet>(*this)),
+      ra_configuration_(std::move(ra)),
+      no_files_(std::make_unique<NoFiles>()) {}
 
 ClientHost::~ClientHost() { take_apart(); }
 
@@ -339,8 +352,36 @@ client::Trustpoint* ClientHost::trustpoint(std::size_t i) {
   return runs_ && i < trustpoints_.size() ? trustpoints_[i].get() : nullptr;
 }
 
+Result<void> ClientHost::open_ra() {
+  ra_turn_ = Turn{};
+  if (!ra_configuration_) return {};
+  UMBRA_TRY(ra_, server::CertificateServer::open(*ra_configuration_, true,
+                                                 {.store = *store_,
+                                                  .clock = clock_,
+                                                  .random = *random_,
+                                                  .log = *log_,
+                                                  .files = *no_files_,
+                                                  .key_passphrase = passphrase,
+                                                  .transport = transport_.get(),
+                                                  .post = [this](std::function<void()> task) {
+                                                    post(turn(), std::move(task));
+                                                  }}));
+  return {};
+}
+
+bool ClientHost::run_ra() {
+  const auto done = ra_->run_due();
+  if (!done && runs_) world_.tell(name_, "what is due could not be done: " + done.error().detail);
+  return done.has_value();
+}
+
+void ClientHost::handle(const HttpRequest& request, HttpDone done) {
+  if (ra_) ra_->handle(request, std::move(done));
+}
+
 Result<void> ClientHost::open() {
   trustpoints_.clear();
+  UMBRA_CHECK(open_ra());
   for (const auto& configuration : configurations_) {
     UMBRA_TRY(
         auto opened,
@@ -353,7 +394,10 @@ Result<void> ClientHost::open() {
              .transport = *transport_,
              .outlet = *outlet_,
              .post = [this](std::function<void()> task) { post(milliseconds{0}, std::move(task)); },
-             .changed = [] {},
+             .changed =
+                 [this] {
+                   if (ra_) ra_->upstream_changed();
+                 },
              .key_passphrase = passphrase,
              .fqdn = name_ + ".example",
              .board_serial = "67109104"}));
@@ -371,6 +415,7 @@ void ClientHost::run_all() {
       turns_[i].ran(world_.now(), {}, true);
     });
   }
+  if (ra_) post(turn(), [this] { ra_turn_.ran(world_.now(), {}, run_ra()); });
 }
 
 std::optional<Instant> ClientHost::wakes() {
@@ -379,6 +424,8 @@ std::optional<Instant> ClientHost::wakes() {
     const auto next = turns_[i].next(trustpoints_[i]->deadlines(), clock_.ahead);
     if (next && (!soonest || *next < *soonest)) soonest = next;
   }
+  const auto next = ra_ ? ra_turn_.next(ra_->deadlines(), clock_.ahead) : std::nullopt;
+  if (next && (!soonest || *next < *soonest)) soonest = next;
   return soonest;
 }
 
@@ -390,6 +437,10 @@ void ClientHost::wake() {
     trustpoints_[i]->run_due();
     turns_[i].ran(world_.now(), before, true);
   }
+  if (!ra_) return;
+  const auto before = ra_->deadlines();
+  const auto next = ra_turn_.next(before, clock_.ahead);
+  if (next && *next <= world_.now()) ra_turn_.ran(world_.now(), before, run_ra());
 }
 
 void ClientHost::authenticate(std::size_t i, const x509::Certificate& genuine) {
@@ -402,8 +453,14 @@ void ClientHost::authenticate(std::size_t i, const x509::Certificate& genuine) {
   });
 }
 
-void ClientHost::close_in_order() {}
-void ClientHost::drop() { trustpoints_.clear(); }
+void ClientHost::close_in_order() {
+  if (ra_) static_cast<void>(ra_->close());
+}
+
+void ClientHost::drop() {
+  trustpoints_.clear();
+  ra_.reset();
+}
 
 void ClientHost::check() {
   for (const auto& trustpoint : trustpoints_) oracle_.saw_client(name_, trustpoint->status());

@@ -146,11 +146,13 @@ class ServerHost final : public Host {
   bool publishing_ = false;
 };
 
+/// Clients of one machine; and a registration authority on it, if there is one.
 class ClientHost final : public Host {
  public:
+  /// In: `ra` = its trustpoint is the first one.
   ClientHost(World& world, Oracle& oracle, Network& network, std::string name,
              const std::string& directory, Chance chance,
-             std::vector<config::Trustpoint> configurations);
+             std::vector<config::Trustpoint> configurations, std::optional<config::Server> ra);
   ~ClientHost() override;
 
   [[nodiscard]] std::size_t size() const { return configurations_.size(); }
@@ -161,14 +163,19 @@ class ClientHost final : public Host {
   [[nodiscard]] client::Trustpoint* trustpoint(std::size_t i);
   [[nodiscard]] std::optional<Instant> wakes() override;
   void wake() override;
-  void handle(const HttpRequest&, HttpDone) override {}
+  void handle(const HttpRequest& request, HttpDone done) override;
+  /// Null while the process does not run, and where there is none.
+  [[nodiscard]] server::CertificateServer* ra() { return runs_ ? ra_.get() : nullptr; }
   /// A person types `crypto pki authenticate`, compares fingerprints, and answers yes.
   void authenticate(std::size_t i, const x509::Certificate& genuine);
 
  private:
   class Transport;
   class Outlet;
+  class NoFiles;
   Result<void> open() override;
+  Result<void> open_ra();
+  bool run_ra();
   void close_in_order() override;
   void drop() override;
   void check() override;
@@ -179,6 +186,10 @@ class ClientHost final : public Host {
   std::unique_ptr<Outlet> outlet_;
   std::vector<std::shared_ptr<client::Trustpoint>> trustpoints_;
   std::vector<Turn> turns_;
+  const std::optional<config::Server> ra_configuration_;
+  std::unique_ptr<NoFiles> no_files_;
+  std::unique_ptr<server::CertificateServer> ra_;
+  Turn ra_turn_;
 };
 
 }  // namespace umbra::simulation

@@ -134,7 +134,7 @@ void Network::arrive(const std::shared_ptr<Exchange>& exchange) {
 }
 
 void Network::answer(const std::shared_ptr<Exchange>& exchange, HttpReply reply) {
-  if (leaves) leaves(exchange->request, reply);
+  if (leaves) leaves(*exchange->to, exchange->request, reply);
   if (world_.tells()) {
     world_.tell(exchange->to->name(), fmt::format("answers #{}: {}, {} octets", exchange->number,
                                                   reply.status, reply.body.size()));

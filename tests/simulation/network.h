@@ -23,7 +23,7 @@ class Network {
     std::uint64_t sent = 0, lost = 0, doubled = 0, damaged = 0, late = 0;
   };
   /// What somebody sees who stands where answers leave a machine.
-  using Leaves = std::function<void(const HttpRequest&, const HttpReply&)>;
+  using Leaves = std::function<void(Peer& from, const HttpRequest&, const HttpReply&)>;
 
   Network(World& world, Chance chance) : world_(world), chance_(chance) {}
   void add(const std::string& host, Peer& peer) { peers_[host] = &peer; }

@@ -18,6 +18,7 @@ std::string name_of(const x509::Certificate& certificate) {
 void Oracle::violated(const std::string& where, const std::string& what) {
   violations_.push_back(fmt::format("{} {}: {}", to_rfc3339(to_time(world_.now())), where, what));
   world_.tell(where, "VIOLATED: " + what);
+  world_.give_up();
 }
 
 /// A number is used once for all its CAs, which count on from each other, whether anybody ever sees
@@ -52,6 +53,11 @@ std::optional<std::uint32_t> Oracle::number_of(const x509::Certificate& ca) cons
     if (known == ca) return number;
   }
   return std::nullopt;
+}
+
+bool Oracle::follows(const x509::Certificate& one, const x509::Certificate& other) const {
+  const auto number = number_of(one), before = number_of(other);
+  return number && before && *number > *before && !may_be_cancelled(*number);
 }
 
 void Oracle::saw_ca(const x509::Certificate& ca) {

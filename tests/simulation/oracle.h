@@ -47,6 +47,8 @@ class Oracle {
   [[nodiscard]] bool may_be_cancelled(std::uint32_t number) const {
     return cancelled_.contains(number);
   }
+  /// Whether this CA comes after that one, and was not taken back.
+  [[nodiscard]] bool follows(const x509::Certificate& one, const x509::Certificate& other) const;
   [[nodiscard]] bool cancelled_any() const { return !cancelled_.empty(); }
 
   /// From the store alone, as it was found.

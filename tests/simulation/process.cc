@@ -94,7 +94,7 @@ EVP_PKEY* pooled_rsa(std::size_t bits) {
   ++found.pooled;
   Pool& pool = pools[bits];
   // Who makes so many has thrown the first ones away.
-  constexpr std::size_t enough = 200;
+  constexpr std::size_t enough = 64;
   if (pool.next == enough) pool.next = 0;
   if (pool.next == pool.keys.size()) make_rsa(bits);
   // Read anew each time: what OpenSSL keeps with a key is another story's.

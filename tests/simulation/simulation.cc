@@ -139,6 +139,7 @@ void print(const Figures& f, double elapsed) {
                   f.clocks_unknown));
   say(fmt::format("  network: {} messages, {} lost, {} doubled, {} damaged, {} late", f.messages,
                   f.lost, f.doubled, f.damaged, f.late));
+  say(fmt::format("  {} registration authorities gave {} answers", f.ras, f.by_ras));
   say(
       fmt::format("  {} CAs, {} of them taken back; {} certificates handed out, {} revoked, {} "
                   "requests granted by hand",

@@ -25,6 +25,7 @@ using std::chrono::seconds;
 
 constexpr auto server_name = "CA";
 constexpr auto server_host = "ca:80";
+constexpr auto ra_host = "ra:80";
 const Time beginning = *from_rfc3339("2030-01-01T00:00:00Z");
 
 config::Configuration configured(const std::string& text) {
@@ -38,6 +39,7 @@ config::Configuration configured(const std::string& text) {
 struct Plan {
   std::string server;
   std::vector<std::vector<std::string>> clients;  ///< trustpoints by machine
+  bool has_ra = false;                            ///< on the last one of these machines
   unsigned ca_days = 10;
   Seconds troubled{};  ///< how long there are faults
   bool empty_disks = false;
@@ -61,6 +63,9 @@ Plan plan_of(Chance& chance) {
   if (small) plan.server += " allow legacy rsa-1024\n";
   if (chance.one_in(6)) plan.server += " serial-number random\n";
   if (chance.one_in(3)) plan.server += " database level complete\n";
+  plan.has_ra = chance.one_in(8);
+  if (plan.has_ra && chance.one_in(2))
+    plan.server += " grant ra-auto\n grant auto rollover ra-cert\n";
   plan.server += " no shutdown\n";
   const auto machines = chance.one_in(3) ? 2 : 1;
   int number = 0;
@@ -73,11 +78,20 @@ Plan plan_of(Chance& chance) {
           " subject-name CN=t{0}\n revocation-check none\n rsakeypair T{0}{6}\n auto-enroll "
           "{3}{4}\n"
           "{5}",
-          number, server_host, chance.between(5, 60), chance.between(50, 90),
-          chance.one_in(3) ? " regenerate" : "",
+          number, plan.has_ra && !chance.one_in(4) ? ra_host : server_host, chance.between(5, 60),
+          chance.between(50, 90), chance.one_in(3) ? " regenerate" : "",
           chance.one_in(2) ? fmt::format(" storage pem /etc/T{}\n", number) : "",
           small ? " 1024\n allow legacy rsa-1024" : ""));
     }
+  }
+  if (plan.has_ra) {
+    plan.clients.push_back(
+        {fmt::format("crypto pki server RA\n grant auto\n mode ra\n{} no shutdown\n"
+                     "crypto pki trustpoint RA\n enrollment url http://{}\n"
+                     " enrollment retry period {}\n{}{}",
+                     small ? " modulus 1024\n allow legacy rsa-1024\n" : "", server_host,
+                     chance.between(5, 60), chance.one_in(2) ? " revocation-check none\n" : "",
+                     small ? " allow legacy rsa-1024\n" : "")});
   }
   // Half of them end before the CA does, few see three CAs.
   const auto percent = chance.one_in(2)    ? chance.between(10, 70)
@@ -114,14 +128,18 @@ class Story {
       std::string all;
       for (const auto& one : plan_.clients[i]) all += one;
       text += all;
+      const auto configuration = configured(all);
       clients_.push_back(std::make_unique<ClientHost>(
           world_, oracle_, network_, fmt::format("host{}", i + 1), directory, Chance(seed, 20 + i),
-          configured(all).trustpoints));
+          configuration.trustpoints,
+          configuration.servers.empty() ? std::nullopt
+                                        : std::optional(configuration.servers.front())));
       hosts_.push_back(clients_.back().get());
+      if (!configuration.servers.empty()) network_.add(ra_host, *clients_.back());
     }
     network_.add(server_host, *ca_);
-    network_.leaves = [this](const HttpRequest& request, const HttpReply& reply) {
-      leaves(request, reply);
+    network_.leaves = [this](Peer& from, const HttpRequest& request, const HttpReply& reply) {
+      leaves(from, request, reply);
     };
     for (Host* host : hosts_) {
       if (!plan_.empty_disks) host->disk().load(fresh);
@@ -172,9 +190,10 @@ class Story {
   }
   [[nodiscard]] milliseconds some_outage() { return seconds{chance_.of_any_size(16)}; }
 
-  void leaves(const HttpRequest& request, const HttpReply& reply);
+  void leaves(Peer& from, const HttpRequest& request, const HttpReply& reply);
 
   void heal();
+  void forget_refused_at_ra();
   [[nodiscard]] std::string ailing(ClientHost& client, std::size_t i);
   void mend(ClientHost& client, std::size_t i, bool anew);
   void look_once_more();
@@ -247,9 +266,9 @@ void Story::prepare_disk(Host& host, bool server) {
   }
   if (chance_.one_in(2)) {
     const Instant from = some_time();
-    const auto room = chance_.of_any_size(17);
+    const auto room = chance_.of_any_size(16) - 1;
     at(from, host, [&host, room] { host.disk().room = room; });
-    at(from + seconds{chance_.of_any_size(13)}, host, [&host] { host.disk().room.reset(); });
+    at(from + seconds{chance_.of_any_size(16)}, host, [&host] { host.disk().room.reset(); });
   }
 }
 
@@ -418,11 +437,15 @@ void Story::look_after(ClientHost& client, std::size_t i) {
                                     begun ? "begun" : begun.error().detail));
 }
 
-void Story::leaves(const HttpRequest& request, const HttpReply& reply) {
+void Story::leaves(Peer& from, const HttpRequest& request, const HttpReply& reply) {
   if (reply.status != http_ok) return;
   if (request.target.find("operation=PKIOperation") != std::string::npos) {
     oracle_.left_server(reply.body);
-    if (troubled_ && chance_.one_in(60)) ca_->lose_power("as an answer leaves", some_outage());
+    if (troubled_ && chance_.one_in(60))
+      dynamic_cast<Host&>(from).lose_power("as an answer leaves", some_outage());
+    if (&from != ca_.get()) ++figures_.by_ras;
+  } else if (&from != ca_.get()) {
+    return;  // an RA hands out what it knows
   } else if (request.target.find("operation=GetCACert") != std::string::npos) {
     const auto received = scep::parse_ca_cert(reply.body);
     if (!received) return oracle_.violated("ca", "answers GetCACert with what does not parse");
@@ -470,6 +493,8 @@ void Story::mend(ClientHost& client, std::size_t i, bool anew) {
   const auto ca = ca_->runs() ? ca_->server()->status().ca : std::nullopt;
   if (!ca) return;
   world_.tell("person", fmt::format("{}: {}", status.name, why));
+  // Its clock was ahead, and it has switched over early: the CA will follow.
+  if (status.ca && oracle_.follows(*status.ca, *ca)) return;
   if (!status.ca || !(*status.ca == *ca)) return client.authenticate(i, *ca);
   if (status.pending && !anew) return;  // it is granted now, and fetched by a poll
   trustpoint->cancel([](const Result<void>&) {});
@@ -477,6 +502,21 @@ void Story::mend(ClientHost& client, std::size_t i, bool anew) {
   world_.post(&client, seconds{1}, [&client, i] {
     if (auto* const one = client.trustpoint(i)) static_cast<void>(one->enroll());
   });
+}
+
+/// The same request again would be rejected again, there too.
+void Story::forget_refused_at_ra() {
+  for (auto& client : clients_) {
+    world_.post_on(*client, milliseconds{0}, [&client] {
+      if (client->ra() == nullptr) return;
+      const auto requests = client->ra()->requests();
+      if (!requests) return;
+      for (const auto& request : *requests) {
+        if (client->ra() != nullptr && request.state == "rejected")
+          static_cast<void>(client->ra()->remove(request.id));
+      }
+    });
+  }
 }
 
 void Story::heal() {
@@ -509,6 +549,7 @@ void Story::heal() {
     world_.post_on(*ca_, milliseconds{0}, [this] {
       if (ca_->runs()) grant();
     });
+    forget_refused_at_ra();
     for (auto& client : clients_) {
       for (std::size_t i = 0; i < client->size(); ++i)
         world_.post_on(*client, milliseconds{0},
@@ -535,6 +576,7 @@ Outcome Story::outcome() {
   out.story = world_.story();
   Figures& f = figures_;
   f.stories = 1;
+  f.ras = plan_.has_ra ? 1 : 0;
   f.events = world_.events();
   f.days = static_cast<std::uint64_t>(
       std::chrono::floor<Days>(world_.now() - Instant{beginning}).count());

@@ -13,6 +13,7 @@ struct Figures {
   std::uint64_t stories = 0, events = 0, starts = 0, crashes = 0, torn = 0, restarts = 0;
   std::uint64_t changes = 0, syncs = 0, last_changes = 0, disk_full = 0;
   std::uint64_t failed_reads = 0, failed_writes = 0, failed_syncs = 0, failed_others = 0;
+  std::uint64_t ras = 0, by_ras = 0;
   std::uint64_t clock_steps = 0, clocks_unknown = 0, cancelled = 0;
   std::uint64_t messages = 0, lost = 0, doubled = 0, damaged = 0, late = 0;
   std::uint64_t certificates = 0, cas = 0, revoked = 0, granted = 0, days = 0;

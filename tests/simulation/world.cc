@@ -38,7 +38,7 @@ void World::run(Machine* machine, const std::function<void()>& task) {
 }
 
 void World::run_until(Instant until) {
-  for (;;) {
+  while (!given_up_) {
     Machine* soonest = nullptr;
     Instant at = until;
     for (Machine* machine : machines_) {

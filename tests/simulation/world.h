@@ -56,6 +56,8 @@ class World {
   /// The same, whether the machine runs or not: what a person or the power does there.
   void post_on(Machine& machine, std::chrono::milliseconds delay, std::function<void()> task);
   void run_until(Instant until);
+  /// The story ends here: nobody does anything any more.
+  void give_up() { given_up_ = true; }
   /// Nothing that was posted happens any more.
   void end() { queue_ = {}; }
 
@@ -90,6 +92,7 @@ class World {
   std::priority_queue<Event, std::vector<Event>, Later> queue_;
   std::uint64_t numbers_ = 0;
   std::uint64_t events_ = 0;
+  bool given_up_ = false;
   std::uint64_t digest_ = 0xCBF2'9CE4'8422'2325U;
   std::vector<Machine*> machines_;
   std::vector<std::string> story_;
