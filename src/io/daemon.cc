@@ -201,7 +201,18 @@ class Daemon {
     asio::signal_set reload(loop_, SIGHUP);
     wait_for_reload(reload);
     at_rest_.disturb();
-    loop_.run();
+    for (;;) {
+      try {
+        loop_.run();
+        return;
+      } catch (const std::exception& thrown) {
+        // A defect of ours or a library's, and one connection's end: not everybody's.
+        log_.event({Severity::critical, "BROKEN",
+                    std::string("broken invariant: ") + thrown.what() +
+                        "; the connection was closed, umbrad goes on. Please report this",
+                    "UMBRA"});
+      }
+    }
   }
 
   void stop() {

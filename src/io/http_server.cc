@@ -53,6 +53,9 @@ class HttpServer::Listener : public std::enable_shared_from_this<Listener> {
     if (error) return failed("bind");
     acceptor_.listen(asio::socket_base::max_listen_connections, error);
     if (!error) acceptor_.non_blocking(true, error);
+    // Else who has gone again before he was let in would be waited for, and all the others with
+    // him.
+    if (!error) acceptor_.set_option(asio::socket_base::enable_connection_aborted(true), error);
     if (!error) port_ = acceptor_.local_endpoint(error).port();
     if (error) return failed("listen on");
     return {};
@@ -70,6 +73,7 @@ class HttpServer::Listener : public std::enable_shared_from_this<Listener> {
     acceptor_.async_accept(
         [self = shared_from_this()](boost::system::error_code error, tcp::socket socket) {
           if (error == asio::error::operation_aborted) return;
+          if (error == asio::error::connection_aborted) return self->accept();
           if (error) return self->pause();
           self->admit(std::move(socket));
           self->let_in();

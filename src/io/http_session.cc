@@ -12,6 +12,7 @@
 #include <boost/beast/http.hpp>
 #include <iterator>
 #include <optional>
+#include <stdexcept>
 
 namespace umbra::io {
 namespace {
@@ -34,6 +35,11 @@ constexpr std::size_t first_octets = 512;
 constexpr std::size_t more_octets = 8192;
 /// A field that was parsed, with its place among the others, besides its text.
 constexpr std::size_t field_octets = 96;
+/// Of a chunk's line with its extensions, and of all that follows the last chunk.
+constexpr std::size_t chunk_line_octets = 8192;
+/// Such a request is let in however much the others have us remember.
+constexpr std::size_t welcome_octets = 8192;
+constexpr std::size_t counted_of_answer = std::size_t{1} << 20;
 constexpr std::string_view continue_line = "HTTP/1.1 100 Continue\r\n\r\n";
 
 HttpReply plain(unsigned status, const char* text) {
@@ -77,8 +83,11 @@ class Session final : public Guest, public std::enable_shared_from_this<Session>
     parser_->header_limit(static_cast<std::uint32_t>(house_->limits.header_octets));
     parser_->body_limit(house_->limits.body_octets);
     has_header_ = false;
+    head_ = false;
+    version_ = 11;
     seen_ = 0;
     lines_ = 0;
+    bare_line_end_ = false;
     // One bound for the whole request: who sends an octet a second is cut off like who sends
     // nothing.
     within(std::chrono::seconds(house_->limits.request_seconds));
@@ -133,10 +142,12 @@ class Session final : public Guest, public std::enable_shared_from_this<Session>
   void parse() {
     while (buffer_.size() > 0) {
       if (!has_header_) {
+        if (seen_ == 0 && skip_empty_line()) continue;
         const bool begins = seen_ == 0;
         const bool whole = look_for_end();
         // Before each field is given a place of its own.
         if (lines_ > house_->limits.header_fields) return on_read(http::error::header_limit);
+        if (bare_line_end_) return on_read(http::error::bad_line_ending);
         if (!whole) {
           if (buffer_.size() > house_->limits.header_octets)
             return on_read(http::error::header_limit);
@@ -147,12 +158,18 @@ class Session final : public Guest, public std::enable_shared_from_this<Session>
         }
       }
       beast::error_code error;
-      const std::size_t used = parser_->put(buffer_.data(), error);
+      const std::size_t used = put(*parser_, buffer_.data(), error);
       buffer_.consume(used);
-      if (error == http::error::need_more) break;
+      if (error == http::error::need_more) {
+        // What is left then is a part of a chunk's line, or of what follows the last one.
+        if (has_header_ && parser_->chunked() && buffer_.size() > chunk_line_octets)
+          return on_read(http::error::header_limit);
+        break;
+      }
       if (error) return on_read(error);
       if (parser_->is_header_done() && !has_header_) {
         has_header_ = true;
+        if (has_no_known_end()) return on_read(http::error::bad_transfer_encoding);
         if (parser_->is_done()) return on_read({});
         parser_->eager(true);
         if (asks_to_go_on()) return go_on();
@@ -170,8 +187,37 @@ class Session final : public Guest, public std::enable_shared_from_this<Session>
     http::request_parser<http::empty_body> trial;
     trial.header_limit(static_cast<std::uint32_t>(house_->limits.header_octets));
     beast::error_code error;
-    static_cast<void>(trial.put(buffer_.data(), error));
+    static_cast<void>(put(trial, buffer_.data(), error));
     return error == http::error::need_more ? beast::error_code() : error;
+  }
+
+  /// Beast throws for a field's name or value beyond 65,533 octets.
+  template <class Parser>
+  static std::size_t put(Parser& parser, asio::const_buffer octets, beast::error_code& error) {
+    try {
+      return parser.put(octets, error);
+    } catch (const std::length_error&) {
+      error = http::error::header_limit;
+      return 0;
+    }
+  }
+
+  /// RFC 9112 2.2: an empty line before a request counts for nothing. Some send one behind a body.
+  bool skip_empty_line() {
+    const std::string_view text(static_cast<const char*>(buffer_.data().data()), buffer_.size());
+    if (!text.starts_with("\r\n")) return false;
+    buffer_.consume(2);
+    ++lines_;
+    return lines_ <= house_->limits.header_fields;
+  }
+
+  /// RFC 9112 6.1, 6.3: where the last coding is not chunked, or the peer cannot know of any,
+  /// nobody can tell where the body ends and the next request begins.
+  [[nodiscard]] bool has_no_known_end() const {
+    const auto& head = parser_->get();
+    constexpr unsigned knows_codings = 11;  // HTTP/1.1
+    return head.count(http::field::transfer_encoding) > 0 &&
+           (!parser_->chunked() || head.version() < knows_codings);
   }
 
   /// Whether the header in the buffer is whole; counts its lines on the way.
@@ -182,6 +228,8 @@ class Session final : public Guest, public std::enable_shared_from_this<Session>
     const std::size_t found = text.find(end, seen_ - std::min(seen_, end.size() - 1));
     const std::string_view added = text.substr(0, found).substr(std::min(seen_, found));
     lines_ += static_cast<std::size_t>(std::count(added.begin(), added.end(), '\n'));
+    for (std::size_t at = text.find('\n', seen_); at < found; at = text.find('\n', at + 1))
+      bare_line_end_ = bare_line_end_ || at == 0 || text[at - 1] != '\r';
     seen_ = text.size();
     return found != std::string_view::npos;
   }
@@ -216,10 +264,14 @@ class Session final : public Guest, public std::enable_shared_from_this<Session>
   }
 
   void on_some(beast::error_code error, std::size_t got) {
-    if (++house_->looked_after >= looked_after_between) {
-      house_->looked_after = 0;
-      house_->let_in();
-    }
+    take(error, got);
+    // Behind it: whoever is let in makes nobody go whose request has just been read.
+    if (++house_->looked_after < looked_after_between) return;
+    house_->looked_after = 0;
+    house_->let_in();
+  }
+
+  void take(beast::error_code error, std::size_t got) {
     if (gone_) return;
     if (shed_) return come_again_later();
     if (error == asio::error::eof) {
@@ -261,28 +313,32 @@ class Session final : public Guest, public std::enable_shared_from_this<Session>
     hold();
     if (shed_) return come_again_later();
     house_->guests.is_served(*ticket_);
-    if (error == http::error::header_limit || error == http::error::buffer_overflow)
+    const bool is_http =
+        error.category() == http::make_error_code(http::error::bad_method).category();
+    if (error && (!is_http || error == http::error::partial_message)) return;
+    // What is no request counts as one.
+    if (!house_->rate.take(household_of(address_), RateLimit::Clock::now()))
+      return answer(later(429, "too many requests from this address; try again\n"), false);
+    if (error == http::error::header_limit || error == http::error::buffer_overflow ||
+        too_many_fields())
       return answer(plain(431, "the request's header is too large\n"), false);
     if (error == http::error::body_limit)
       return answer(plain(413, "the request is too large\n"), false);
-    if (error.category() == http::make_error_code(http::error::bad_method).category() &&
-        error != http::error::partial_message) {
-      return answer(plain(400, "not an HTTP request\n"), false);
-    }
-    if (error) return;
+    if (error) return answer(plain(400, "not an HTTP request\n"), false);
     auto message = parser_->release();
     keep_alive_ = message.keep_alive();
     version_ = message.version();
     head_ = message.method() == http::verb::head;
-    if (!house_->rate.take(household_of(address_), RateLimit::Clock::now()))
-      return answer(later(429, "too many requests from this address; try again\n"), false);
-    if (house_->guests.over())
-      return answer(later(503, "too many requests at once; try again\n"), false);
     auto request = std::make_shared<HttpRequest>();
     request->address = shown_;
     request->method = std::string(message.method_string());
-    request->target = std::string(message.target());
+    request->target = std::string(in_origin_form(message.target()));
     request->body = std::move(message.body());
+    // Of its header nothing else is kept.
+    const std::size_t kept = request->body.capacity() + request->target.size();
+    hold(buffer_.capacity() + kept);
+    if (kept > welcome_octets && house_->guests.over())
+      return answer(later(503, "too many requests at once; try again\n"), false);
     without_limit();  // the peer waits for us now
     came_at_ = Steady::now();
     house_->handler(std::move(request), [self = shared_from_this()](HttpReply reply) {
@@ -290,6 +346,23 @@ class Session final : public Guest, public std::enable_shared_from_this<Session>
         self->answer_in_time(std::move(reply));
       });
     });
+  }
+
+  /// Those that follow the last chunk, too.
+  [[nodiscard]] bool too_many_fields() const {
+    if (!parser_ || !parser_->is_header_done()) return false;
+    const auto& fields = parser_->get().base();
+    return static_cast<std::size_t>(std::distance(fields.begin(), fields.end())) >
+           house_->limits.header_fields;
+  }
+
+  /// RFC 9112 3.2.2: `GET http://HOST/PATH`, as to a proxy, is `GET /PATH`.
+  static std::string_view in_origin_form(std::string_view target) {
+    constexpr std::string_view scheme = "http://";
+    if (!beast::iequals(target.substr(0, scheme.size()), scheme)) return target;
+    target.remove_prefix(scheme.size());
+    const std::size_t path = target.find_first_of("/?");
+    return path == std::string_view::npos || target[path] == '?' ? "/" : target.substr(path);
   }
 
   void answer_in_time(HttpReply reply) {
@@ -304,9 +377,13 @@ class Session final : public Guest, public std::enable_shared_from_this<Session>
 
   void answer(HttpReply reply, bool keep_alive) {
     keep_alive_ = keep_alive && !house_->stopping;
-    // What a pipelining peer has sent beyond stays; an empty buffer is not kept for the next hour.
+    // What a pipelining peer has sent beyond stays, if it is going to be read; an empty buffer is
+    // not kept for the next hour.
+    if (!keep_alive_) {
+      parser_.reset();
+      buffer_.clear();
+    }
     if (buffer_.size() == 0) buffer_.shrink_to_fit();
-    hold(buffer_.capacity());
     reply_ = std::move(reply);
     begin_answer();
     written_ = 0;
@@ -333,6 +410,9 @@ class Session final : public Guest, public std::enable_shared_from_this<Session>
   /// A large answer may take its time, as long as it is taken.
   void write() {
     house_->guests.waits(*ticket_);
+    // An answer of its own is remembered for whoever does not take it; a very long one would never
+    // leave if all of it counted.
+    hold(buffer_.capacity() + std::min(reply_.body.capacity(), counted_of_answer));
     within(std::chrono::seconds(house_->limits.reply_seconds));
     const Bytes& content = reply_.content();
     const std::array<asio::const_buffer, 2> whole{
@@ -371,6 +451,7 @@ class Session final : public Guest, public std::enable_shared_from_this<Session>
     parser_.reset();
     buffer_.clear();
     buffer_.shrink_to_fit();
+    hold(0);
     house_->guests.waits(*ticket_);
     within(linger);
     drop();
@@ -399,6 +480,7 @@ class Session final : public Guest, public std::enable_shared_from_this<Session>
   Steady::time_point came_at_{};
   std::size_t seen_ = 0;   ///< of the buffer, while the header is looked for
   std::size_t lines_ = 0;  ///< of the header
+  bool bare_line_end_ = false;
   bool has_header_ = false;
   bool gone_ = false;  ///< in favour of another
   bool shed_ = false;  ///< and so is what it has sent

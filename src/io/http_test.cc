@@ -236,6 +236,81 @@ TEST_F(HttpTest, AHeaderMayComeInAnyTwoPieces) {
   }
 }
 
+TEST_F(HttpTest, AFieldLongerThanTheParserTakesIsTooLarge) {
+  serve();
+  const auto field = [](std::size_t name, std::size_t value) {
+    return std::string(name, 'a') + ": " + std::string(value, 'x') + "\r\n";
+  };
+  const std::string get = "GET / HTTP/1.1\r\nConnection: close\r\n";
+  EXPECT_THAT(say(get + field(1, 65533) + "\r\n"), StartsWith("HTTP/1.1 200"));
+  EXPECT_THAT(say(get + field(1, 65534) + "\r\n"), StartsWith("HTTP/1.1 431"));
+  EXPECT_THAT(say(get + field(66000, 1) + "\r\n"), StartsWith("HTTP/1.1 431"));
+  EXPECT_THAT(
+      say("POST / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n" + field(1, 66000) + "\r\n"),
+      StartsWith("HTTP/1.1 431"));
+  EXPECT_THAT(say(get + "\r\n"), StartsWith("HTTP/1.1 200")) << "and it goes on";
+}
+
+TEST_F(HttpTest, FieldsBehindTheLastChunkAreCountedToo) {
+  serve();
+  std::string many;
+  for (int i = 0; i < 101; ++i) many += "a:\r\n";
+  const std::string chunked =
+      "POST /x HTTP/1.1\r\nConnection: close\r\nTransfer-Encoding: chunked\r\n\r\n1\r\nx\r\n0\r\n";
+  EXPECT_THAT(say(chunked + many + "\r\n"), StartsWith("HTTP/1.1 431"));
+  EXPECT_THAT(say(chunked + "a: b\r\n\r\n"), HasSubstr("POST /x 1"));
+  EXPECT_THAT(say(chunked.substr(0, chunked.size() - 3) + "0;" + std::string(9000, 'x')),
+              StartsWith("HTTP/1.1 431"));
+}
+
+TEST_F(HttpTest, WhereTheEndOfABodyCannotBeToldNothingBehindItIsARequest) {
+  serve();
+  const std::string behind = "\r\n\r\nGET /smuggled HTTP/1.1\r\n\r\n";
+  for (const char* head :
+       {"POST /x HTTP/1.1\r\nTransfer-Encoding: gzip",
+        "POST /x HTTP/1.1\r\nTransfer-Encoding: chunked, identity",
+        "POST /x HTTP/1.0\r\nConnection: keep-alive\r\nTransfer-Encoding: chunked"}) {
+    const std::string said = say(head + behind);
+    EXPECT_THAT(said, HasSubstr(" 400 ")) << head;
+    EXPECT_THAT(said, Not(HasSubstr("/smuggled"))) << head;
+  }
+}
+
+TEST_F(HttpTest, AnEmptyLineBeforeARequestIsPassedOver) {
+  serve();
+  const std::string said =
+      say("\r\nPOST /x HTTP/1.1\r\nContent-Length: 1\r\n\r\nx\r\n"
+          "GET http://a.example/y?z HTTP/1.1\r\nConnection: close\r\n\r\n");
+  EXPECT_THAT(said, HasSubstr("POST /x 1"));
+  EXPECT_THAT(said, HasSubstr("GET /y?z 0")) << "and what a proxy is asked is asked of us";
+  std::string empty;
+  for (int i = 0; i < 200; ++i) empty += "\r\n";
+  EXPECT_THAT(say(empty), StartsWith("HTTP/1.1 431"));
+  EXPECT_THAT(say("GET /x HT" + std::string("TP/1.1\n\n")), StartsWith("HTTP/1.1 400"));
+}
+
+TEST_F(HttpTest, AnErrorsAnswerHasTheHeadOfItsOwnRequest) {
+  serve();
+  const std::string said = say("HEAD /x HTTP/1.1\r\n\r\n\x16\x03\x01\r\n\r\n");
+  EXPECT_THAT(said, testing::EndsWith("not an HTTP request\n"));
+  EXPECT_THAT(say("GET /x HTTP/1.0\r\nConnection: keep-alive\r\n\r\n\x16\r\n\r\n"),
+              HasSubstr("HTTP/1.1 400"));
+}
+
+TEST_F(HttpTest, WhatIsRefusedTakesNobodysRoomWhileItsAnswerIsTaken) {
+  serve({.request_octets_in_all = 256 * 1024});
+  std::vector<tcp::socket> refused;
+  for (int i = 0; i < 4; ++i) {
+    refused.push_back(connect());
+    asio::write(refused.back(), asio::buffer("GET /" + std::string(84000, 'x')));
+    std::array<char, 400> some{};
+    ASSERT_GT(refused.back().read_some(asio::buffer(some)), 0U);
+  }
+  // They are all still there, and have until the end of their moment.
+  EXPECT_EQ(call({"POST", url("/x"), "x/y", Bytes(6000, 1)})->status, 200U);
+  EXPECT_EQ(call({"POST", url("/x"), "x/y", Bytes(60000, 1)})->status, 200U);
+}
+
 TEST_F(HttpTest, HeadHasALengthAndNoBody) {
   serve();
   const std::string said = say("HEAD /x HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n");

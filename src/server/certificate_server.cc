@@ -77,6 +77,7 @@ GenerationsPtr CertificateServer::Impl::generations() const {
 void CertificateServer::Impl::set_generations(GenerationsPtr next) {
   const std::lock_guard lock(state_mutex);
   current = std::move(next);
+  kept = {};  // it would keep the keys of a CA that is no more
 }
 
 scep::Legacy CertificateServer::Impl::legacy() const {
