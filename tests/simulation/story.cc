@@ -176,6 +176,7 @@ class Story {
   void administrate();
   void grant();
   void revoke();
+  void unrevoke(const x509::Serial& serial);
   void ask_for_crl();
   void make_rollover();
   void cancel_rollover();
@@ -334,11 +335,7 @@ void Story::administrate() {
       if (told.empty() || !chance_.one_in(3)) return;
       const auto serial = told[chance_.below(told.size())].serial();
       if (!oracle_.may_be_revoked(serial)) return;
-      oracle_.tries_to_restore(serial);
-      const auto done = ca_->server()->unrevoke(serial);
-      world_.tell("admin", fmt::format("unrevoke 0x{}: {}", serial.to_hex(),
-                                       done ? "done" : done.error().detail));
-      return;
+      return unrevoke(serial);
     }
     default:
       return grant();
@@ -413,6 +410,13 @@ void Story::revoke() {
   if (!done || !ca_->runs()) return;
   oracle_.revoked(serial);
   ++figures_.revoked;
+}
+
+void Story::unrevoke(const x509::Serial& serial) {
+  oracle_.tries_to_restore(serial);
+  const auto done = ca_->server()->unrevoke(serial);
+  world_.tell("admin", fmt::format("unrevoke 0x{}: {}", serial.to_hex(),
+                                   done ? "done" : done.error().detail));
 }
 
 void Story::ask_for_crl() {
@@ -498,6 +502,14 @@ void Story::mend(ClientHost& client, std::size_t i, bool anew) {
   if (!status.ca || !(*status.ca == *ca)) return client.authenticate(i, *ca);
   if (status.pending && !anew) return;  // it is granted now, and fetched by a poll
   trustpoint->cancel([](const Result<void>&) {});
+  if (why == "its certificate is revoked" && client.ra() != nullptr) {
+    // A registration authority's keys live with it: the revocation is taken back.
+    const auto serial = status.identity->serial();
+    world_.post_on(*ca_, milliseconds{0}, [this, serial] {
+      if (ca_->runs()) unrevoke(serial);
+    });
+    return;
+  }
   if (why == "its certificate is revoked") trustpoint->zeroize([](const Result<void>&) {});
   world_.post(&client, seconds{1}, [&client, i] {
     if (auto* const one = client.trustpoint(i)) static_cast<void>(one->enroll());
