@@ -175,7 +175,8 @@ class BrokenTest(unittest.TestCase):
         """By another process: what this one opens and closes would end its own locks."""
         process = self.lab.spawn("sqlite3", daemon.data / "umbra.db", stdin=subprocess.PIPE,
                                  stdout=subprocess.PIPE, text=True)
-        process.stdin.write(f"{statements};\nSELECT 'held';\n")
+        # The server may be writing something itself just then.
+        process.stdin.write(f".timeout 30000\n{statements};\nSELECT 'held';\n")
         process.stdin.flush()
         while process.stdout.readline() != "held\n":
             self.assertIsNone(process.poll())
