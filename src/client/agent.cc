@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "client/before_switch.h"
 #include "client/lineage.h"
 #include "config/rules.h"
 
@@ -131,6 +132,34 @@ void Trustpoint::Agent::look_at_pin() {
   if (!contradicts_pin_) pin_complained_of_.clear();
 }
 
+bool Trustpoint::Agent::has_configured_fingerprint(const x509::Certificate& ca) const {
+  const auto& pinned = configuration_.fingerprint;
+  if (pinned.empty() || has_fingerprint(ca, pinned)) return true;
+  // After a rollover it still is the first one's.
+  return state_.ca && *state_.ca == ca && knows_lineage(state_.row, ca) &&
+         !contradicts(pinned, state_);
+}
+
+void Trustpoint::Agent::forget_what_it_signed_itself() {
+  const bool own = state_.ca && state_.identity && *state_.ca == *state_.identity;
+  if (!own || configuration_.selfsigned || configuration_.enrollment_url.empty() ||
+      configuration_.role != config::Role::device)
+    return;
+  auto row = state_.row;
+  row.ca_certificate.clear();
+  row.capabilities.clear();
+  row.capabilities_known = false;
+  auto facts = state_.facts();
+  facts.phase = Phase::idle;
+  facts.since.reset();
+  facts.tries = 0;
+  facts.failing = false;
+  set_progress(row, facts);
+  drop_attempt(row);
+  if (const auto stored = commit(std::move(row)); !stored) return hold(stored.error());
+  forget_call();
+}
+
 void Trustpoint::Agent::say_if_pin_contradicts() {
   if (!contradicts_pin_) return;
   const std::string held = to_hex(state_.ca->fingerprint(x509::Digest::sha256));
@@ -154,6 +183,7 @@ Result<void> Trustpoint::Agent::trusted_ca(bool contradicts_pin) const {
 }
 
 void Trustpoint::Agent::run_due() {
+  forget_what_it_signed_itself();
   say_if_pin_contradicts();
   if (!clock_is_set()) return;
   forget_what_was_put_off_ahead();
@@ -162,6 +192,7 @@ void Trustpoint::Agent::run_due() {
     if (!started_) announce();  // what it has, it has
     return;
   }
+  switch_back_if_too_early();
   switch_over_if_due();
   if (held_until_ && now() < *held_until_) return;
   if (!started_) {
@@ -185,6 +216,28 @@ void Trustpoint::Agent::switch_over_if_due() {
   take({EventKind::deadline, {}});
 }
 
+void Trustpoint::Agent::switch_back_if_too_early() {
+  if (!state_.ca || now() >= state_.ca->not_before()) return;
+  if (held_until_ && now() < *held_until_) return;
+  auto row = before_switch(state_.row, now());
+  if (!row) return;
+  auto facts = state_.facts();
+  facts.phase = Phase::idle;
+  facts.since.reset();
+  facts.tries = 0;
+  facts.failing = false;
+  set_progress(*row, facts);
+  if (const auto stored = commit(*std::move(row)); !stored) return hold(stored.error());
+  forget_call();
+  come_again_.reset();
+  log(Severity::notice, "SWITCH_BACK",
+      fmt::format("The clock was ahead when trustpoint {} switched to the next CA, whose "
+                  "certificates are not valid yet: those of before are active again, until {}",
+                  configuration_.name, to_rfc3339(state_.ca->not_after())),
+      "UMBRA");
+  announce();
+}
+
 void Trustpoint::Agent::forget_what_was_put_off_ahead() {
   const bool held = held_until_ && now() < held_at_;
   const bool announcing = announce_at_ && now() < announce_failed_at_;
@@ -201,6 +254,13 @@ bool Trustpoint::Agent::take(const Event& event, const Arrival& arrival) {
   auto row = state_.row;
   set_progress(row, step.next);
   note(row, event, arrival);
+  const bool dropped =
+      event.kind == EventKind::deadline && waiting(facts.phase) && step.next.phase == Phase::idle;
+  if (dropped && step.actions.empty()) {
+    // The certificate it was to replace has not ended after all: what was asked for is not awaited.
+    drop_attempt(row);
+    row.last_status = "Granted";
+  }
   auto stored = Result<void>{};
   for (const auto action : step.actions) {
     stored = prepare(row, action, step.next.kind, arrival);
@@ -284,6 +344,7 @@ Result<void> Trustpoint::Agent::prepare(store::TrustpointRow& row, Action action
     case Action::promote:
       promote(row);
       if (state_.ca && state_.rollover_ca) follow_lineage(row, *state_.ca, *state_.rollover_ca);
+      if (configuration_.role == config::Role::device) keep_before_switch(row, state_.row);
       return {};
     case Action::give_up:
       drop_attempt(row);
@@ -394,7 +455,8 @@ Result<void> Trustpoint::Agent::commit(store::TrustpointRow row) {
   // One of before lineages were kept has the very CA that is configured.
   if (next.ca && has_fingerprint(*next.ca, configuration_.fingerprint))
     begin_lineage(row, *next.ca);
-  row.held_since = next.row.held_since = to_text(held) + lineage_lines(row.held_since);
+  row.held_since = next.row.held_since =
+      to_text(held) + lineage_lines(row.held_since) + before_switch_line(row);
   batch.push_back(store::PutTrustpoint{std::move(row)});
   UMBRA_CHECK(environment_.store.commit(std::move(batch)));
   std::swap(state_, next);
@@ -410,7 +472,7 @@ Result<void> Trustpoint::Agent::commit(store::TrustpointRow row) {
 
 Result<void> Trustpoint::Agent::accept(const Offer& offer) {
   const auto& ca = offer.ca;
-  if (!configuration_.fingerprint.empty() && !has_fingerprint(ca, configuration_.fingerprint))
+  if (!has_configured_fingerprint(ca))
     return fail(Errc::crypto, "the CA certificate has not the configured fingerprint");
   if (environment_.clock.authoritative() && ca.not_after() <= now()) {
     say_if_of_another_time(ca, false);
@@ -549,6 +611,7 @@ Status Trustpoint::Agent::status() const {
   }
   status.deadlines = deadlines_of(snapshot_);
   status.crl = snapshot_.crl;
+  status.auto_enroll = settings_.auto_enroll.has_value();
   if (settings_.auto_enroll && state.identity) {
     for (const auto& deadline : status.deadlines) {
       if (deadline.timer == Timer::renew || deadline.timer == Timer::shadow)

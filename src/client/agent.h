@@ -96,6 +96,11 @@ class Trustpoint::Agent : public std::enable_shared_from_this<Agent> {
   [[nodiscard]] Result<void> commit(store::TrustpointRow row);
   /// Whether the CA that is held is the one that is configured has to be looked at anew.
   void look_at_pin();
+  /// As configured, or what that one has led to by rollover and is held.
+  [[nodiscard]] bool has_configured_fingerprint(const x509::Certificate& ca) const;
+  /// `enrollment selfsigned` of before is no CA to enrol with, now that one is named: it is
+  /// authenticated. The certificate serves until another one has come.
+  void forget_what_it_signed_itself();
   /// In the log, once for each fingerprint and CA.
   void say_if_pin_contradicts();
   /// Nothing is asked of a CA that is not the one configured. Errors: conflict.
@@ -103,6 +108,9 @@ class Trustpoint::Agent : public std::enable_shared_from_this<Agent> {
   [[nodiscard]] Result<void> accept(const Offer& offer);
   /// On its second, whatever else is held: peers are given the next CA's certificates from then on.
   void switch_over_if_due();
+  /// A clock that has stepped back since shows that it was ahead: a device goes on with what it had
+  /// before, as long as that is valid.
+  void switch_back_if_too_early();
   /// What was put off by a clock that has stepped back since is not put off until then.
   void forget_what_was_put_off_ahead();
   /// Nothing is tried again before one, two, four ... retry periods have passed, an hour at most.

@@ -233,8 +233,7 @@ void Trustpoint::Agent::fetch_ca(std::function<void(Result<x509::Certificate>)> 
          return done(
              fail(Errc::conflict, "\"enrollment mode ra\" is configured, and the CA names no RA"));
        }
-       const auto& pinned = agent.configuration_.fingerprint;
-       if (!pinned.empty() && !has_fingerprint(offer->ca, pinned)) {
+       if (!agent.has_configured_fingerprint(offer->ca)) {
          agent.log(Severity::error, "FINGERPRINT",
                    "The CA certificate offered to trustpoint " + agent.configuration_.name +
                        " has not the configured fingerprint and is refused",

@@ -59,15 +59,31 @@ void follow_lineage(store::TrustpointRow& row, const x509::Certificate& ca,
       without_lineage(row.held_since) + (known ? lines + line_of(next) : std::string());
 }
 
+void unfollow_lineage(store::TrustpointRow& row, const x509::Certificate& next) {
+  if (!knows_lineage(row, next)) return;
+  std::string lines = lineage_lines(row.held_since);
+  lines.resize(lines.size() - line_of(next).size());
+  row.held_since = without_lineage(row.held_since) + lines;
+}
+
 bool contradicts(std::string_view fingerprint, const State& state) {
   if (fingerprint.empty() || !state.ca || !knows_lineage(state.row, *state.ca)) return false;
   const auto wanted = from_hex(fingerprint);
   if (!wanted) return false;
+  // Whole words: the beginning of a fingerprint is nobody's.
+  const std::string digits = to_hex(*wanted);
+  const auto named_in = [&](std::string_view line) {
+    while (!line.empty()) {
+      const std::string_view one = line.substr(0, line.find_first_of(" \n"));
+      if (one == digits) return true;
+      line.remove_prefix(std::min(one.size() + 1, line.size()));
+    }
+    return false;
+  };
   for (const auto* one : {&state.rollover_ca, &state.previous_ca}) {
     if (*one && has_fingerprint(**one, fingerprint)) return false;
   }
-  // A whole word, in the digits it was written with.
-  return lineage_lines(state.row.held_since).find(" " + to_hex(*wanted)) == std::string::npos;
+  return !named_in(lineage_lines(state.row.held_since));
 }
 
 }  // namespace umbra::client

@@ -23,6 +23,8 @@ void begin_lineage(store::TrustpointRow& row, const x509::Certificate& ca);
 /// By rollover, `next` follows `ca`. What is not known does not get known by that.
 void follow_lineage(store::TrustpointRow& row, const x509::Certificate& ca,
                     const x509::Certificate& next);
+/// It does not follow yet, after all.
+void unfollow_lineage(store::TrustpointRow& row, const x509::Certificate& next);
 /// Its lines of the row's text, for another one.
 [[nodiscard]] std::string lineage_lines(std::string_view held_since);
 [[nodiscard]] bool knows_lineage(const store::TrustpointRow& row, const x509::Certificate& ca);

@@ -257,5 +257,38 @@ TEST(Lineage, EndsWithTheCaThatIsHeldOrIsNotKnown) {
   EXPECT_EQ(row.held_since, "AB 5\n") << "its beginning would be lost";
 }
 
+TEST_F(PinTest, TheFirstCasFingerprintIsGoodForAuthenticatingTheCaThatIsHeld) {
+  ca.auto_rollover = Days{73};
+  start_server();
+  const auto first = *server->status().ca;
+  spoke.fingerprint = of(first);
+  start_spoke();
+  run_until(day(731));
+  const auto second = *status().ca;
+  ASSERT_FALSE(second == first);
+  authenticate();  // fails if it is refused
+  EXPECT_EQ(*status().ca, second);
+  EXPECT_TRUE(status().identity);
+  EXPECT_EQ(log.count("%UMBRA-3-FINGERPRINT"), 0U);
+  pin(another);
+  std::optional<Errc> refused;
+  trustpoint->fetch_ca([&](const Result<x509::Certificate>& offered) {
+    if (!offered) refused = offered.error().code;
+  });
+  settle();
+  EXPECT_EQ(refused, Errc::crypto);
+}
+
+TEST_F(PinTest, TheBeginningOfAFingerprintIsNobodys) {
+  enrolled();
+  const std::string whole = of(*status().ca);
+  for (const std::size_t digits : {std::size_t{32}, std::size_t{40}}) {
+    pin(whole.substr(0, digits));
+    EXPECT_TRUE(status().contradicts_pin) << digits;
+  }
+  pin(whole);
+  EXPECT_FALSE(status().contradicts_pin);
+}
+
 }  // namespace
 }  // namespace umbra::client

@@ -83,5 +83,32 @@ TEST_F(ReconfigureTest, ACorrectedUrlIsActedOnAtOnce) {
   EXPECT_TRUE(status().identity);
 }
 
+TEST_F(ReconfigureTest, ACaIsAskedWhereTheCertificateWasSelfSignedBefore) {
+  for (const bool restarts : {false, true}) {
+    start_server();
+    spoke.fingerprint.clear();
+    spoke.selfsigned = true;
+    const auto url = std::exchange(spoke.enrollment_url, "");
+    start_spoke();
+    trustpoint->zeroize([](const Result<void>&) {});
+    settle();
+    ASSERT_TRUE(trustpoint->enroll());
+    settle();
+    ASSERT_TRUE(status().identity);
+    ASSERT_EQ(*status().ca, *status().identity);
+    spoke.selfsigned = false;
+    spoke.enrollment_url = url;
+    spoke.fingerprint = right_pin();
+    if (restarts) {
+      start_spoke();
+    } else {
+      reconfigure();
+    }
+    EXPECT_EQ(*status().ca, *server->status().ca);
+    ASSERT_TRUE(status().identity);
+    EXPECT_TRUE(status().identity->verify_signed_by(status().ca->public_key()));
+  }
+}
+
 }  // namespace
 }  // namespace umbra::client

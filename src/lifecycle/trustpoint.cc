@@ -25,10 +25,9 @@ Time doubled(Time since, Seconds period, std::uint32_t doublings) {
   return since + period * (std::int64_t{1} << std::min(doublings, doublings_max));
 }
 
-/// When the try after `tries` of them is made.
-Time try_at(const TrustpointSettings& settings, Time since, std::uint32_t tries) {
-  if (!dogged(settings) || tries <= doublings_dogged_max)
-    return doubled(since, settings.retry_period, tries);
+/// When the try after `tries` of them is made. Who is `dogged` waits no longer than 2^10 periods.
+Time try_at(const TrustpointSettings& settings, bool dogged, Time since, std::uint32_t tries) {
+  if (!dogged || tries <= doublings_dogged_max) return doubled(since, settings.retry_period, tries);
   const Seconds longest = settings.retry_period * (std::int64_t{1} << doublings_dogged_max);
   return since + longest * (std::int64_t{tries} - doublings_dogged_max + 1);
 }
@@ -45,6 +44,18 @@ Time bound_of(const TrustpointFacts& facts) {
   return facts.ca ? facts.ca->not_after : Time::max();
 }
 
+/// The CA had ended before it was asked, if the clock is right: only the clock being wrong explains
+/// asking it at all, so its end bounds nothing, and it is asked until the clock is right again.
+bool begun_too_late(const TrustpointFacts& facts) {
+  const bool asks_for_anew = facts.phase == Phase::requesting && facts.kind != RequestKind::renew;
+  const bool bound_by_ca = asks_for_anew || facts.phase == Phase::polling;
+  return bound_by_ca && facts.since && *facts.since >= bound_of(facts);
+}
+
+Time try_at(const TrustpointSettings& settings, const TrustpointFacts& facts, std::uint32_t tries) {
+  return try_at(settings, dogged(settings) || begun_too_late(facts), *facts.since, tries);
+}
+
 bool count_used_up(const TrustpointSettings& settings, const TrustpointFacts& facts) {
   if (settings.retry_count == 0) return false;
   const auto allowed =
@@ -54,38 +65,70 @@ bool count_used_up(const TrustpointSettings& settings, const TrustpointFacts& fa
 
 /// POLL or CONNECT RETRY.
 std::optional<Time> next_try(const TrustpointSettings& settings, const TrustpointFacts& facts) {
-  if (!facts.since || count_used_up(settings, facts)) return std::nullopt;
-  Time at = try_at(settings, *facts.since, facts.tries);
-  if (facts.come_again)
-    at = facts.phase == Phase::polling ? std::max(at, *facts.come_again) : *facts.come_again;
+  // A CA that was busy has said nothing yet: it is asked the once more that it wants.
+  const bool used_up = count_used_up(settings, facts);
+  if (!facts.since || (used_up && !facts.come_again)) return std::nullopt;
+  Time at = try_at(settings, facts, facts.tries);
+  if (facts.come_again) {
+    const bool in_turn = facts.phase == Phase::polling && !used_up;
+    at = in_turn ? std::max(at, *facts.come_again) : *facts.come_again;
+  }
   const Time bound = bound_of(facts);
-  if (at < bound) return at;
+  if (at < bound || begun_too_late(facts)) return at;
   // Doubling has grown past the end: one last try shortly before it, unless one was made that late
   // already.
   const Time last = bound - settings.retry_period;
-  const Time previous =
-      facts.tries == 0 ? *facts.since : try_at(settings, *facts.since, facts.tries - 1);
+  const Time previous = facts.tries == 0 ? *facts.since : try_at(settings, facts, facts.tries - 1);
   if (previous < last) return last;
   return std::nullopt;
 }
 
-/// After a try at `now`, the next one lies in the future, however far the clock has jumped.
-std::uint32_t tries_after(const TrustpointSettings& settings, const TrustpointFacts& facts,
-                          Time now) {
-  std::uint32_t tries = facts.tries + 1;
-  while ((dogged(settings) || tries < doublings_max) && facts.since &&
-         try_at(settings, *facts.since, tries) <= now)
-    ++tries;
-  return tries;
+/// After a try at `now`, one more is counted, and the next one lies in the future. If that was due
+/// already, because the clock was set or nobody ran, the tries there was no time for are not
+/// counted: the doubled interval begins now.
+TrustpointFacts counted(const TrustpointSettings& settings, TrustpointFacts facts, Time now) {
+  ++facts.tries;
+  if (facts.since && try_at(settings, facts, facts.tries) <= now)
+    *facts.since += now - try_at(settings, facts, facts.tries - 1);
+  return facts;
+}
+
+bool usable(const std::optional<Validity>& certificate, Time now) {
+  return certificate && certificate->not_before <= now && now < certificate->not_after;
+}
+
+TrustpointFacts at_rest(TrustpointFacts facts, Phase phase) {
+  facts.phase = phase;
+  facts.since.reset();
+  facts.tries = 0;
+  facts.failing = false;
+  facts.come_again.reset();
+  return facts;
+}
+
+/// Stopped, as after a reject, but not by anybody's word: `since` remembers when, for a clock that
+/// was wrong about it.
+TrustpointFacts given_up(TrustpointFacts facts, Time now) {
+  facts = at_rest(std::move(facts), Phase::stopped);
+  facts.since = now;
+  return facts;
 }
 
 /// The clock may have stepped back since the last try, to before that or to before the first one:
 /// what was counted in a time that has not come is not counted, or the next try would be that far
-/// away.
+/// away. What was begun, or given up, because of it is not needed.
 TrustpointFacts after_steps_back(const TrustpointSettings& settings, TrustpointFacts facts,
                                  Time now) {
+  // Asked for because there was none: that one has not ended after all. Whoever began in its life
+  // has begun a renewal.
+  if (waiting(facts.phase) && facts.kind == RequestKind::initial && usable(facts.identity, now))
+    return at_rest(std::move(facts), Phase::idle);
   if (facts.come_again && *facts.come_again > now + come_again_max) facts.come_again.reset();
   if (!facts.since) return facts;
+  if (facts.phase == Phase::stopped) {
+    if (*facts.since > now) return at_rest(std::move(facts), Phase::idle);
+    return facts;
+  }
   if (*facts.since > now) {
     facts.since = now;
     facts.tries = 0;
@@ -93,15 +136,11 @@ TrustpointFacts after_steps_back(const TrustpointSettings& settings, TrustpointF
   if (facts.phase == Phase::idle) return facts;  // nobody to ask: its count is an interval alone
   const Time bound = bound_of(facts);
   const auto made_at = [&](std::uint32_t tries) {
-    const Time at = try_at(settings, *facts.since, tries - 1);
-    return at < bound ? at : bound - settings.retry_period;
+    const Time at = try_at(settings, facts, tries - 1);
+    return at < bound || begun_too_late(facts) ? at : bound - settings.retry_period;
   };
   while (facts.tries > 0 && made_at(facts.tries) > now) --facts.tries;
   return facts;
-}
-
-bool usable(const std::optional<Validity>& certificate, Time now) {
-  return certificate && certificate->not_before <= now && now < certificate->not_after;
 }
 
 /// RENEW or SHADOW of a trustpoint with nothing under way.
@@ -148,15 +187,6 @@ TrustpointFacts begun(TrustpointFacts facts, Phase phase, RequestKind kind, Time
   return facts;
 }
 
-TrustpointFacts at_rest(TrustpointFacts facts, Phase phase) {
-  facts.phase = phase;
-  facts.since.reset();
-  facts.tries = 0;
-  facts.failing = false;
-  facts.come_again.reset();
-  return facts;
-}
-
 TrustpointStep promoted(TrustpointFacts facts) {
   facts.ca = facts.rollover_ca;
   facts.identity = facts.rollover_identity;
@@ -175,7 +205,8 @@ TrustpointStep on_life_deadline(const TrustpointSettings& settings, const Trustp
       next.since = now;
       next.tries = 0;
     } else {
-      next.tries = std::min(tries_after(settings, facts, now), doublings_unauthenticated_max);
+      next = counted(settings, std::move(next), now);
+      next.tries = std::min(next.tries, doublings_unauthenticated_max);
       if (doubled(*next.since, settings.retry_period, next.tries) <= now) next.since = now;
     }
     if (!settings.pinned) return {next, {}};
@@ -195,7 +226,8 @@ TrustpointStep on_deadline(const TrustpointSettings& settings, const TrustpointF
                            Time now) {
   if (facts.rollover_ca && facts.ca && now >= facts.ca->not_after) return promoted(facts);
   if (const auto next = after_steps_back(settings, facts, now);
-      next.since != facts.since || next.tries != facts.tries || next.come_again != facts.come_again)
+      next.phase != facts.phase || next.since != facts.since || next.tries != facts.tries ||
+      next.come_again != facts.come_again)
     return {next, {}};
   const auto all = deadlines(settings, facts, "");
   if (all.empty() || all.front().at > now) return {facts, {}};
@@ -206,17 +238,15 @@ TrustpointStep on_deadline(const TrustpointSettings& settings, const TrustpointF
     case Phase::stopped:
       return {facts, {}};
     case Phase::polling: {
-      TrustpointFacts next = facts;
       if (timer == Timer::renew) break;
-      next.tries = tries_after(settings, facts, now);
+      TrustpointFacts next = counted(settings, facts, now);
       next.come_again.reset();
       return {next, {TrustpointAction::send_poll}};
     }
     case Phase::fetching_next_ca:
     case Phase::requesting: {
       if (timer == Timer::renew) break;
-      TrustpointFacts next = facts;
-      next.tries = tries_after(settings, facts, now);
+      TrustpointFacts next = counted(settings, facts, now);
       if (facts.come_again) {
         // There is somebody, and he keeps order: what comes next is a first try.
         next.since = now;
@@ -235,12 +265,16 @@ TrustpointStep on_deadline(const TrustpointSettings& settings, const TrustpointF
           {TrustpointAction::begin_request}};
 }
 
-TrustpointStep on_restart(const TrustpointFacts& facts) {
+TrustpointStep on_restart(const TrustpointSettings& settings, const TrustpointFacts& facts) {
   TrustpointFacts next = facts;
   switch (facts.phase) {
     case Phase::idle:
     case Phase::stopped:
+      return {next, {}};
     case Phase::polling:
+      // The answer to the last poll was not waited for.
+      if (facts.since && deadlines(settings, facts, "").empty())
+        return {next, {TrustpointAction::send_poll}};
       return {next, {}};
     case Phase::fetching_next_ca:
       next.failing = false;
@@ -253,20 +287,20 @@ TrustpointStep on_restart(const TrustpointFacts& facts) {
 }
 
 TrustpointStep on_no_answer(const TrustpointSettings& settings, const TrustpointFacts& facts,
-                            std::optional<Time> come_again) {
+                            std::optional<Time> come_again, Time now) {
   TrustpointFacts next = facts;
   next.come_again =
       waiting(facts.phase) || facts.phase == Phase::fetching_next_ca ? come_again : std::nullopt;
   switch (facts.phase) {
     case Phase::idle:
     case Phase::stopped:
-    case Phase::polling:  // the next POLL asks again
       return {next, {}};
+    case Phase::polling:  // the next POLL asks again, if there is one
     case Phase::fetching_next_ca:
     case Phase::requesting:
-      next.failing = true;
+      next.failing = facts.phase != Phase::polling;
       if (deadlines(settings, next, "").empty())
-        return {at_rest(next, Phase::stopped), {TrustpointAction::give_up}};
+        return {given_up(next, now), {TrustpointAction::give_up}};
       return {next, {}};
   }
   return {next, {}};
@@ -310,7 +344,7 @@ TrustpointStep step(const TrustpointSettings& settings, const TrustpointFacts& f
     case TrustpointEventKind::deadline:
       return on_deadline(settings, facts, now);
     case TrustpointEventKind::restarted:
-      return on_restart(facts);
+      return on_restart(settings, facts);
     case TrustpointEventKind::enroll: {
       if (!facts.ca || waiting) return {facts, {}};
       if (settings.is_ca && facts.rollover_identity) return {facts, {}};
@@ -354,7 +388,7 @@ TrustpointStep step(const TrustpointSettings& settings, const TrustpointFacts& f
       if (facts.phase == Phase::requesting)
         return {begun(facts, Phase::polling, facts.kind, now), {}};
       if (facts.phase == Phase::polling && deadlines(settings, facts, "").empty()) {
-        return {at_rest(facts, Phase::stopped), {TrustpointAction::give_up}};
+        return {given_up(facts, now), {TrustpointAction::give_up}};
       }
       return {facts, {}};
     }
@@ -373,7 +407,7 @@ TrustpointStep step(const TrustpointSettings& settings, const TrustpointFacts& f
       return {begun(facts, Phase::requesting, facts.kind, now), {TrustpointAction::send_request}};
     }
     case TrustpointEventKind::no_answer:
-      return on_no_answer(settings, facts, event.come_again);
+      return on_no_answer(settings, facts, event.come_again, now);
   }
   return {facts, {}};
 }

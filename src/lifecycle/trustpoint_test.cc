@@ -191,7 +191,75 @@ TEST(TrustpointPoll, AClockThatJumpsAheadPollsOnce) {
   facts.since = zero;
   const auto done = step(spoke, facts, {Kind::deadline, {}}, zero + minutes{100});
   EXPECT_THAT(done.actions, ElementsAre(Action::send_poll));
-  EXPECT_EQ(deadlines(spoke, done.next, "tp")[0].at, zero + minutes{128});
+  EXPECT_EQ(done.next.tries, 1U) << "what there was no time for is not counted";
+  EXPECT_EQ(deadlines(spoke, done.next, "tp")[0].at, zero + minutes{101});
+}
+
+TEST(TrustpointPoll, AYearAheadOneTryIsCountedAndTheIntervalIsTheDoubledOne) {
+  for (const Phase phase : {Phase::polling, Phase::requesting, Phase::fetching_next_ca}) {
+    for (const bool dogged : {false, true}) {
+      auto settings = spoke;
+      settings.retry_count = 5;
+      settings.is_ra = dogged;
+      TrustpointFacts facts;
+      facts.ca = guide_ca;
+      facts.phase = phase;
+      facts.failing = true;
+      facts.since = zero;
+      facts.tries = 3;  // the next one is due after 8 minutes
+      auto done = step(settings, facts, {Kind::deadline, {}}, day(365));
+      ASSERT_EQ(done.actions.size(), 1U);
+      EXPECT_EQ(done.next.tries, 4U);
+      done = step(settings, done.next, {Kind::no_answer, {}}, day(365));
+      EXPECT_EQ(deadlines(settings, done.next, "tp")[0].at, day(365) + minutes{8});
+      done = step(settings, done.next, {Kind::deadline, {}}, day(365) + minutes{8});
+      EXPECT_EQ(done.next.tries, 5U);
+      ASSERT_EQ(done.actions.size(), 1U);
+      done = step(settings, done.next, {Kind::no_answer, {}}, day(365) + minutes{8});
+      if (phase != Phase::polling) {
+        EXPECT_THAT(done.actions, ElementsAre(Action::give_up));
+        continue;
+      }
+      EXPECT_EQ(deadlines(settings, done.next, "tp")[0].at, day(365) + minutes{24});
+    }
+  }
+}
+
+TEST(TrustpointPoll, TheLastOneUnansweredIsTheEndOfIt) {
+  auto settings = spoke;
+  settings.retry_count = 1;
+  TrustpointFacts facts;
+  facts.ca = guide_ca;
+  facts.phase = Phase::polling;
+  facts.since = zero;
+  facts = step(settings, facts, {Kind::deadline, {}}, zero + minutes{1}).next;
+  const auto once = step(settings, facts, {Kind::no_answer, {}}, zero + minutes{1});
+  EXPECT_THAT(once.actions, IsEmpty());
+  facts = step(settings, once.next, {Kind::deadline, {}}, zero + minutes{2}).next;
+  // A process that ends before the last answer asks for it again.
+  EXPECT_THAT(step(settings, facts, {Kind::restarted, {}}, zero + minutes{3}).actions,
+              ElementsAre(Action::send_poll));
+  const auto last = step(settings, facts, {Kind::no_answer, {}}, zero + minutes{2});
+  EXPECT_THAT(last.actions, ElementsAre(Action::give_up));
+  EXPECT_EQ(last.next.phase, Phase::stopped);
+}
+
+TEST(TrustpointPoll, ABusyCaIsPolledOnceMoreThanTheCount) {
+  auto settings = spoke;
+  settings.retry_count = 1;
+  TrustpointFacts facts;
+  facts.ca = guide_ca;
+  facts.phase = Phase::polling;
+  facts.since = zero;
+  facts.tries = 2;
+  const Time said = zero + minutes{12};
+  auto done = step(settings, facts, {Kind::no_answer, {}, said}, zero + minutes{2});
+  EXPECT_THAT(done.actions, IsEmpty());
+  EXPECT_EQ(armed(settings, done.next), "POLL tp " + to_rfc3339(said));
+  done = step(settings, done.next, {Kind::deadline, {}}, said);
+  EXPECT_THAT(done.actions, ElementsAre(Action::send_poll));
+  EXPECT_THAT(step(settings, done.next, {Kind::pending, {}}, said).actions,
+              ElementsAre(Action::give_up));
 }
 
 TEST(Trustpoint, ARejectStopsItUntilAnAdministratorActs) {
@@ -323,8 +391,9 @@ TEST(Trustpoint, AClockThatStepsBackDoesNothing) {
 }
 
 TEST(Trustpoint, ATryThatIsCountedFromATimeThatHasNotComeIsMadeAfterAPeriod) {
-  // Its clock was a year ahead, its certificate over by that, and the CA out of reach.
-  auto facts = enrolled({day(0), day(365)});
+  // Its clock was a year ahead, and the CA out of reach. It has no certificate yet.
+  TrustpointFacts facts;
+  facts.ca = guide_ca;
   auto done = step(spoke, facts, {Kind::deadline, {}}, day(400));
   ASSERT_THAT(done.actions, ElementsAre(Action::begin_request));
   done = step(spoke, done.next, {Kind::no_answer, {}}, day(400));
@@ -332,6 +401,77 @@ TEST(Trustpoint, ATryThatIsCountedFromATimeThatHasNotComeIsMadeAfterAPeriod) {
   done = step(spoke, done.next, {Kind::deadline, {}}, day(35));
   EXPECT_THAT(done.actions, IsEmpty());
   EXPECT_EQ(armed(spoke, done.next), "CONNECT RETRY tp " + to_rfc3339(day(35) + minutes{1}));
+}
+
+TEST(Trustpoint, WhatAnEndThatHasNotComeAskedForIsDroppedAndRenewComesInItsTime) {
+  // Its clock was a year ahead, and its certificate over by that.
+  const auto facts = enrolled({day(0), day(365)});
+  const auto asked = step(spoke, facts, {Kind::deadline, {}}, day(400));
+  ASSERT_THAT(asked.actions, ElementsAre(Action::begin_request));
+  ASSERT_EQ(asked.next.kind, RequestKind::initial);
+  for (const auto answer : {Kind::no_answer, Kind::pending}) {
+    const auto told = step(spoke, asked.next, {answer, {}}, day(400));
+    const auto back = step(spoke, told.next, {Kind::deadline, {}}, day(35));
+    EXPECT_THAT(back.actions, IsEmpty());
+    EXPECT_EQ(back.next.phase, Phase::idle);
+    EXPECT_EQ(armed(spoke, back.next), "RENEW tp " + to_rfc3339(day(292)));
+    const auto renewed = step(spoke, back.next, {Kind::deadline, {}}, day(292));
+    EXPECT_EQ(renewed.next.kind, RequestKind::renew);
+  }
+}
+
+TEST(Trustpoint, ACaThatHasEndedByTheClockIsAskedUntilTheClockIsRightAgain) {
+  for (const bool has_identity : {true, false}) {
+    auto facts = enrolled({day(0), day(365)});
+    if (!has_identity) facts.identity.reset();
+    Time now = day(1100);
+    auto done = step(spoke, facts, {Kind::deadline, {}}, now);
+    ASSERT_THAT(done.actions, ElementsAre(Action::begin_request));
+    Seconds longest{};
+    for (int i = 0; i < 40; ++i) {
+      done = step(spoke, done.next, {Kind::no_answer, {}}, now);
+      ASSERT_THAT(done.actions, IsEmpty());
+      const auto all = deadlines(spoke, done.next, "tp");
+      ASSERT_EQ(all.size(), 1U);
+      ASSERT_GT(all[0].at, now);
+      longest = std::max(longest, all[0].at - now);
+      now = all[0].at;
+      done = step(spoke, done.next, {Kind::deadline, {}}, now);
+      ASSERT_THAT(done.actions, ElementsAre(Action::send_request));
+    }
+    EXPECT_EQ(longest, Seconds{60} * 1024);
+    done = step(spoke, done.next, {Kind::no_answer, {}}, now);
+    done = step(spoke, done.next, {Kind::deadline, {}}, day(10));
+    EXPECT_EQ(armed(spoke, done.next),
+              has_identity ? "RENEW tp " + to_rfc3339(day(292))
+                           : "CONNECT RETRY tp " + to_rfc3339(day(10) + minutes{1}));
+  }
+}
+
+TEST(Trustpoint, WhoGaveUpInATimeThatHasNotComeBeginsAgainAndWhoWasRejectedDoesNot) {
+  auto settings = spoke;
+  settings.retry_count = 1;
+  const auto facts = enrolled({day(0), day(365)});
+  const auto begun = step(settings, facts, {Kind::deadline, {}}, day(1100));
+  auto done = step(settings, begun.next, {Kind::no_answer, {}}, day(1100));
+  done = step(settings, done.next, {Kind::deadline, {}}, day(1100) + minutes{1});
+  done = step(settings, done.next, {Kind::no_answer, {}}, day(1100) + minutes{1});
+  ASSERT_THAT(done.actions, ElementsAre(Action::give_up));
+  const auto later = step(settings, done.next, {Kind::deadline, {}}, day(1101));
+  EXPECT_EQ(later.next.phase, Phase::stopped);
+  const auto back = step(settings, done.next, {Kind::deadline, {}}, day(10));
+  EXPECT_EQ(armed(settings, back.next), "RENEW tp " + to_rfc3339(day(292)));
+  // The SHADOW of a CA that has ended by that clock.
+  auto shadow = step(spoke, enrolled({day(365), day(730)}), {Kind::deadline, {}}, day(1100));
+  ASSERT_THAT(shadow.actions, ElementsAre(Action::fetch_next_ca));
+  shadow = step(spoke, shadow.next, {Kind::no_answer, {}}, day(1100));
+  ASSERT_THAT(shadow.actions, ElementsAre(Action::give_up));
+  shadow = step(spoke, shadow.next, {Kind::deadline, {}}, day(400));
+  EXPECT_EQ(armed(spoke, shadow.next), "SHADOW tp " + to_rfc3339(day(657)));
+
+  const auto rejected = step(settings, begun.next, {Kind::rejected, {}}, day(1100));
+  EXPECT_EQ(step(settings, rejected.next, {Kind::deadline, {}}, day(10)).next.phase,
+            Phase::stopped);
 }
 
 TEST(Trustpoint, ACaThatWasBusyInATimeThatHasNotComeIsNotWaitedForUntilThen) {

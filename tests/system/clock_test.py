@@ -106,5 +106,80 @@ class ClockTest(unittest.TestCase):
         self.assertAlmostEqual(self.renews_in(), HOUR, delta=30)
 
 
+class AgentsClockTest(unittest.TestCase):
+    """A clock of the agent's alone, which is ahead for a while and then right again: what it did meanwhile
+    is not what it goes on with."""
+
+    def setUp(self):
+        self.lab = self.enterContext(Lab(BUILD))
+        self.clocks = {name: self.lab.path(name + ".ahead") for name in ("ca", "agent")}
+        for clock in self.clocks.values():
+            clock.write_bytes(struct.pack("=q", 0))
+        self.files = self.lab.path("files")
+
+    def daemon(self, name, text):
+        return self.lab.daemon(name, text, environment={
+            "LD_PRELOAD": str((BUILD / "tests" / "clock_at.so").resolve()),
+            "UMBRA_CLOCK_FILE": str(self.clocks[name])})
+
+    def start(self, percent, lines=()):
+        port = free_port()
+        self.ca = self.daemon("ca", server_text(port, lines=list(lines)))
+        self.agent = self.daemon(
+            "agent", "hostname agent\nclock calendar-valid\ncrypto pki trustpoint web\n"
+            f" enrollment url http://127.0.0.1:{port}\n enrollment spread 0\n"
+            f" fingerprint {fingerprint(ca_der(port))}\n auto-enroll {percent}\n storage pem {self.files}\n")
+        wait_for("the certificate", (self.files / "cert.pem").exists)
+
+    def step(self, daemon, name, ahead):
+        with open(self.clocks[name], "r+b") as file:
+            file.write(struct.pack("=q", ahead))
+        daemon.process.send_signal(signal.SIGUSR2)
+
+    def timers(self):
+        return self.agent.exec("show crypto pki timers")
+
+    def ahead_and_back(self, ahead):
+        """Asks for a certificate in vain, and is right again."""
+        refused = self.agent.log().count("%UMBRA-4-NO_ANSWER")
+        self.step(self.agent, "agent", ahead)
+        wait_for("an answer that is none", lambda: self.agent.log().count("%UMBRA-4-NO_ANSWER") > refused)
+        self.step(self.agent, "agent", 60)
+        wait_for("RENEW in its time", lambda: re.search(r"291d[\d:.]+ +RENEW web", self.timers()))
+
+    def test_what_a_clock_that_was_ahead_has_begun_is_dropped(self):
+        self.start(80)
+        serial = read_certificate(self.files / "cert.pem").serial
+        self.ahead_and_back(400 * 86400)
+        # Beyond the CA's end too, where nothing that it says is of any use.
+        self.ahead_and_back(3 * YEAR)
+        self.assertNotIn("AUTOCERTERR", self.agent.log())
+        self.assertEqual(read_certificate(self.files / "cert.pem").serial, serial)
+        for daemon, name in ((self.ca, "ca"), (self.agent, "agent")):
+            self.step(daemon, name, 293 * 86400)
+        wait_for("the renewal", lambda: read_certificate(self.files / "cert.pem").serial != serial)
+
+    def test_a_switch_that_a_clock_ahead_has_made_is_undone(self):
+        day = 86400
+        self.start(30, ["lifetime ca-certificate 10", "lifetime certificate 10", "auto-rollover 9"])
+        first = read_certificate(self.files / "cert.pem").serial
+        self.step(self.ca, "ca", 2 * day)
+        self.step(self.ca, "ca", 7 * day // 2)
+        self.step(self.agent, "agent", 7 * day // 2)
+        wait_for("the shadow certificate", (self.files / "rollover" / "cert.pem").exists, 90)
+        shadow = read_certificate(self.files / "rollover" / "cert.pem").serial
+        self.step(self.agent, "agent", YEAR)
+        wait_for("the switch", lambda: read_certificate(self.files / "cert.pem").serial == shadow)
+        self.step(self.agent, "agent", 7 * day // 2 + 60)
+        wait_for("what was there before", lambda: read_certificate(self.files / "cert.pem").serial == first)
+        self.assertIn("%UMBRA-5-SWITCH_BACK", self.agent.log())
+        self.assertIn("SWITCH OVER web", self.timers())
+        # After a restart too, and in its time it switches for good.
+        self.agent.stop()
+        self.agent.start()
+        self.step(self.agent, "agent", 10 * day + 60)
+        wait_for("the switch", lambda: read_certificate(self.files / "cert.pem").serial == shadow)
+
+
 if __name__ == "__main__":
     unittest.main()
