@@ -94,12 +94,27 @@ Judgement judge_certificate(const client::Status& trustpoint, Time now, bool clo
                         to_rfc3339(trustpoint.ca->not_after())),
             left};
   }
+  if (trustpoint.renew_at && renewal && trustpoint.pending &&
+      *renewal >= trustpoint.identity->not_after()) {
+    return {unreplaced(left),
+            fmt::format("the renewal was tried as often as it is to be, and the certificate ends "
+                        "at {}; `crypto pki enroll` asks anew",
+                        ends),
+            left};
+  }
   if (trustpoint.renew_at && renewal)
     return {Health::ok, fmt::format("renewed at {}, ends at {}", to_rfc3339(*renewal), ends), left};
   if (trustpoint.last_enrollment_status == "Rejected") {
     return {unreplaced(left),
             fmt::format("the CA refused the renewal, `crypto pki enroll` tries again; the "
                         "certificate ends at {}",
+                        ends),
+            left};
+  }
+  if (trustpoint.auto_enroll) {
+    return {unreplaced(left),
+            fmt::format("nothing renews it until `crypto pki enroll`, though auto-enroll is "
+                        "configured; the certificate ends at {}",
                         ends),
             left};
   }

@@ -68,6 +68,20 @@ TEST(TrustpointHealth, GrowsWorseAsTheEndOfWhatNothingReplacesComesNearer) {
   EXPECT_EQ(health(by_hand, Days{90}), Health::warning) << "at once, not 60 days before the end";
 }
 
+TEST(TrustpointHealth, KnowsThatARenewalIsUsedUpAndThatNothingIsArmed) {
+  client::Status t = only(Timer::renew);
+  t.deadlines.front().at = *(t.renew_at = end());
+  t.pending = lab::request();
+  EXPECT_EQ(health(t, Days{8}), Health::warning);
+  EXPECT_EQ(health(t, Days{7}), Health::critical);
+  t = lab::spoke();
+  t.renew_at.reset();
+  t.deadlines.clear();
+  t.auto_enroll = true;
+  EXPECT_EQ(health(t, Days{90}), Health::warning) << "at once, not 60 days before the end";
+  EXPECT_EQ(health(t, Days{7}), Health::critical);
+}
+
 TEST(TrustpointHealth, KnowsThatNothingOutlivesACaThatNoneFollows) {
   client::Status t = lab::spoke();
   std::swap(t.ca, t.identity);  // the CA ends first

@@ -73,6 +73,63 @@ bool is_own_data_link(const fs::path& path) {
   return number_of(fs::read_symlink(path, error).string()) > 0;
 }
 
+/// Only what is known not to be there is gone.
+tl::unexpected<Error> cannot_look_at(const fs::path& path, const std::error_code& error) {
+  return fail(Errc::storage, fmt::format("cannot look at {}: {}", path.string(), error.message()));
+}
+
+/// Nothing, if there is no such link. Errors: storage.
+Result<std::string> link_target(const fs::path& path) {
+  std::error_code error;
+  const auto type = fs::symlink_status(path, error).type();
+  if (type == fs::file_type::none) return cannot_look_at(path, error);
+  if (type != fs::file_type::symlink) return std::string();
+  const fs::path target = fs::read_symlink(path, error);
+  if (error) return cannot_look_at(path, error);
+  return target.string();
+}
+
+/// PFX ::= SEQUENCE { version INTEGER {v3(3)}, ... } (RFC 7292 4), to the last octet.
+bool looks_like_pkcs12(ByteView content) {
+  constexpr std::uint8_t sequence = 0x30;
+  constexpr std::uint8_t long_form = 0x80;
+  constexpr std::array<std::uint8_t, 3> version = {0x02, 0x01, 0x03};
+  if (content.size() < 2 || content[0] != sequence) return false;
+  std::size_t length = content[1];
+  std::size_t head = 2;
+  if (length > long_form) {
+    const std::size_t octets = length - long_form;
+    if (octets > 4 || content.size() < head + octets) return false;
+    length = 0;
+    for (const auto octet : content.subspan(head, octets)) length = length << 8U | octet;
+    head += octets;
+  }
+  const ByteView rest = content.subspan(head);
+  return rest.size() == length && length > version.size() &&
+         equal(rest.first(version.size()), version);
+}
+
+/// Errors: conflict, if what is there is none; storage.
+Result<void> may_be_replaced_by_archive(const fs::path& file) {
+  std::error_code error;
+  const auto type = fs::status(file, error).type();
+  if (type == fs::file_type::not_found) return {};
+  if (type == fs::file_type::none) return cannot_look_at(file, error);
+  if (type == fs::file_type::regular) {
+    const auto size = fs::file_size(file, error);
+    if (!error && size == 0) return {};  // nothing is lost
+    if (!error && size <= file_max) {
+      UMBRA_TRY(auto content, read_file(file.string(), file_max));
+      const bool archive = looks_like_pkcs12(content);
+      wipe(content);
+      if (archive) return {};
+    }
+  }
+  return fail(Errc::conflict, fmt::format("{} is there, and is no PKCS #12 archive: it is not "
+                                          "replaced; move it away, or name another place",
+                                          file.string()));
+}
+
 Result<void> take_away(const fs::path& path) {
   std::error_code error;
   fs::remove_all(path, error);
@@ -251,6 +308,7 @@ Result<void> FileOutlet::publish_pem(const config::Storage& storage,
 
 Result<void> FileOutlet::publish_pkcs12(const config::Storage& storage, ByteView archive) {
   UMBRA_TRY(const FileAccess access, file_access(storage.mode, storage.owner, storage.group));
+  UMBRA_CHECK(may_be_replaced_by_archive(storage.path));
   UMBRA_CHECK(make_readable_directory(fs::path(storage.path).parent_path()));
   return write_file(storage.path, archive, access);
 }
@@ -258,20 +316,26 @@ Result<void> FileOutlet::publish_pkcs12(const config::Storage& storage, ByteView
 Result<void> FileOutlet::withdraw_pem(const config::Storage& storage) {
   const fs::path root = storage.path;
   std::error_code error;
-  if (!fs::is_directory(root, error)) return {};
+  const auto kind = fs::status(root, error).type();
+  if (kind == fs::file_type::none) return cannot_look_at(root, error);
+  if (kind != fs::file_type::directory) return {};
   // The names first, then what they lead to.
   for (const std::string name : link_names) {
-    if (is_own_link(root / name, name)) UMBRA_CHECK(take_away(root / name));
+    UMBRA_TRY(const auto target, link_target(root / name));
+    if (target == wanted_target(name)) UMBRA_CHECK(take_away(root / name));
   }
-  if (is_own_data_link(root / data_link)) UMBRA_CHECK(take_away(root / data_link));
+  UMBRA_TRY(const auto generation, link_target(root / data_link));
+  if (number_of(generation) > 0) UMBRA_CHECK(take_away(root / data_link));
   std::vector<fs::path> sets;
-  for (const auto& entry : fs::directory_iterator(root, error)) {
-    const bool set = number_of(entry.path().filename().string()) > 0;
-    if (set && fs::is_directory(entry.symlink_status(error))) sets.push_back(entry.path());
+  for (fs::directory_iterator at(root, error); !error && at != fs::directory_iterator();
+       at.increment(error)) {
+    if (number_of(at->path().filename().string()) == 0) continue;
+    std::error_code unknown;
+    const auto type = fs::symlink_status(at->path(), unknown).type();
+    if (type == fs::file_type::none) return cannot_look_at(at->path(), unknown);
+    if (type == fs::file_type::directory) sets.push_back(at->path());
   }
-  if (error) {
-    return fail(Errc::storage, fmt::format("cannot read {}: {}", root.string(), error.message()));
-  }
+  if (error) return cannot_look_at(root, error);
   for (const fs::path& set : sets) UMBRA_CHECK(take_away(set));
   return sync_directory(root.string());
 }
@@ -282,6 +346,7 @@ Result<void> FileOutlet::withdraw_pkcs12(const config::Storage& storage,
   std::error_code error;
   const auto kind = fs::symlink_status(file, error).type();
   if (kind == fs::file_type::not_found) return {};
+  if (kind == fs::file_type::none) return cannot_look_at(file, error);
   const auto somebody_elses = [&] {
     return fail(Errc::conflict, fmt::format("{} is not what umbrad has written; it stays where it "
                                             "is",

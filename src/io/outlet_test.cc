@@ -133,11 +133,11 @@ TEST_F(OutletTest, DirectoriesThatAreMadeOnTheWayLetOthersThrough) {
 TEST_F(OutletTest, AnArchiveIsReplacedByOneRename) {
   storage.path = path("in/spoke.p12");
   storage.mode = 0640;
-  ASSERT_TRUE(outlet.publish_pkcs12(storage, Bytes{1, 2}));
+  ASSERT_TRUE(outlet.publish_pkcs12(storage, Bytes{0x30, 0x04, 0x02, 0x01, 0x03, 0x01}));
   const auto before = read_file(storage.path, 10);
-  ASSERT_TRUE(outlet.publish_pkcs12(storage, Bytes{3, 4, 5}));
-  EXPECT_EQ(*before, (Bytes{1, 2}));
-  EXPECT_EQ(*read_file(storage.path, 10), (Bytes{3, 4, 5}));
+  ASSERT_TRUE(outlet.publish_pkcs12(storage, Bytes{0x30, 0x05, 0x02, 0x01, 0x03, 0x02, 0x02}));
+  EXPECT_EQ(*before, (Bytes{0x30, 0x04, 0x02, 0x01, 0x03, 0x01}));
+  EXPECT_EQ(*read_file(storage.path, 10), (Bytes{0x30, 0x05, 0x02, 0x01, 0x03, 0x02, 0x02}));
   EXPECT_EQ(mode(storage.path), 0640U);
 }
 
@@ -277,15 +277,17 @@ TEST_F(OutletTest, WhatItHasWrittenIsWithdrawnAndNothingElse) {
 
 TEST_F(OutletTest, AnArchiveIsWithdrawnIfItIsOneOfOurs) {
   storage.path = path("spoke.p12");
-  const auto ours = [](ByteView content) { return equal(content, Bytes{1, 2}); };
+  const Bytes one{0x30, 0x04, 0x02, 0x01, 0x03, 0x01};
+  const Bytes of_another{0x30, 0x04, 0x02, 0x01, 0x03, 0x02};
+  const auto ours = [&](ByteView content) { return equal(content, one); };
   EXPECT_TRUE(outlet.withdraw_pkcs12(storage, ours)) << "there never was anything";
-  ASSERT_TRUE(outlet.publish_pkcs12(storage, Bytes{3, 4}));
+  ASSERT_TRUE(outlet.publish_pkcs12(storage, of_another));
   const auto kept = outlet.withdraw_pkcs12(storage, ours);
   ASSERT_FALSE(kept);
   EXPECT_EQ(kept.error().code, Errc::conflict);
   EXPECT_THAT(kept.error().detail, HasSubstr(storage.path));
   EXPECT_TRUE(fs::exists(storage.path));
-  ASSERT_TRUE(outlet.publish_pkcs12(storage, Bytes{1, 2}));
+  ASSERT_TRUE(outlet.publish_pkcs12(storage, one));
   ASSERT_TRUE(outlet.withdraw_pkcs12(storage, ours));
   EXPECT_FALSE(fs::exists(storage.path));
 }
@@ -296,6 +298,44 @@ TEST_F(OutletTest, ADirectoryThatCannotBeMadeIsNamed) {
   const auto refused = publish(set("1"));
   ASSERT_FALSE(refused);
   EXPECT_THAT(refused.error().detail, HasSubstr(path("file")));
+}
+
+TEST_F(OutletTest, WhatCannotBeLookedAtIsNotTakenForGone) {
+  // As below a directory that may not be searched, but for root too.
+  fs::create_symlink(path("loop"), path("loop"));
+  storage.path = path("loop/pem");
+  const auto files = outlet.withdraw_pem(storage);
+  ASSERT_FALSE(files);
+  EXPECT_EQ(files.error().code, Errc::storage);
+  EXPECT_THAT(files.error().detail, HasSubstr(storage.path));
+  storage.path = path("loop/spoke.p12");
+  const auto archive = outlet.withdraw_pkcs12(storage, [](ByteView) { return true; });
+  ASSERT_FALSE(archive);
+  EXPECT_EQ(archive.error().code, Errc::storage);
+  EXPECT_THAT(archive.error().detail, HasSubstr(storage.path));
+}
+
+TEST_F(OutletTest, AnArchiveReplacesNothingButAnArchive) {
+  storage.path = path("passphrase");
+  const Bytes archive{0x30, 0x04, 0x02, 0x01, 0x03, 0x05};
+  for (const std::string there : {"0123456789ABCDEF\n", "0", "0\x05\x02\x01\x03"}) {
+    std::ofstream(storage.path) << there;
+    const auto refused = outlet.publish_pkcs12(storage, archive);
+    ASSERT_FALSE(refused);
+    EXPECT_EQ(refused.error().code, Errc::conflict);
+    EXPECT_THAT(refused.error().detail, HasSubstr(storage.path));
+    EXPECT_EQ(text(storage.path), there);
+  }
+  std::ofstream(storage.path, std::ios::trunc).flush();
+  ASSERT_TRUE(outlet.publish_pkcs12(storage, archive)) << "of an empty one nothing is lost";
+  ASSERT_TRUE(outlet.publish_pkcs12(storage, archive));
+  const Bytes longer = [] {
+    Bytes octets{0x30, 0x82, 0x01, 0x00, 0x02, 0x01, 0x03};
+    octets.resize(4 + 0x100);
+    return octets;
+  }();
+  ASSERT_TRUE(outlet.publish_pkcs12(storage, longer));
+  ASSERT_TRUE(outlet.publish_pkcs12(storage, archive)) << "the long form is one too";
 }
 
 }  // namespace
