@@ -463,7 +463,8 @@ void ClientHost::drop() {
 }
 
 void ClientHost::check() {
-  for (const auto& trustpoint : trustpoints_) oracle_.saw_client(name_, trustpoint->status());
+  for (const auto& trustpoint : trustpoints_)
+    oracle_.saw_client(name_, trustpoint->status(), to_time(clock_.now()));
 }
 
 }  // namespace umbra::simulation

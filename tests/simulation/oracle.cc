@@ -188,7 +188,7 @@ void Oracle::saw_pem(const std::string& where, const client::PemSet& set) {
     violated(where, "certificate and key in its files do not match");
 }
 
-void Oracle::saw_client(const std::string& where, const client::Status& status) {
+void Oracle::saw_client(const std::string& where, const client::Status& status, Time now) {
   for (const auto& one : {status.identity, status.rollover_identity}) {
     if (one && !told_.contains(to_bytes(one->der())))
       violated(where, "has a certificate that nobody gave it: " + name_of(*one));
@@ -197,9 +197,13 @@ void Oracle::saw_client(const std::string& where, const client::Status& status) 
   const auto number = number_of(*status.ca);
   if (!number) return violated(where, "has a CA that never was: " + name_of(*status.ca));
   std::uint32_t& newest = client_cas_[where + " " + status.name];
-  if (*number < newest && !may_be_cancelled(newest))
+  // One that a clock which was ahead has switched to is left again until it begins.
+  const auto later = cas_.find(newest);
+  const bool too_early = later != cas_.end() && now < later->second.not_before();
+  const bool may_go_back = may_be_cancelled(newest) || too_early;
+  if (*number < newest && !may_go_back)
     violated(where, fmt::format("is back at CA {} after CA {}", *number, newest));
-  newest = may_be_cancelled(newest) ? *number : std::max(newest, *number);
+  newest = may_go_back ? *number : std::max(newest, *number);
 }
 
 void Oracle::revoked(const x509::Serial& serial) { revoked_[serial] = ++moments_; }

@@ -34,7 +34,8 @@ class Oracle {
   void saw_status(const server::Status& status);
   void saw_crl(ByteView crl, const std::string& where);
   void saw_pem(const std::string& where, const client::PemSet& set);
-  void saw_client(const std::string& where, const client::Status& status);
+  /// `now`: by the client's clock.
+  void saw_client(const std::string& where, const client::Status& status, Time now);
 
   // What an administrator was told.
   void tries_to_revoke(const x509::Serial& serial) { disputed_.insert(serial); }
