@@ -103,6 +103,11 @@ class Session final : public Guest, public std::enable_shared_from_this<Session>
     shed_ = true;
     beast::error_code ignored;
     socket_.cancel(ignored);
+    // At once, and not when it comes to its turn among thousands: what is cancelled is read into no
+    // more.
+    parser_.reset();
+    buffer_.clear();
+    buffer_.shrink_to_fit();
   }
 
  private:
