@@ -15,16 +15,17 @@ class io_context;
 namespace umbra::io {
 
 struct HttpLimits {
-  std::size_t header_octets = 80 * 1024;  ///< certmonger puts whole requests into the URL
+  std::size_t header_octets =
+      std::size_t{80} * 1024;  ///< certmonger puts whole requests into the URL
   std::size_t header_fields = 100;
-  std::size_t body_octets = 64 * 1024;
+  std::size_t body_octets = std::size_t{64} * 1024;
   /// For a whole request to arrive, and for an idle connection to say something.
   int request_seconds = 12;
   int reply_seconds = 12;  ///< without taking any more of an answer
   std::size_t connections = 4096;
   std::size_t connections_per_address = 1024;  ///< of IPv6: per /64, here and below
   /// Of requests that have come, whole or in part, and are not answered yet.
-  std::size_t request_octets_in_all = 12 * 1024 * 1024;
+  std::size_t request_octets_in_all = std::size_t{12} * 1024 * 1024;
   unsigned requests_per_second = 2000;  ///< of one address; 0 = no limit
   unsigned requests_burst = 20000;
 
