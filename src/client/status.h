@@ -45,7 +45,7 @@ struct Status {
   bool contradicts_pin = false;
   bool ca_tells_next = false;   ///< the CA announces GetNextCACert
   bool awaits_next_ca = false;  ///< and is being asked for it
-  bool auto_enroll = false;  ///< it is to be renewed by itself
+  bool auto_enroll = false;     ///< it is to be renewed by itself
   bool asking = false;          ///< for that or for a certificate, and nothing has failed yet
   std::string key_label;
   std::string last_enrollment_status;  ///< "Granted", "Pending", "Rejected", or empty

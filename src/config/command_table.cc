@@ -233,8 +233,8 @@ constexpr Command table[] = {
      "allow sha1", &set::allow_sha1, Command::default_on},
     {Mode::server, "shutdown", "shutdown", "Stops the server; `no shutdown` starts it", "shutdown",
      &set::shutdown, Command::default_on},
-    {Mode::server, "show", "show", "Shows these settings (on the console)", "[let pass]",
-     nullptr, Command::passed},
+    {Mode::server, "show", "show", "Shows these settings (on the console)", "[let pass]", nullptr,
+     Command::passed},
 
     // -- crypto pki trustpoint ----------------------------------------------------------------
     {Mode::trustpoint, "enrollment mode", "enrollment mode ra",
@@ -378,8 +378,8 @@ constexpr Command table[] = {
      "Umbra's: what is used and taken in|What is unsafe today|Single DES|GetNextCACert in EJBCA's "
      "form: no signature covers the next CA|MD5|RSA keys of 1024 bits",
      "[refused]", &set::allow_legacy, Command::per_keyword},
-    {Mode::trustpoint, "show", "show", "Shows these settings (on the console)",
-     "[let pass]", nullptr, Command::passed},
+    {Mode::trustpoint, "show", "show", "Shows these settings (on the console)", "[let pass]",
+     nullptr, Command::passed},
 
     // -- crypto pki profile enrollment --------------------------------------------------------
     {Mode::profile, "authentication url", "authentication url URL:url",

@@ -16,7 +16,7 @@ struct CertificateServer::Impl::Conversation {
   GenerationsPtr generations;
   Time now;
   HttpDone done;
-  std::string address{};  ///< whom it came from
+  std::string address{};                  ///< whom it came from
   std::shared_ptr<const CrlAbove> crl{};  ///< at an RA: what judges the signer
 };
 
