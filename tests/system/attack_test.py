@@ -33,6 +33,9 @@ ANSWERS = {
     "get-ca": {"200"},
     "replay": {"200"},
 }
+# 500 of them at once are more than umbrad remembers of all requests together: nearly all are told to come again. What one by
+# itself is answered the units say (HostileTest).
+TOO_LARGE_TOGETHER = {"garbage", "nested"}
 # Instead of what it asks for, where it asks for too much.
 TOO_MUCH = {"429", "503"}
 
@@ -68,8 +71,10 @@ class AttackTest(unittest.TestCase):
                 self.assertLess(told["peak_kib"], PEAK_KIB)
                 self.assertEqual(told["unanswered"], 0, "whatever is whole is answered")
                 self.assertLessEqual(set(told["statuses"]), answers | TOO_MUCH)
-                if answers:
+                if kind in TOO_LARGE_TOGETHER:
                     self.assertTrue(told["statuses"])
+                elif answers:
+                    self.assertTrue(answers & set(told["statuses"]), told["statuses"])
         log = self.daemon.log()
         self.assertEqual(self.daemon.stop(), 0)
         for word in ("%UMBRA-1", "%UMBRA-2", "%PKI-1", "%PKI-2", "broken invariant"):
