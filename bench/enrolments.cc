@@ -3,7 +3,7 @@
 // another SCEP server on the same requests. The ratios are the figures to quote; absolute numbers
 // belong to the machine.
 //
-//   enrolments --umbrad build/release/umbrad [--count 1500] [--rounds 3]
+//   enrolments --umbrad build/release/umbrad [--count 1500] [--rounds 3] [--part first]
 
 #include <fmt/format.h>
 #include <sys/utsname.h>
@@ -29,6 +29,14 @@ constexpr double seconds_of_repeats = 2;
 struct Sizes {
   std::size_t count;
   int rounds;
+};
+
+/// What is measured: everything, unless some are named.
+struct Parts {
+  std::set<std::string> named;
+  [[nodiscard]] bool has(const std::string& part) const {
+    return named.empty() || named.contains(part);
+  }
 };
 
 /// One load as it was measured several times: the medians.
@@ -160,7 +168,7 @@ void print_the_same_for_everybody(const Daemon& daemon, std::uint16_t port) {
   }
 }
 
-void rsa(const std::string& umbrad, const Sizes& sizes, FloorGauge& gauge) {
+void rsa(const std::string& umbrad, const Sizes& sizes, const Parts& parts, FloorGauge& gauge) {
   const std::uint16_t port = free_port();
   const Daemon daemon(umbrad, port);
   std::this_thread::sleep_for(std::chrono::seconds{4});  // it comes to rest after two
@@ -168,14 +176,18 @@ void rsa(const std::string& umbrad, const Sizes& sizes, FloorGauge& gauge) {
   Fleet fleet(port);
   Checked checked(fleet);
   static_cast<void>(enrolled(port, fleet, 200));
-  heading(
-      fmt::format("first enrolments (PKCSReq, RSA-2048), each committed before it is answered; "
-                  "{} x {}",
-                  sizes.rounds, sizes.count));
-  print_levels(daemon.pid(), port, sizes, gauge, fleet, checked, false, nullptr);
-  heading("renewals (RenewalReq), the same");
-  print_levels(daemon.pid(), port, sizes, gauge, fleet, checked, true, nullptr);
-  print_the_same_for_everybody(daemon, port);
+  if (parts.has("first")) {
+    heading(
+        fmt::format("first enrolments (PKCSReq, RSA-2048), each committed before it is answered; "
+                    "{} x {}",
+                    sizes.rounds, sizes.count));
+    print_levels(daemon.pid(), port, sizes, gauge, fleet, checked, false, nullptr);
+  }
+  if (parts.has("renewals")) {
+    heading("renewals (RenewalReq), the same");
+    print_levels(daemon.pid(), port, sizes, gauge, fleet, checked, true, nullptr);
+  }
+  if (parts.has("same")) print_the_same_for_everybody(daemon, port);
   heading("memory of the server");
   fmt::print("  {:<44}{:>10.1f} MiB\n", "resident, idle", idle);
   fmt::print("  {:<44}{:>10.1f} MiB\n", "resident, peak of all of the above",
@@ -284,14 +296,19 @@ int main(int argc, char** argv) {
   app.add_option("--count", sizes.count, "requests of one round")->check(CLI::Range(100, 100000));
   app.add_option("--rounds", sizes.rounds, "rounds, of which the median counts")
       ->check(CLI::Range(1, 99));
+  Parts parts;
+  app.add_option("--part", parts.named, "this part alone; may be given again")
+      ->check(CLI::IsMember({"first", "renewals", "same", "elliptic", "compared"}));
   CLI11_PARSE(app, argc, argv);
 
   std::setvbuf(stdout, nullptr, _IOLBF, 0);
   machine();
   FloorGauge gauge;
-  rsa(umbrad, sizes, gauge);
-  elliptic(umbrad, sizes, gauge);
-  compare(umbrad, sizes);
+  if (parts.has("first") || parts.has("renewals") || parts.has("same"))
+    rsa(umbrad, sizes, parts, gauge);
+  if (parts.has("elliptic")) elliptic(umbrad, sizes, gauge);
+  if (parts.has("compared")) compare(umbrad, sizes);
+  gauge.measure();
   print_floor(gauge.median());
   return 0;
 }
