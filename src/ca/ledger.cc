@@ -8,8 +8,8 @@
 namespace umbra::ca {
 namespace {
 
-// A crash skips at most this many serials; a lease is renewed in the background when a quarter of
-// it is left.
+// A crash skips at most this many serials; a lease is renewed in the background when half of it is
+// left: commits wait for one another.
 constexpr std::uint64_t lease_size = 64;
 // The store's integers are signed.
 constexpr std::uint64_t serial_max = 0x7FFF'FFFF'FFFF'FFFF;
@@ -109,7 +109,7 @@ Result<x509::Serial> Ledger::take_serial() {
     if (next_ > leased_end_)
       return tl::unexpected(
           lease_error_.value_or(Error{Errc::storage, "no serial numbers left to lease"}));
-  } else if (!leasing_ && leased_end_ - next_ < lease_size / 4) {
+  } else if (!leasing_ && leased_end_ - next_ < lease_size / 2) {
     lease();
   }
   const x509::Serial serial(next_++);

@@ -63,6 +63,7 @@ void Admission::admit(std::shared_ptr<const HttpRequest> request, HttpDone done)
     } else {
       if (one.costly) ++costly_;
       line_.emplace(place, std::move(one));
+      in_.under_way(costly_ + with_workers_);
     }
   }
   if (!too_many) return in_.post([this] { serve_one(); });
@@ -128,7 +129,10 @@ std::optional<Admission::Waiting> Admission::next() {
   }
   Waiting one = std::move(chosen->second);
   line_.erase(chosen);
-  if (one.costly) --costly_;
+  if (one.costly) {
+    --costly_;
+    ++with_workers_;
+  }
   return one;
 }
 
@@ -136,6 +140,7 @@ void Admission::put_back(Waiting one) {
   one.sighting = {};
   const std::lock_guard lock(mutex_);
   ++costly_;
+  --with_workers_;
   line_.emplace(Place{one.sighting.urgency, one.number}, std::move(one));
 }
 
@@ -149,12 +154,14 @@ void Admission::serve_one() {
   if (!one) return;
   const auto begun = in_.now();
   in_.handler(*one->request, std::move(one->done));
-  if (one->costly) measured(in_.now() - begun);
+  if (one->costly) served(in_.now() - begun);
 }
 
-void Admission::measured(std::chrono::nanoseconds one) {
+void Admission::served(std::chrono::nanoseconds one) {
   one = std::min(one, service_max);
   const std::lock_guard lock(mutex_);
+  --with_workers_;
+  in_.under_way(costly_ + with_workers_);
   service_ = service_ == std::chrono::nanoseconds{0}
                  ? one
                  : service_ + (one - service_) / service_smoothing;

@@ -49,6 +49,8 @@ class Admission {
     /// As server::Router has them.
     std::function<server::Sighting(const HttpRequest&)> look;
     std::function<bool(const server::Sighting&)> vouched;
+    /// Told how many costly requests are in the line or with a worker. Any thread.
+    std::function<void(std::size_t)> under_way = [](std::size_t) {};
     Log& log;
     Counters& counters;
     std::size_t waiting_max = 2048;  ///< a share of the connections, so that others can be told
@@ -83,13 +85,14 @@ class Admission {
   /// With mutex_ held: counts one, and gives him his moment. Out: and whether he is the first.
   [[nodiscard]] std::pair<std::chrono::seconds, bool> moment_of_one_more();
   void turn_away(const HttpDone& done, std::chrono::seconds retry_after) const;
-  void measured(std::chrono::nanoseconds one);
+  void served(std::chrono::nanoseconds one);
   void see_whether_it_is_over();
 
   const Surroundings in_;
   std::mutex mutex_;  ///< guards what follows
   std::map<Place, Waiting> line_;
-  std::size_t costly_ = 0;  ///< of those in the line
+  std::size_t costly_ = 0;        ///< of those in the line
+  std::size_t with_workers_ = 0;  ///< costly ones
   std::uint64_t arrived_ = 0;
   std::uint64_t turns_ = 0;
   std::chrono::nanoseconds longest_{std::chrono::seconds{2}};

@@ -447,6 +447,7 @@ class Daemon {
            [this](const server::Sighting& sighting) {
              return site_->roster()->router.vouched(sighting);
            },
+       .under_way = [this](std::size_t many) { store_->expect(many); },
        .log = log_,
        .counters = *counters_}};
   std::unique_ptr<LiveConfiguration> live_;

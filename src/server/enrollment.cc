@@ -152,16 +152,18 @@ void CertificateServer::Impl::enroll_once(const std::shared_ptr<const Conversati
                   {scep::FailInfo::bad_request, "this transaction id is the administrator's"});
   }
   debug("received an enrollment request");
-  if (const auto known = answer_from_store(*conversation)) return reply(*conversation, *known);
+  const auto known = known_of(*conversation);
+  if (!known) {
+    log(Severity::error, "CS_STORAGE", "a request could not be judged: " + known.error().detail);
+    return conversation->done(unavailable());
+  }
+  if (const auto answer = answer_from_store(*conversation, *known))
+    return reply(*conversation, *answer);
   const ca::Authority* authority = conversation->generations->find(conversation->generation);
   const bool retired =
       authority != nullptr && authority != &*conversation->generations->active &&
       !(conversation->generations->rollover && authority == &*conversation->generations->rollover);
-  const auto facts = facts_of(*conversation);
-  if (!facts) {
-    log(Severity::error, "CS_STORAGE", "a request could not be judged: " + facts.error().detail);
-    return conversation->done(unavailable());
-  }
+  const policy::RequestFacts facts = facts_of(*conversation, *known);
   const auto addressee = authority == nullptr ? lifecycle::Addressee::nobody
                          : retired            ? lifecycle::Addressee::retired
                          : authority == &*conversation->generations->active
@@ -169,7 +171,7 @@ void CertificateServer::Impl::enroll_once(const std::shared_ptr<const Conversati
                              : lifecycle::Addressee::rollover;
   const auto reception =
       lifecycle::reception(this->facts(*conversation->generations), addressee,
-                           facts->signer == policy::Signer::late, conversation->now);
+                           facts.signer == policy::Signer::late, conversation->now);
   if (reception == lifecycle::Reception::refused) {
     return refuse(
         *conversation,
@@ -183,13 +185,13 @@ void CertificateServer::Impl::enroll_once(const std::shared_ptr<const Conversati
   if (reception == lifecycle::Reception::by_active) authority = &*conversation->generations->active;
   debug(fmt::format("checking policy for enrollment request, trans id - {}",
                     conversation->envelope.transaction_id));
-  if (!may_try(*conversation, *facts)) return;
-  auto decision = policy::decide(*facts, rules());
+  if (!may_try(*conversation, facts)) return;
+  auto decision = policy::decide(facts, rules());
   std::optional<store::OneTimePassword> spent;
   if (const auto* grant = std::get_if<policy::Grant>(&decision); grant && grant->spends_password) {
-    spent = claim_password(facts->challenge, conversation->now);
+    spent = claim_password(facts.challenge, conversation->now);
     if (!spent) {  // another request was faster
-      policy::RequestFacts without = *facts;
+      policy::RequestFacts without = facts;
       without.one_time_password = false;
       decision = policy::decide(without, rules());
     }
@@ -197,8 +199,8 @@ void CertificateServer::Impl::enroll_once(const std::shared_ptr<const Conversati
   if (const auto* refusal = std::get_if<scep::Refusal>(&decision))
     return refuse(*conversation, *refusal);
   if (std::holds_alternative<policy::Pend>(decision))
-    return pend(conversation, *facts, authority->generation);
-  if (facts->signer == policy::Signer::late) {
+    return pend(conversation, facts, authority->generation);
+  if (facts.signer == policy::Signer::late) {
     log(Severity::notice, "CS_LATE_RENEWAL",
         fmt::format(
             "renewal of \"{}\" granted {} days after its certificate 0x{} ended (renewal "
@@ -208,17 +210,15 @@ void CertificateServer::Impl::enroll_once(const std::shared_ptr<const Conversati
                 .count(),
             conversation->envelope.signer.serial().to_hex()));
   }
-  grant_now(conversation, *authority, class_in_store(facts->asked), spent);
+  grant_now(conversation, *authority, class_in_store(facts.asked), spent);
 }
 
 /// A request that was decided before: the same certificate, or the same state. Nothing = this one
 /// is new.
 std::optional<scep::Answer> CertificateServer::Impl::answer_from_store(
-    const Conversation& conversation) const {
-  const auto issued = environment.store.certificate_of(
-      configuration.name, conversation.envelope.transaction_id, conversation.digest);
-  if (issued && *issued && !(*issued)->revoked_at) {
-    auto certificate = x509::Certificate::from_der((*issued)->certificate);
+    const Conversation& conversation, const store::Known& known) {
+  if (known.issued && !known.issued->revoked_at) {
+    auto certificate = x509::Certificate::from_der(known.issued->certificate);
     const auto& next = conversation.generations->rollover;
     const auto is_shadow = [&] {
       return next && certificate->not_before() >= next->certificate.not_before();
@@ -228,14 +228,13 @@ std::optional<scep::Answer> CertificateServer::Impl::answer_from_store(
         (certificate->not_before() <= conversation.now + clock_correction_max || is_shadow()))
       return scep::Granted{{*std::move(certificate)}};
   }
-  const auto entry =
-      environment.store.request_of(configuration.name, conversation.envelope.transaction_id);
-  if (!entry || !*entry || (*entry)->request_digest != conversation.digest) return std::nullopt;
-  switch ((*entry)->state) {
+  const auto& entry = known.queued;
+  if (!entry || entry->request_digest != conversation.digest) return std::nullopt;
+  switch (entry->state) {
     case store::RequestState::pending:
       return scep::Pending{};
     case store::RequestState::rejected:
-      return scep::Refusal{scep::FailInfo::bad_request, (*entry)->refusal_text};
+      return scep::Refusal{scep::FailInfo::bad_request, entry->refusal_text};
     case store::RequestState::granted:
     case store::RequestState::authorized:
     case store::RequestState::forwarded:
@@ -244,11 +243,16 @@ std::optional<scep::Answer> CertificateServer::Impl::answer_from_store(
   return std::nullopt;
 }
 
-Result<policy::RequestFacts> CertificateServer::Impl::facts_of(
-    const Conversation& conversation) const {
-  UMBRA_TRY(policy::RequestFacts facts, facts_without_trust(conversation));
-  UMBRA_TRY(facts.answer_revoked,
-            environment.store.answer_revoked(configuration.name, conversation.digest));
+Result<store::Known> CertificateServer::Impl::known_of(const Conversation& conversation) const {
+  store::Asked asked{configuration.name, conversation.envelope.transaction_id, conversation.digest};
+  if (conversation.signed_by_us) asked.signer = conversation.envelope.signer.serial();
+  return environment.store.known(asked);
+}
+
+policy::RequestFacts CertificateServer::Impl::facts_of(const Conversation& conversation,
+                                                       const store::Known& known) const {
+  policy::RequestFacts facts = facts_without_trust(conversation, known.signer);
+  facts.answer_revoked = known.answer_revoked;
   facts.signer_trusted = trusted_signer(conversation, facts.signer);
   return facts;
 }
@@ -296,8 +300,8 @@ bool CertificateServer::Impl::signed_by_one_of(const Generations& all,
   });
 }
 
-Result<policy::RequestFacts> CertificateServer::Impl::facts_without_trust(
-    const Conversation& conversation) const {
+policy::RequestFacts CertificateServer::Impl::facts_without_trust(
+    const Conversation& conversation, const std::optional<store::IssuedCertificate>& row) const {
   const x509::Request& request = *conversation.request;
   const x509::Certificate& signer = conversation.envelope.signer;
   policy::RequestFacts facts = facts_of_request(request, *conversation.generations);
@@ -306,11 +310,9 @@ Result<policy::RequestFacts> CertificateServer::Impl::facts_without_trust(
   facts.type = conversation.envelope.type;
   look_at_signer(conversation, facts);
   facts.one_time_password = is_one_time_password(facts.challenge, conversation.now);
-  if (!conversation.signed_by_us) return facts;
-  UMBRA_TRY(const auto row, environment.store.certificate(configuration.name, signer.serial()));
   // Issued here means: in our database, octet for octet. A name and a serial prove nothing. What an
   // import knows by its number alone was issued here if one of our keys has signed it.
-  if (!row) return facts;
+  if (!conversation.signed_by_us || !row) return facts;
   if (row->certificate.empty() ? !signed_by_one_of(*conversation.generations, signer)
                                : !equal(row->certificate, signer.der()))
     return facts;

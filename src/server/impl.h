@@ -146,17 +146,20 @@ struct CertificateServer::Impl {
   /// Why a request is not taken in place of this entry of its transaction, if it is not.
   [[nodiscard]] std::optional<scep::Refusal> no_successor(
       const Conversation& conversation, const std::optional<store::EnrollmentRequest>& old) const;
-  [[nodiscard]] std::optional<scep::Answer> answer_from_store(
-      const Conversation& conversation) const;
-  [[nodiscard]] Result<policy::RequestFacts> facts_of(const Conversation& conversation) const;
+  /// What the store knows of it. Errors: storage.
+  [[nodiscard]] Result<store::Known> known_of(const Conversation& conversation) const;
+  [[nodiscard]] static std::optional<scep::Answer> answer_from_store(
+      const Conversation& conversation, const store::Known& known);
+  [[nodiscard]] policy::RequestFacts facts_of(const Conversation& conversation,
+                                              const store::Known& known) const;
   [[nodiscard]] policy::RequestFacts facts_of_request(const x509::Request& request,
                                                       const Generations& all) const;
   /// What anybody can tell of who signs, and of whom he asks for.
   static void look_at_signer(const Conversation& conversation, policy::RequestFacts& facts);
   [[nodiscard]] bool signed_by_one_of(const Generations& all,
                                       const x509::Certificate& certificate) const;
-  [[nodiscard]] Result<policy::RequestFacts> facts_without_trust(
-      const Conversation& conversation) const;
+  [[nodiscard]] policy::RequestFacts facts_without_trust(
+      const Conversation& conversation, const std::optional<store::IssuedCertificate>& row) const;
   // granting.cc: what lets a request through besides an administrator
   [[nodiscard]] policy::Rules rules() const;
   [[nodiscard]] bool trusted_signer(const Conversation& conversation, policy::Signer judged) const;

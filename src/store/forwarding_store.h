@@ -15,6 +15,7 @@ class ForwardingStore : public Store {
   void commit(Batch batch, Committed done) override {
     real_->commit(std::move(batch), std::move(done));
   }
+  void expect(std::size_t under_way) override { real_->expect(under_way); }
   Result<std::optional<ServerRow>> server(const std::string& server) override {
     return real_->server(server);
   }
@@ -25,14 +26,7 @@ class ForwardingStore : public Store {
                                                        const x509::Serial& serial) override {
     return real_->certificate(server, serial);
   }
-  Result<std::optional<IssuedCertificate>> certificate_of(const std::string& server,
-                                                          const std::string& transaction_id,
-                                                          ByteView request_digest) override {
-    return real_->certificate_of(server, transaction_id, request_digest);
-  }
-  Result<bool> answer_revoked(const std::string& server, ByteView request_digest) override {
-    return real_->answer_revoked(server, request_digest);
-  }
+  Result<Known> known(const Asked& asked) override { return real_->known(asked); }
   Result<std::vector<IssuedCertificate>> certificates(const std::string& server,
                                                       const x509::Serial& after,
                                                       std::size_t limit) override {

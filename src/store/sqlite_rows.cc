@@ -4,6 +4,7 @@
 #include "store/sqlite_outbox_rows.h"
 #include "store/sqlite_service_rows.h"
 #include "store/sqlite_values.h"
+#include "store/sqlite_verb.h"
 
 #include <algorithm>
 
@@ -378,12 +379,15 @@ struct RowReader::Prepared {
         revoked(sql,
                 "SELECT EXISTS (SELECT 1 FROM certificate WHERE server=:a AND request_digest=:b "
                 "AND revoked_at<>0)",
-                {&server, &digest}) {}
+                {&server, &digest}),
+        begin(sql, "BEGIN"),
+        end(sql, "COMMIT") {}
   std::string server, key, digest;
   Query<CertificateColumns> by_serial;
   Query<CertificateColumns> by_content;
   Query<RequestColumns> by_transaction;
   Query<FlagColumn> revoked;
+  Verb begin, end;
 };
 
 RowReader::RowReader(soci::session& sql) : sql_(sql), prepared_(std::make_unique<Prepared>(sql)) {}
@@ -435,19 +439,20 @@ std::optional<IssuedCertificate> RowReader::certificate(const std::string& serve
   return prepared_->by_serial.first<IssuedCertificate>(server);
 }
 
-std::optional<IssuedCertificate> RowReader::certificate_of(const std::string& server,
-                                                           const std::string& transaction_id,
-                                                           ByteView request_digest) {
-  prepared_->server = server;
-  prepared_->key = transaction_id;
-  prepared_->digest = to_hex(request_digest);
-  return prepared_->by_content.first<IssuedCertificate>(server);
-}
-
-bool RowReader::answer_revoked(const std::string& server, ByteView request_digest) {
-  prepared_->server = server;
-  prepared_->digest = to_hex(request_digest);
-  return prepared_->revoked.first<bool>(server).value_or(false);
+/// In one transaction, which also takes the lock of the file once for all of it.
+Known RowReader::known(const Asked& asked) {
+  Prepared& p = *prepared_;
+  p.server = asked.server;
+  p.key = asked.transaction_id;
+  p.digest = to_hex(asked.request_digest);
+  Known known;
+  p.begin();
+  known.issued = p.by_content.first<IssuedCertificate>(asked.server);
+  known.queued = p.by_transaction.first<EnrollmentRequest>(asked.server);
+  known.answer_revoked = p.revoked.first<bool>(asked.server).value_or(false);
+  if (asked.signer) known.signer = certificate(asked.server, *asked.signer);
+  p.end();
+  return known;
 }
 
 std::vector<IssuedCertificate> RowReader::certificates(const std::string& server,

@@ -42,10 +42,7 @@ class RowReader {
   std::vector<CaGeneration> generations(const std::string& server);
   std::optional<IssuedCertificate> certificate(const std::string& server,
                                                const x509::Serial& serial);
-  std::optional<IssuedCertificate> certificate_of(const std::string& server,
-                                                  const std::string& transaction_id,
-                                                  ByteView request_digest);
-  bool answer_revoked(const std::string& server, ByteView request_digest);
+  Known known(const Asked& asked);
   std::vector<IssuedCertificate> certificates(const std::string& server, const x509::Serial& after,
                                               std::size_t limit);
   void each_revoked(const std::string& server, std::uint32_t generation, Time unexpired_at,

@@ -1,11 +1,12 @@
 #include <fcntl.h>
 #include <fmt/format.h>
-#include <soci/soci.h>
-#include <soci/sqlite3/soci-sqlite3.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <algorithm>
+#include <atomic>
 #include <cerrno>
+#include <chrono>
 #include <condition_variable>
 #include <cstring>
 #include <deque>
@@ -14,6 +15,7 @@
 
 #include "store/sqlite_rows.h"
 #include "store/sqlite_schema.h"
+#include "store/sqlite_verb.h"
 #include "store/store.h"
 
 namespace umbra::store {
@@ -21,10 +23,12 @@ namespace {
 
 // More batches than this never share a commit: the first of them should not wait for the last.
 constexpr std::size_t group_max = 256;
-
-sqlite_api::sqlite3* native(soci::session& sql) {
-  return static_cast<soci::sqlite3_session_backend*>(sql.get_backend())->conn_;
-}
+// A commit costs the same whether it is for one or for many. Of those that are under way it waits
+// for a quarter: the others keep the processors busy meanwhile.
+constexpr std::size_t share_of_those_under_way = 4;
+constexpr std::size_t waited_for_max = 16;
+// Not all that are under way come to be written.
+constexpr std::chrono::milliseconds patience{10};
 
 /// A statement straight to SQLite: no parameters, no rows.
 void run(soci::session& sql, const char* statement) {
@@ -35,29 +39,6 @@ void run(soci::session& sql, const char* statement) {
     throw soci::soci_error(text);
   }
 }
-
-/// One that is on every commit's way, prepared once.
-class Verb {
- public:
-  Verb(soci::session& sql, const char* statement) : database_(native(sql)) {
-    if (sqlite_api::sqlite3_prepare_v2(database_, statement, -1, &statement_, nullptr) != SQLITE_OK)
-      throw soci::soci_error(sqlite_api::sqlite3_errmsg(database_));
-  }
-  ~Verb() { sqlite_api::sqlite3_finalize(statement_); }
-  Verb(const Verb&) = delete;
-  Verb& operator=(const Verb&) = delete;
-
-  void operator()() const {
-    sqlite_api::sqlite3_step(statement_);
-    // Of a prepared statement, what went wrong is told by its reset.
-    if (sqlite_api::sqlite3_reset(statement_) != SQLITE_OK)
-      throw soci::soci_error(sqlite_api::sqlite3_errmsg(database_));
-  }
-
- private:
-  sqlite_api::sqlite3* database_;
-  sqlite_api::sqlite3_stmt* statement_ = nullptr;
-};
 
 /// BEGIN, COMMIT and savepoints.
 struct Transactions {
@@ -112,8 +93,9 @@ class SqliteStore final : public Store {
     const std::lock_guard lock(mutex_);
     queue_.push_back({std::move(batch), std::move(done), {}});
     if (post_) return post_([this] { static_cast<void>(write_some()); });
-    wake_.notify_one();
+    if (queue_.size() == 1 || enough()) wake_.notify_one();
   }
+  void expect(std::size_t under_way) override { expected_ = under_way; }
 
   Result<std::optional<ServerRow>> server(const std::string& server) override {
     return read([&](RowReader& rows) { return rows.server(server); });
@@ -125,15 +107,8 @@ class SqliteStore final : public Store {
                                                        const x509::Serial& serial) override {
     return read([&](RowReader& rows) { return rows.certificate(server, serial); });
   }
-  Result<std::optional<IssuedCertificate>> certificate_of(const std::string& server,
-                                                          const std::string& transaction_id,
-                                                          ByteView request_digest) override {
-    return read([&](RowReader& rows) {
-      return rows.certificate_of(server, transaction_id, request_digest);
-    });
-  }
-  Result<bool> answer_revoked(const std::string& server, ByteView request_digest) override {
-    return read([&](RowReader& rows) { return rows.answer_revoked(server, request_digest); });
+  Result<Known> known(const Asked& asked) override {
+    return read([&](RowReader& rows) { return rows.known(asked); });
   }
   Result<std::vector<IssuedCertificate>> certificates(const std::string& server,
                                                       const x509::Serial& after,
@@ -251,7 +226,14 @@ class SqliteStore final : public Store {
     do {
       std::unique_lock lock(mutex_);
       wake_.wait(lock, [this] { return stopping_ || !queue_.empty(); });
+      wake_.wait_for(lock, patience, [this] { return stopping_ || enough(); });
     } while (write_some());
+  }
+
+  /// With mutex_ held: whether as many wait as a commit should be for.
+  [[nodiscard]] bool enough() const {
+    const std::size_t share = (queue_.size() + expected_) / share_of_those_under_way;
+    return queue_.size() >= std::min(share, waited_for_max);
   }
 
   /// Everything that waits, as far as it shares a commit. False: nothing waits.
@@ -311,6 +293,7 @@ class SqliteStore final : public Store {
   std::mutex mutex_;
   std::condition_variable wake_;
   std::deque<Pending> queue_;
+  std::atomic<std::size_t> expected_ = 0;
   bool stopping_ = false;
   std::mutex readers_mutex_;
   std::vector<std::unique_ptr<Reader>> readers_;

@@ -301,6 +301,21 @@ using Change =
 using Batch = std::vector<Change>;
 using Committed = std::function<void(Result<void>)>;
 
+/// What an enrolment is asked about before it is decided.
+struct Asked {
+  std::string server;
+  std::string transaction_id;
+  Bytes request_digest;
+  std::optional<x509::Serial> signer{};  ///< of whose certificate it was signed with, if ours
+};
+struct Known {
+  std::optional<IssuedCertificate> issued;  ///< newest of the transaction with exactly this content
+  std::optional<EnrollmentRequest> queued;  ///< newest entry of the transaction
+  std::optional<IssuedCertificate> signer;
+  /// A certificate that was made for exactly this content, in whatever transaction, is revoked.
+  bool answer_revoked = false;
+};
+
 class Store {
  public:
   virtual ~Store() = default;
@@ -310,6 +325,9 @@ class Store {
   virtual void commit(Batch batch, Committed done) = 0;
   /// The same, waiting for it.
   [[nodiscard]] Result<void> commit(Batch batch);
+  /// How many more are under way that may soon be committed: a commit waits a few milliseconds for
+  /// a share of them. Thread-safe; a hint, and nothing hangs on it.
+  virtual void expect(std::size_t under_way) = 0;
 
   // Reading sees every commit that was reported. Errors: storage; absence is an empty optional.
   // Thread-safe.
@@ -318,13 +336,8 @@ class Store {
       const std::string& server) = 0;
   [[nodiscard]] virtual Result<std::optional<IssuedCertificate>> certificate(
       const std::string& server, const x509::Serial& serial) = 0;
-  /// Newest certificate of a transaction with exactly this content.
-  [[nodiscard]] virtual Result<std::optional<IssuedCertificate>> certificate_of(
-      const std::string& server, const std::string& transaction_id, ByteView request_digest) = 0;
-  /// Whether a certificate that was made for exactly this content, in whatever transaction, is
-  /// revoked.
-  [[nodiscard]] virtual Result<bool> answer_revoked(const std::string& server,
-                                                    ByteView request_digest) = 0;
+  /// All of it as it was at one moment.
+  [[nodiscard]] virtual Result<Known> known(const Asked& asked) = 0;
   /// In order of serial, at most `limit` after `after`.
   [[nodiscard]] virtual Result<std::vector<IssuedCertificate>> certificates(
       const std::string& server, const x509::Serial& after, std::size_t limit) = 0;

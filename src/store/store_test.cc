@@ -7,6 +7,7 @@
 
 #include <atomic>
 #include <filesystem>
+#include <future>
 #include <thread>
 
 namespace umbra::store {
@@ -111,8 +112,16 @@ TEST_F(StoreTest, EveryKindOfRowComesBackAsItWas) {
   EXPECT_EQ(got.subject, certificate(5).subject);
   EXPECT_EQ(got.not_after, now + Days{365});
   EXPECT_FALSE(got.revoked_at);
-  EXPECT_TRUE(*store->certificate_of("CA", "T", certificate(5).request_digest));
-  EXPECT_FALSE(*store->certificate_of("CA", "T", Bytes(32, 1)));
+  const auto known = *store->known({"CA", "T", certificate(5).request_digest, x509::Serial(5)});
+  EXPECT_EQ(known.issued.value().serial, x509::Serial(5));
+  EXPECT_EQ(known.queued.value().id, 7U);
+  EXPECT_EQ(known.signer.value().certificate, certificate(5).certificate);
+  const auto less = *store->known({"CA", "T", Bytes(32, 1)});
+  EXPECT_FALSE(less.issued) << "the same transaction, another content";
+  EXPECT_TRUE(less.queued);
+  EXPECT_FALSE(less.signer) << "nobody asked";
+  const auto nothing = *store->known({"CA", "U", Bytes(32, 1), x509::Serial(6)});
+  EXPECT_FALSE(nothing.issued || nothing.queued || nothing.signer || nothing.answer_revoked);
   const auto request_back = **store->request_of("CA", "T");
   EXPECT_EQ(request_back.id, 7U);
   EXPECT_EQ(request_back.request.size(), 3000U);
@@ -154,7 +163,7 @@ TEST_F(StoreTest, TheNewestCertificateOfATransactionIsTheOneStoredLast) {
     auto row = certificate(serial);
     row.request_digest = same;
     ASSERT_TRUE(store->commit({InsertCertificate{row}}));
-    const auto newest = *store->certificate_of("CA", row.transaction_id, same);
+    const auto newest = store->known({"CA", row.transaction_id, same})->issued;
     ASSERT_TRUE(newest);
     EXPECT_EQ(newest->serial, x509::Serial(serial)) << "drawn serials do not grow";
   }
@@ -207,15 +216,34 @@ TEST_F(StoreTest, QueuedBatchesAreCommittedBeforeItCloses) {
   EXPECT_EQ(store->certificates("CA", x509::Serial(), 1000)->size(), 600U);
 }
 
+TEST_F(StoreTest, WhoIsWaitedForAndDoesNotComeHoldsNobodyUp) {
+  store->expect(1000);
+  for (std::uint64_t serial = 1; serial <= 3; ++serial)
+    ASSERT_TRUE(store->commit({InsertCertificate{certificate(serial)}}));
+  EXPECT_EQ(store->certificates("CA", x509::Serial(), 10)->size(), 3U);
+  std::promise<void> all;
+  for (std::uint64_t serial = 4; serial <= 40; ++serial) {
+    store->commit({InsertCertificate{certificate(serial)}}, [&all, serial](Result<void> done) {
+      EXPECT_TRUE(done);
+      if (serial == 40) all.set_value();
+    });
+  }
+  all.get_future().wait();
+  EXPECT_EQ(store->certificates("CA", x509::Serial(), 100)->size(), 40U);
+}
+
 TEST_F(StoreTest, RevocationIsKeptPerGenerationUntilExpiry) {
   ASSERT_TRUE(store->commit({InsertCertificate{certificate(1)}, InsertCertificate{certificate(2)},
                              InsertCertificate{certificate(3, "T", 2)}}));
   ASSERT_TRUE(store->commit(
       {RevokeCertificate{"CA", x509::Serial(1), now, x509::RevocationReason::key_compromise},
        RevokeCertificate{"CA", x509::Serial(3), now, x509::RevocationReason::none}}));
-  EXPECT_TRUE(*store->answer_revoked("CA", certificate(1).request_digest));
-  EXPECT_FALSE(*store->answer_revoked("CA", certificate(2).request_digest));
-  EXPECT_FALSE(*store->answer_revoked("other", certificate(1).request_digest));
+  const auto answer_revoked = [&](const char* server, std::uint64_t serial) {
+    return store->known({server, "another", certificate(serial).request_digest})->answer_revoked;
+  };
+  EXPECT_TRUE(answer_revoked("CA", 1));
+  EXPECT_FALSE(answer_revoked("CA", 2));
+  EXPECT_FALSE(answer_revoked("other", 1));
   ASSERT_EQ(store->revoked("CA", 1, now)->size(), 1U);
   EXPECT_EQ(store->revoked("CA", 1, now)->front().reason, x509::RevocationReason::key_compromise);
   EXPECT_EQ(store->revoked("CA", 2, now)->size(), 1U);
