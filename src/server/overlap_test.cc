@@ -112,9 +112,9 @@ TEST_F(Overlap, ARevocationSaysWhichCrlItIsOn) {
 class StoppingStore final : public store::ForwardingStore {
  public:
   using ForwardingStore::ForwardingStore;
-  Result<bool> answer_revoked(const std::string& name, ByteView digest) override {
+  Result<store::Known> known(const store::Asked& asked) override {
     if (stop) std::exchange(stop, nullptr)();
-    return ForwardingStore::answer_revoked(name, digest);
+    return ForwardingStore::known(asked);
   }
   std::function<void()> stop;
 };
