@@ -33,13 +33,6 @@ lifecycle::TrustpointFacts facts_of(const State& state, std::optional<Time> come
   return facts;
 }
 
-Bytes joined(const std::vector<x509::Certificate>& certificates) {
-  Bytes all;
-  for (const auto& certificate : certificates)
-    all.insert(all.end(), certificate.der().begin(), certificate.der().end());
-  return all;
-}
-
 }  // namespace
 
 Trustpoint::Agent::Agent(config::Trustpoint configuration, Environment environment, State state)
@@ -500,9 +493,17 @@ Result<void> Trustpoint::Agent::accept(const Offer& offer) {
   row.capabilities_known = false;
   UMBRA_CHECK(commit(std::move(row)));
   forget_call();
+  stranger_answered_ = false;
+  say_who_reads(offer.ras);
+  debug("trustpoint " + configuration_.name + ": CA certificate accepted");
+  announce();
+  return {};
+}
+
+void Trustpoint::Agent::say_who_reads(const std::vector<x509::Certificate>& ras) const {
   // The CA's fingerprint says nothing of them: whoever answered GetCACert chose them among all that
   // the CA has issued, and they read what is sent, the password too.
-  for (const auto& ra : offer.ras) {
+  for (const auto& ra : ras) {
     log(Severity::notice, "RA",
         fmt::format("Trustpoint {}: requests may be enveloped for the RA \"{}\", SHA-256 "
                     "fingerprint {}; if the CA has none, somebody is in between",
@@ -510,9 +511,6 @@ Result<void> Trustpoint::Agent::accept(const Offer& offer) {
                     to_hex_groups(ra.fingerprint(x509::Digest::sha256))),
         "UMBRA");
   }
-  debug("trustpoint " + configuration_.name + ": CA certificate accepted");
-  announce();
-  return {};
 }
 
 void Trustpoint::Agent::enroll_by_hand() {

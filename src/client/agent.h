@@ -106,6 +106,7 @@ class Trustpoint::Agent : public std::enable_shared_from_this<Agent> {
   /// Nothing is asked of a CA that is not the one configured. Errors: conflict.
   [[nodiscard]] Result<void> trusted_ca(bool contradicts_pin) const;
   [[nodiscard]] Result<void> accept(const Offer& offer);
+  void say_who_reads(const std::vector<x509::Certificate>& ras) const;
   /// On its second, whatever else is held: peers are given the next CA's certificates from then on.
   void switch_over_if_due();
   /// A clock that has stepped back since shows that it was ahead: a device goes on with what it had
@@ -211,8 +212,19 @@ class Trustpoint::Agent : public std::enable_shared_from_this<Agent> {
   void fetch_and_accept_pinned();
   /// GetCACert brought none.
   void on_no_ca(const Error& error);
+  /// What GetCACert brought. Errors: unreachable, malformed, conflict (no RA where there must be
+  /// one).
+  [[nodiscard]] Result<Offer> offer_in(Result<HttpReply> answer) const;
+  /// Nobody is known, or not the right one, whom the request under way can be enveloped for: what
+  /// came beside the CA certificate is signed by nobody, and what is damaged of it is dropped.
+  [[nodiscard]] bool lacks_recipient() const;
+  /// GetCACert once more, for what comes beside the CA certificate alone; then the message.
+  void look_for_recipient(Message message, Seconds spread);
+  /// Errors: conflict (of another CA), storage.
+  [[nodiscard]] Result<void> take_ras(const Offer& offer);
   void fetch_next_ca();
   void exchange(Message message, Seconds spread);
+  void send_message(Message message, Seconds spread);
   /// Who signs the request under way instead of its own key; nothing: nobody.
   [[nodiscard]] Result<std::optional<Credential>> signs_instead() const;
   void on_cert_rep(const scep::CertRep& reply);
@@ -242,6 +254,8 @@ class Trustpoint::Agent : public std::enable_shared_from_this<Agent> {
   bool retired_ = false;
   State state_;
   std::optional<Offer> offer_;  ///< what GetCACert brought last
+  /// The last answer was signed by nobody that is known; since the start, and no RA is known.
+  bool stranger_answered_ = false;
   std::optional<Time> held_until_;
   Time held_at_{};  ///< when that was decided
   std::uint32_t holds_ = 0;

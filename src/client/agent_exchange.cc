@@ -223,16 +223,8 @@ void Trustpoint::Agent::fetch_ca(std::function<void(Result<x509::Certificate>)> 
      std::nullopt, std::nullopt, [done = std::move(done)](Agent& agent, Result<HttpReply> answer) {
        agent.ca_come_again_.reset();
        if (answer && busy(*answer)) agent.ca_come_again_ = come_again_at(*answer, agent.now());
-       const auto reply = usable(std::move(answer));
-       if (!reply) return done(tl::unexpected(reply.error()));
-       const auto received = scep::parse_ca_cert(reply->body);
-       if (!received) return done(tl::unexpected(received.error()));
-       auto offer = choose_ca(*received);
+       auto offer = agent.offer_in(std::move(answer));
        if (!offer) return done(tl::unexpected(offer.error()));
-       if (agent.configuration_.mode_ra && offer->ras.empty()) {
-         return done(
-             fail(Errc::conflict, "\"enrollment mode ra\" is configured, and the CA names no RA"));
-       }
        if (!agent.has_configured_fingerprint(offer->ca)) {
          agent.log(Severity::error, "FINGERPRINT",
                    "The CA certificate offered to trustpoint " + agent.configuration_.name +
@@ -243,6 +235,15 @@ void Trustpoint::Agent::fetch_ca(std::function<void(Result<x509::Certificate>)> 
        agent.offer_ = *std::move(offer);
        done(agent.offer_->ca);
      });
+}
+
+Result<Offer> Trustpoint::Agent::offer_in(Result<HttpReply> answer) const {
+  UMBRA_TRY(const auto reply, usable(std::move(answer)));
+  UMBRA_TRY(const auto received, scep::parse_ca_cert(reply.body));
+  UMBRA_TRY(auto offer, choose_ca(received));
+  if (configuration_.mode_ra && offer.ras.empty())
+    return fail(Errc::conflict, "\"enrollment mode ra\" is configured, and the CA names no RA");
+  return offer;
 }
 
 void Trustpoint::Agent::accept_ca(const x509::Certificate& certificate,
@@ -420,8 +421,55 @@ Result<std::optional<Credential>> Trustpoint::Agent::signs_instead() const {
   return found;
 }
 
+bool Trustpoint::Agent::lacks_recipient() const {
+  // Those of the next CA came with it, under the CA's signature: GetCACert does not tell them.
+  if (state_.kind() == lifecycle::RequestKind::shadow) return false;
+  return !recipient_of(state_) || stranger_answered_;
+}
+
+void Trustpoint::Agent::look_for_recipient(Message message, Seconds spread) {
+  log(Severity::notice, "RECIPIENT",
+      fmt::format("Trustpoint {}: {}; GetCACert is asked again", configuration_.name,
+                  recipient_of(state_)
+                      ? "the last answer was signed neither by the CA nor by an RA that is known"
+                      : "nobody is known whom its requests can be enveloped for, as the CA has no "
+                        "RSA key and no certificate with one came beside its own"),
+      "UMBRA");
+  const auto& elsewhere = configuration_.authentication_url;
+  go(get(scep::Operation::get_ca_cert, spread), elsewhere.empty() ? ways() : ways_to(elsewhere),
+     ++newest_call_, std::nullopt, [message](Agent& agent, const Result<HttpReply>& answer) {
+       const auto offer = agent.offer_in(answer);
+       if (!offer) return agent.on_no_answer(offer.error(), answer);
+       agent.stranger_answered_ = false;
+       if (const auto taken = agent.take_ras(*offer); !taken)
+         return agent.on_no_answer(taken.error());
+       agent.send_message(message, Seconds::zero());
+     });
+}
+
+Result<void> Trustpoint::Agent::take_ras(const Offer& offer) {
+  if (!(offer.ca == *state_.ca)) {
+    return fail(Errc::conflict,
+                fmt::format("GetCACert brought another CA certificate than the one of trustpoint "
+                            "{}, SHA-256 fingerprint {}, and it is not taken",
+                            configuration_.name,
+                            to_hex_groups(offer.ca.fingerprint(x509::Digest::sha256))));
+  }
+  if (offer.ras == state_.ras) return {};
+  auto row = state_.row;
+  row.ra_certificates = joined(offer.ras);
+  UMBRA_CHECK(commit(std::move(row)));
+  say_who_reads(offer.ras);
+  return {};
+}
+
 void Trustpoint::Agent::exchange(Message message, Seconds spread) {
   if (configuration_.selfsigned) return sign_for_itself();
+  if (lacks_recipient()) return look_for_recipient(message, spread);
+  send_message(message, spread);
+}
+
+void Trustpoint::Agent::send_message(Message message, Seconds spread) {
   const auto instead = signs_instead();
   if (!instead) return on_no_answer(instead.error());
   const Credential* const signer = *instead ? &**instead : nullptr;
@@ -441,7 +489,13 @@ void Trustpoint::Agent::exchange(Message message, Seconds spread) {
                                         instead ? &*instead : nullptr);
         if (Counters* const counters = agent.environment_.counters)
           ++(opened ? counters->validated : counters->refused);
-        if (!opened) return agent.on_no_answer(opened.error());
+        if (!opened) {
+          // An RA whose certificate was lost on the way. Whoever has had a certificate knows who
+          // answers: nobody new comes in there.
+          agent.stranger_answered_ = opened.error().code == Errc::crypto &&
+                                     agent.state_.ras.empty() && !agent.state_.identity;
+          return agent.on_no_answer(opened.error());
+        }
         agent.believe(*opened);
       });
 }

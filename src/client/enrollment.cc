@@ -39,18 +39,25 @@ Result<x509::PrivateKey> key_for(store::TrustpointRow& row, const State& state,
   return key;
 }
 
-/// Whom a message is enveloped for: with RAs the one that may decipher, else the CA itself.
-const x509::Certificate& recipient_among(const std::vector<x509::Certificate>& ras,
+bool has_rsa_key(const x509::Certificate& certificate) {
+  return certificate.public_key().algorithm() == x509::KeyAlgorithm::rsa;
+}
+
+/// Whom a message is enveloped for: with RAs the one that may decipher, else the CA itself; null if
+/// none of them has an RSA key.
+const x509::Certificate* recipient_among(const std::vector<x509::Certificate>& ras,
                                          const x509::Certificate& ca) {
   for (const auto& ra : ras) {
     const auto usage = ra.key_usage();
-    if (!usage || (usage->bits & usage_key_encipherment)) return ra;
+    if (has_rsa_key(ra) && (!usage || (usage->bits & usage_key_encipherment))) return &ra;
   }
-  return ca;
+  return has_rsa_key(ca) ? &ca : nullptr;
 }
-const x509::Certificate& recipient_of(const State& state) {
-  return recipient_among(state.kind() == RequestKind::shadow ? state.rollover_ras : state.ras,
-                         *state.issuer());
+
+tl::unexpected<Error> no_recipient() {
+  return fail(Errc::not_found,
+              "nobody is known whom a message can be enveloped for: the CA has no RSA key, and no "
+              "certificate with one came beside its own");
 }
 
 HttpCall call_with(const State& state, Bytes message) {
@@ -209,17 +216,25 @@ Result<void> prepare_request(store::TrustpointRow& row, const State& state, Requ
   return {};
 }
 
+const x509::Certificate* recipient_of(const State& state) {
+  if (!state.issuer()) return nullptr;
+  return recipient_among(state.kind() == RequestKind::shadow ? state.rollover_ras : state.ras,
+                         *state.issuer());
+}
+
 Result<Exchange> make_exchange(const State& state, Message message,
                                const config::Trustpoint& configuration, Random& random,
                                const Credential* instead) {
   const auto* signer_key = instead ? &instead->key : state.signer_key();
   if (!state.request || !state.request_signer || !signer_key || !state.issuer())
     return fail(Errc::not_found, "no request is under way");
+  const auto* const recipient = recipient_of(state);
+  if (!recipient) return no_recipient();
   const scep::RequestContext context{
       .type = type_of(state, message),
       .transaction_id = state.row.transaction_id,
       .sender_nonce = scep::make_nonce(random),
-      .recipient = recipient_of(state),
+      .recipient = *recipient,
       .signer = instead ? instead->certificate : *state.request_signer,
       .cipher = scep::best_cipher(state.capabilities),
       .digest = scep::best_digest(state.capabilities, digest_of(configuration.hash))};
@@ -246,6 +261,8 @@ Result<Exchange> make_exchange(const State& state, Message message,
 
 Result<Exchange> make_crl_exchange(const State& state, const config::Trustpoint& configuration,
                                    Random& random) {
+  const auto* const recipient = recipient_among(state.ras, *state.ca);
+  if (!recipient) return no_recipient();
   constexpr std::size_t transaction_octets = 16;
   Bytes transaction(transaction_octets);
   random.fill(transaction);
@@ -253,7 +270,7 @@ Result<Exchange> make_crl_exchange(const State& state, const config::Trustpoint&
       .type = scep::MessageType::get_crl,
       .transaction_id = to_hex(transaction),
       .sender_nonce = scep::make_nonce(random),
-      .recipient = recipient_among(state.ras, *state.ca),
+      .recipient = *recipient,
       .signer = *state.identity,
       .cipher = scep::best_cipher(state.capabilities),
       .digest = scep::best_digest(state.capabilities, digest_of(configuration.hash))};

@@ -48,6 +48,10 @@ struct Device {
 /// identity lives on it.
 void drop_attempt(store::TrustpointRow& row);
 
+/// Whom the request under way is enveloped for: of the RAs the first that may decipher, else the
+/// CA. Null if none of them has an RSA key, for which alone SCEP envelopes (RFC 8894 3.1).
+[[nodiscard]] const x509::Certificate* recipient_of(const State& state);
+
 /// A pkiMessage ready to be sent, and what its answer must match.
 struct Exchange {
   scep::MessageType type = scep::MessageType::pkcs_req;
@@ -57,11 +61,12 @@ struct Exchange {
 enum class Message { request, poll };
 /// The request under way, or a poll for it, signed by `instead` where that is given; the call's URL
 /// is the query alone. By POST where the CA takes it, by GET else. Errors: crypto, not_found
-/// (nothing under way).
+/// (nothing under way; nobody to envelope it for).
 [[nodiscard]] Result<Exchange> make_exchange(const State& state, Message message,
                                              const config::Trustpoint& configuration,
                                              Random& random, const Credential* instead = nullptr);
-/// GetCRL for the active CA's CRL, signed by the identity, which there must be. Errors: crypto.
+/// GetCRL for the active CA's CRL, signed by the identity, which there must be. Errors: crypto,
+/// not_found (nobody to envelope it for).
 [[nodiscard]] Result<Exchange> make_crl_exchange(const State& state,
                                                  const config::Trustpoint& configuration,
                                                  Random& random);

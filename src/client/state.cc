@@ -131,6 +131,13 @@ void set_progress(store::TrustpointRow& row, const lifecycle::TrustpointFacts& f
   row.failing = facts.failing;
 }
 
+Bytes joined(const std::vector<x509::Certificate>& certificates) {
+  Bytes all;
+  for (const auto& certificate : certificates)
+    all.insert(all.end(), certificate.der().begin(), certificate.der().end());
+  return all;
+}
+
 void clear_request(store::TrustpointRow& row) {
   row.transaction_id.clear();
   row.request.clear();

@@ -48,6 +48,8 @@ struct State {
 
 /// The part of the row that the lifecycle decides; certificates and keys are not touched.
 void set_progress(store::TrustpointRow& row, const lifecycle::TrustpointFacts& facts);
+/// As the row keeps several certificates.
+[[nodiscard]] Bytes joined(const std::vector<x509::Certificate>& certificates);
 /// Forgets the request under way, its transaction and its signer.
 void clear_request(store::TrustpointRow& row);
 /// The rollover certificates become the active ones, LABEL# becomes LABEL; whatever was under way

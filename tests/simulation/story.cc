@@ -511,8 +511,6 @@ void Story::mend(ClientHost& client, std::size_t i, bool anew) {
     return;
   }
   if (why == "its certificate is revoked") trustpoint->zeroize([](const Result<void>&) {});
-  // Whom requests are enveloped for came with the CA certificate, and was signed by nobody.
-  if (anew) client.authenticate(i, *ca);
   world_.post(&client, seconds{anew ? 30 : 1}, [&client, i] {
     if (auto* const one = client.trustpoint(i)) static_cast<void>(one->enroll());
   });
