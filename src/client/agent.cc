@@ -271,6 +271,13 @@ bool Trustpoint::Agent::take(const Event& event, const Arrival& arrival) {
   }
   const auto phase = step.next.phase;
   if (phase == Phase::idle || phase == Phase::stopped) forget_call();
+  if (facts.phase == Phase::stopped && event.kind == EventKind::deadline && phase == Phase::idle) {
+    log(Severity::notice, "CLOCK_WAS_AHEAD",
+        fmt::format("Trustpoint {} was stopped at {}, when the clock was ahead of what it is now: "
+                    "its timers run again",
+                    configuration_.name, to_rfc3339(*facts.since)),
+        "UMBRA");
+  }
   auto told = arrival;
   if (facts.phase == Phase::polling) told.polls = facts.tries;
   for (const auto action : step.actions) act(action, told);

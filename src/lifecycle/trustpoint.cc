@@ -18,6 +18,8 @@ constexpr std::uint32_t doublings_dogged_max = 10;
 constexpr int percent_of_a_ca_min = 50;
 // No CA is obeyed that asks for more patience than this.
 constexpr Seconds come_again_max = std::chrono::hours{1};
+// Clocks are set right by less all the time, and that explains no reject.
+constexpr Seconds step_back_min = std::chrono::minutes{1};
 
 bool dogged(const TrustpointSettings& settings) { return settings.is_ca || settings.is_ra; }
 
@@ -106,9 +108,9 @@ TrustpointFacts at_rest(TrustpointFacts facts, Phase phase) {
   return facts;
 }
 
-/// Stopped, as after a reject, but not by anybody's word: `since` remembers when, for a clock that
-/// was wrong about it.
-TrustpointFacts given_up(TrustpointFacts facts, Time now) {
+/// Nothing more happens until an administrator acts, or the clock turns out to have been ahead:
+/// `since` remembers when. An administrator's own word is given by at_rest.
+TrustpointFacts stopped(TrustpointFacts facts, Time now) {
   facts = at_rest(std::move(facts), Phase::stopped);
   facts.since = now;
   return facts;
@@ -116,7 +118,8 @@ TrustpointFacts given_up(TrustpointFacts facts, Time now) {
 
 /// The clock may have stepped back since the last try, to before that or to before the first one:
 /// what was counted in a time that has not come is not counted, or the next try would be that far
-/// away. What was begun, or given up, because of it is not needed.
+/// away. What was begun, or given up, because of it is not needed; and a CA that has rejected what
+/// was asked then, too early or with a signer that seemed to have ended, has said nothing of now.
 TrustpointFacts after_steps_back(const TrustpointSettings& settings, TrustpointFacts facts,
                                  Time now) {
   // Asked for because there was none: that one has not ended after all. Whoever began in its life
@@ -126,7 +129,7 @@ TrustpointFacts after_steps_back(const TrustpointSettings& settings, TrustpointF
   if (facts.come_again && *facts.come_again > now + come_again_max) facts.come_again.reset();
   if (!facts.since) return facts;
   if (facts.phase == Phase::stopped) {
-    if (*facts.since > now) return at_rest(std::move(facts), Phase::idle);
+    if (*facts.since >= now + step_back_min) return at_rest(std::move(facts), Phase::idle);
     return facts;
   }
   if (*facts.since > now) {
@@ -300,7 +303,7 @@ TrustpointStep on_no_answer(const TrustpointSettings& settings, const Trustpoint
     case Phase::requesting:
       next.failing = facts.phase != Phase::polling;
       if (deadlines(settings, next, "").empty())
-        return {given_up(next, now), {TrustpointAction::give_up}};
+        return {stopped(next, now), {TrustpointAction::give_up}};
       return {next, {}};
   }
   return {next, {}};
@@ -388,16 +391,16 @@ TrustpointStep step(const TrustpointSettings& settings, const TrustpointFacts& f
       if (facts.phase == Phase::requesting)
         return {begun(facts, Phase::polling, facts.kind, now), {}};
       if (facts.phase == Phase::polling && deadlines(settings, facts, "").empty()) {
-        return {given_up(facts, now), {TrustpointAction::give_up}};
+        return {stopped(facts, now), {TrustpointAction::give_up}};
       }
       return {facts, {}};
     }
     case TrustpointEventKind::rejected:
       if (!waiting) return {facts, {}};
-      return {at_rest(facts, Phase::stopped), {}};
+      return {stopped(facts, now), {}};
     case TrustpointEventKind::forgotten: {
       if (!waiting) return {facts, {}};
-      if (!dogged(settings)) return {at_rest(facts, Phase::stopped), {}};
+      if (!dogged(settings)) return {stopped(facts, now), {}};
       // Nobody looked at the request until it expired above. A server does not give up: the same
       // one again, or one that needs no signer of old if that has ended meanwhile.
       if (facts.kind != RequestKind::initial && !usable(facts.identity, now)) {

@@ -38,7 +38,9 @@ enum class Phase : std::uint8_t {
   fetching_next_ca = 2,  ///< GetNextCACert under way, or to be repeated
   requesting = 3,        ///< a request is out, or to be repeated
   polling = 4,           ///< PENDING
-  stopped = 5,           ///< rejected or given up: nothing more happens until an administrator acts
+  /// Rejected or given up: nothing more happens until an administrator acts. A clock that steps
+  /// back by a minute or more to before that was ahead then, and it goes on as idle.
+  stopped = 5,
 };
 /// A request is under way.
 [[nodiscard]] constexpr bool waiting(Phase phase) {
@@ -53,9 +55,10 @@ struct TrustpointFacts {
   bool can_get_next_ca = false;  ///< the CA announces GetNextCACert
   Phase phase = Phase::idle;
   RequestKind kind = RequestKind::initial;
-  std::optional<Time> since;  ///< when this attempt, or this polling, began
-  std::uint32_t tries = 0;    ///< retries or polls made since then
-  bool failing = false;       ///< the last exchange gave no usable answer: CONNECT RETRY runs
+  /// When this attempt, or this polling, began; when it was stopped, if not by an administrator.
+  std::optional<Time> since;
+  std::uint32_t tries = 0;  ///< retries or polls made since then
+  bool failing = false;     ///< the last exchange gave no usable answer: CONNECT RETRY runs
   /// When the CA, which was busy, has asked to be asked again. Known until the process ends.
   std::optional<Time> come_again{};
 };

@@ -448,7 +448,7 @@ TEST(Trustpoint, ACaThatHasEndedByTheClockIsAskedUntilTheClockIsRightAgain) {
   }
 }
 
-TEST(Trustpoint, WhoGaveUpInATimeThatHasNotComeBeginsAgainAndWhoWasRejectedDoesNot) {
+TEST(Trustpoint, WhoGaveUpOrWasRejectedInATimeThatHasNotComeBeginsAgain) {
   auto settings = spoke;
   settings.retry_count = 1;
   const auto facts = enrolled({day(0), day(365)});
@@ -469,9 +469,37 @@ TEST(Trustpoint, WhoGaveUpInATimeThatHasNotComeBeginsAgainAndWhoWasRejectedDoesN
   shadow = step(spoke, shadow.next, {Kind::deadline, {}}, day(400));
   EXPECT_EQ(armed(spoke, shadow.next), "SHADOW tp " + to_rfc3339(day(657)));
 
-  const auto rejected = step(settings, begun.next, {Kind::rejected, {}}, day(1100));
-  EXPECT_EQ(step(settings, rejected.next, {Kind::deadline, {}}, day(10)).next.phase,
-            Phase::stopped);
+  // Too early, or as if the certificate had ended: the CA has said nothing of now.
+  for (const auto no : {Kind::rejected, Kind::forgotten}) {
+    const auto rejected = step(settings, begun.next, {no, {}}, day(1100));
+    EXPECT_EQ(rejected.next.phase, Phase::stopped);
+    const auto again = step(settings, rejected.next, {Kind::deadline, {}}, day(10));
+    EXPECT_EQ(armed(settings, again.next), "RENEW tp " + to_rfc3339(day(292)));
+    EXPECT_FALSE(again.next.since);
+    // What sets a clock right every day explains no reject.
+    for (const Time now : {day(1101), day(1100), day(1100) - Seconds{59}}) {
+      EXPECT_EQ(step(settings, rejected.next, {Kind::deadline, {}}, now).next.phase,
+                Phase::stopped);
+    }
+    EXPECT_EQ(
+        step(settings, rejected.next, {Kind::deadline, {}}, day(1100) - minutes{1}).next.phase,
+        Phase::idle);
+  }
+  // Nobody's first certificate either: it is asked for at once.
+  TrustpointFacts first;
+  first.ca = Validity{day(0), day(3000)};
+  first = step(spoke, first, {Kind::deadline, {}}, day(1100)).next;
+  first = step(spoke, first, {Kind::rejected, {}}, day(1100)).next;
+  first = step(spoke, first, {Kind::deadline, {}}, day(10)).next;
+  EXPECT_THAT(step(spoke, first, {Kind::deadline, {}}, day(10)).actions,
+              ElementsAre(Action::begin_request));
+}
+
+TEST(Trustpoint, AnAdministratorsWordOutlivesEveryStepOfTheClock) {
+  auto facts = enrolled({day(0), day(365)});
+  facts.phase = Phase::stopped;
+  for (const Time now : {day(1), day(300), day(3000)})
+    EXPECT_EQ(step(spoke, facts, {Kind::deadline, {}}, now).next.phase, Phase::stopped);
 }
 
 TEST(Trustpoint, ACaThatWasBusyInATimeThatHasNotComeIsNotWaitedForUntilThen) {
