@@ -128,9 +128,8 @@ void Trustpoint::Agent::look_at_pin() {
 bool Trustpoint::Agent::has_configured_fingerprint(const x509::Certificate& ca) const {
   const auto& pinned = configuration_.fingerprint;
   if (pinned.empty() || has_fingerprint(ca, pinned)) return true;
-  // After a rollover it still is the first one's.
-  return state_.ca && *state_.ca == ca && knows_lineage(state_.row, ca) &&
-         !contradicts(pinned, state_);
+  // After a rollover it still is the first one's. What a database of old holds counts as accepted.
+  return state_.ca && *state_.ca == ca && !contradicts(pinned, state_);
 }
 
 void Trustpoint::Agent::forget_what_it_signed_itself() {
@@ -153,7 +152,23 @@ void Trustpoint::Agent::forget_what_it_signed_itself() {
   forget_call();
 }
 
+void Trustpoint::Agent::say_if_pin_cannot_be_followed() {
+  if (configuration_.selfsigned || !cannot_be_followed(configuration_.fingerprint, state_)) return;
+  const std::string held = to_hex(state_.ca->fingerprint(x509::Digest::sha256));
+  if (std::exchange(pin_not_followed_, configuration_.fingerprint + held) ==
+      configuration_.fingerprint + held)
+    return;
+  log(Severity::notice, "FINGERPRINT",
+      fmt::format(
+          "The fingerprint configured for trustpoint {} is not that of the CA it has (SHA-256 {}), "
+          "and the database is of a version that did not keep how it came to that one: the "
+          "fingerprint is taken for an earlier CA's, which cannot be followed any more, and the CA "
+          "that is held for accepted",
+          configuration_.name, held));
+}
+
 void Trustpoint::Agent::say_if_pin_contradicts() {
+  say_if_pin_cannot_be_followed();
   if (!contradicts_pin_) return;
   const std::string held = to_hex(state_.ca->fingerprint(x509::Digest::sha256));
   if (pin_complained_of_ == configuration_.fingerprint + held) return;
@@ -343,7 +358,11 @@ Result<void> Trustpoint::Agent::prepare(store::TrustpointRow& row, Action action
       return {};
     case Action::promote:
       promote(row);
-      if (state_.ca && state_.rollover_ca) follow_lineage(row, *state_.ca, *state_.rollover_ca);
+      if (state_.ca && state_.rollover_ca) {
+        // One of before lineages were kept, with the very CA that is configured.
+        if (has_fingerprint(*state_.ca, configuration_.fingerprint)) begin_lineage(row, *state_.ca);
+        follow_lineage(row, *state_.ca, *state_.rollover_ca);
+      }
       if (configuration_.role == config::Role::device) keep_before_switch(row, state_.row);
       return {};
     case Action::give_up:
@@ -494,7 +513,9 @@ Result<void> Trustpoint::Agent::accept(const Offer& offer) {
     if (state_.identity && !state_.identity->verify_signed_by(ca.public_key()))
       row.identity.clear();
   }
-  begin_lineage(row, ca);
+  // That it is the CA that is held says nothing of how that one came.
+  const bool held = state_.ca && *state_.ca == ca;
+  if (!held || !cannot_be_followed(configuration_.fingerprint, state_)) begin_lineage(row, ca);
   row.ra_certificates = joined(offer.ras);
   row.capabilities.clear();
   row.capabilities_known = false;

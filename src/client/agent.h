@@ -103,6 +103,7 @@ class Trustpoint::Agent : public std::enable_shared_from_this<Agent> {
   void forget_what_it_signed_itself();
   /// In the log, once for each fingerprint and CA.
   void say_if_pin_contradicts();
+  void say_if_pin_cannot_be_followed();
   /// Nothing is asked of a CA that is not the one configured. Errors: conflict.
   [[nodiscard]] Result<void> trusted_ca(bool contradicts_pin) const;
   [[nodiscard]] Result<void> accept(const Offer& offer);
@@ -271,6 +272,7 @@ class Trustpoint::Agent : public std::enable_shared_from_this<Agent> {
   bool started_ = false;
   bool contradicts_pin_ = false;
   std::string pin_complained_of_;  ///< the fingerprint, and that of the CA
+  std::string pin_not_followed_;   ///< the same, where it cannot be told
   bool clock_complained_ = false;
   std::optional<x509::CrlFacts> crl_;  ///< of the active CA, verified
   std::optional<HeldCrl> shown_crl_;   ///< what is shown of it

@@ -136,8 +136,7 @@ Result<void> Trustpoint::Agent::import_archive(const x509::Archive& archive, boo
   }
   const auto& pin = configuration_.fingerprint;
   // The one that is held may have followed that of the fingerprint.
-  const bool known = state_.ca && knows_lineage(state_.row, *state_.ca);
-  if (known ? contradicts_pin_ : !pin.empty() && !has_fingerprint(*ca, pin))
+  if (state_.ca ? contradicts_pin_ : !pin.empty() && !has_fingerprint(*ca, pin))
     return fail(Errc::crypto, "its CA certificate has not the configured fingerprint");
   if (!clock_is_set()) return fail(Errc::conflict, "the clock is not authoritative");
   if (ca->not_after() <= now()) return fail(Errc::conflict, "its CA certificate has expired");

@@ -66,6 +66,14 @@ void unfollow_lineage(store::TrustpointRow& row, const x509::Certificate& next) 
   row.held_since = without_lineage(row.held_since) + lines;
 }
 
+bool cannot_be_followed(std::string_view fingerprint, const State& state) {
+  if (fingerprint.empty() || !state.ca || knows_lineage(state.row, *state.ca)) return false;
+  for (const auto* one : {&state.ca, &state.rollover_ca, &state.previous_ca}) {
+    if (*one && has_fingerprint(**one, fingerprint)) return false;
+  }
+  return true;
+}
+
 bool contradicts(std::string_view fingerprint, const State& state) {
   if (fingerprint.empty() || !state.ca || !knows_lineage(state.row, *state.ca)) return false;
   const auto wanted = from_hex(fingerprint);

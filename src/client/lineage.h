@@ -13,7 +13,7 @@
 /// first one's. So it contradicts the CA that is held only if it is none of theirs; and only where
 /// all of them are known can that be told. Trustpoints of before this was kept do not know theirs
 /// until they are authenticated anew, or hold the CA of the fingerprint: for them nothing is a
-/// contradiction.
+/// contradiction, and `cannot_be_followed` says which fingerprints are not looked at.
 ///
 /// Kept in the row's text of what is held since when, a line each: `lineage MD5 SHA1 SHA256`.
 namespace umbra::client {
@@ -33,5 +33,9 @@ void unfollow_lineage(store::TrustpointRow& row, const x509::Certificate& next);
 /// has come from, and than the one that is known to follow it.
 /// In: hexadecimal digits of an MD5, SHA-1 or SHA-256 fingerprint, or nothing.
 [[nodiscard]] bool contradicts(std::string_view fingerprint, const State& state);
+/// Whether it is another CA's than the one that is held and those known beside it, and it is not
+/// known how that one came: the fingerprint may be that of an earlier one. What is held counts as
+/// accepted. In: as above.
+[[nodiscard]] bool cannot_be_followed(std::string_view fingerprint, const State& state);
 
 }  // namespace umbra::client

@@ -33,11 +33,14 @@ class PinTest : public Lab {
   void forget_lineage() {
     auto stored = row();
     ASSERT_THAT(stored.held_since, HasSubstr("lineage "));
-    stored.held_since.resize(stored.held_since.find("lineage "));
+    for (std::size_t at; (at = stored.held_since.find("lineage ")) != std::string::npos;)
+      stored.held_since.erase(at, stored.held_since.find('\n', at) + 1 - at);
     ASSERT_TRUE(store->commit(store::Batch{store::PutTrustpoint{stored}}));
     start_spoke();
   }
   const std::string another = std::string(64, 'A');
+  const std::string not_followed =
+      "%PKI-5-FINGERPRINT: The fingerprint configured for trustpoint Root-CA is not that of the CA";
   const std::string warning =
       "%PKI-4-FINGERPRINT: The fingerprint configured for trustpoint "
       "Root-CA is another CA's than the one it has";
@@ -206,12 +209,56 @@ TEST_F(PinTest, WhereItIsNotKnownHowTheCaCameNothingIsAContradiction) {
   pin(another);
   EXPECT_FALSE(status().contradicts_pin);
   EXPECT_EQ(log.count("%PKI-4-FINGERPRINT"), 0U);
+  EXPECT_EQ(log.count(not_followed), 1U);
   run_until(day(731));
   EXPECT_FALSE(status().contradicts_pin) << "a rollover does not make it known";
   // With the very CA that is configured, it is known from the next change on.
   pin(of(*status().ca));
   ASSERT_TRUE(trustpoint->enroll());
   settle();
+  pin(another);
+  EXPECT_TRUE(status().contradicts_pin);
+}
+
+TEST_F(PinTest, AnOldDatabaseGoesOnUnderTheFingerprintOfACaThatIsLongGone) {
+  ca.auto_rollover = Days{73};
+  enrolled();
+  const auto first = *status().ca;
+  run_until(day(731));
+  const auto second = *status().ca;
+  ASSERT_FALSE(second == first);
+  spoke.fingerprint = of(first);
+  forget_lineage();
+  EXPECT_FALSE(status().contradicts_pin);
+  EXPECT_NE(armed(), "");
+  EXPECT_EQ(log.count(not_followed), 0U) << "the last CA is still known";
+  const auto before = *status().identity;
+  run_until(day(1100));
+  EXPECT_FALSE(*status().identity == before) << "it is renewed";
+  run_due();
+  EXPECT_EQ(log.count(not_followed), 1U) << "once";
+  // The CA that it has may be authenticated again, and nothing is a contradiction afterwards.
+  authenticate();
+  EXPECT_EQ(*status().ca, second);
+  EXPECT_FALSE(status().contradicts_pin);
+  run_until(day(1470));
+  EXPECT_FALSE(*status().ca == second) << "nor after the next switch";
+  EXPECT_FALSE(status().contradicts_pin);
+  start_spoke();
+  EXPECT_FALSE(status().contradicts_pin);
+  EXPECT_EQ(log.count("%PKI-4-FINGERPRINT"), 0U);
+}
+
+TEST_F(PinTest, AnOldDatabaseThatHoldsTheCaOfItsFingerprintKnowsWhatFollowsIt) {
+  enrolled();
+  const auto first = *status().ca;
+  run_until(day(729));
+  ASSERT_TRUE(status().rollover_identity);
+  spoke.fingerprint = of(first);
+  forget_lineage();
+  run_until(day(731));
+  ASSERT_FALSE(*status().ca == first);
+  EXPECT_TRUE(knows_lineage(row(), *status().ca));
   pin(another);
   EXPECT_TRUE(status().contradicts_pin);
 }
