@@ -602,6 +602,11 @@ std::vector<lifecycle::Deadline> Trustpoint::Agent::deadlines() const {
   return deadlines_of(snapshot_);
 }
 
+bool Trustpoint::Agent::contradicts_pin() const {
+  const std::lock_guard lock(mutex_);
+  return snapshot_.contradicts_pin;
+}
+
 Status Trustpoint::Agent::status() const {
   const std::lock_guard lock(mutex_);
   const State& state = snapshot_.state;

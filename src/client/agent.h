@@ -59,6 +59,7 @@ class Trustpoint::Agent : public std::enable_shared_from_this<Agent> {
   [[nodiscard]] Result<void> may_enroll() const;
   [[nodiscard]] const std::string& name() const { return name_; }
   [[nodiscard]] std::optional<Credential> credential() const;
+  [[nodiscard]] bool contradicts_pin() const;
 
  private:
   using Event = lifecycle::TrustpointEvent;

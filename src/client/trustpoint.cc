@@ -64,6 +64,8 @@ Status Trustpoint::status() const { return agent_->status(); }
 
 const std::string& Trustpoint::name() const { return agent_->name(); }
 
+bool Trustpoint::contradicts_pin() const { return agent_->contradicts_pin(); }
+
 std::optional<Credential> Trustpoint::credential() const { return agent_->credential(); }
 
 void Trustpoint::reconfigure(config::Trustpoint configuration, std::string fqdn,

@@ -21,7 +21,8 @@
 
 namespace umbra::client {
 
-/// What `crypto pki export` may take along.
+/// What `crypto pki export` may take along. Everything in it is for the caller to keep, the key
+/// too.
 struct Exported {
   x509::Certificate ca;
   std::optional<x509::Certificate> identity;
@@ -29,7 +30,8 @@ struct Exported {
   std::string label;
 };
 
-/// What `revocation-check` came to for one certificate.
+/// What `revocation-check` came to for one certificate. Source: the order of the configured
+/// methods; `crl` is RFC 5280 6.3, `ocsp` RFC 6960.
 struct Checked {
   enum class Verdict : std::uint8_t { good, revoked, unknown };
   Verdict verdict = Verdict::unknown;
@@ -45,12 +47,14 @@ struct Validation {
   std::vector<Line> lines;
 };
 
-/// A certificate and its key, to sign with.
+/// A certificate and its key, to sign with. They belong together.
 struct Credential {
   x509::Certificate certificate;
   x509::PrivateKey key;
 };
 
+/// What a trustpoint has from the outside. All of it is used from the trustpoint's strand, but for
+/// the store, the clock, the log and the counters, which any thread may use.
 struct Environment {
   store::Store& store;
   const Clock& clock;
@@ -61,45 +65,69 @@ struct Environment {
   /// Runs slow work (RSA keys) and every continuation of one trustpoint, one after another; the
   /// driver gives a strand.
   std::function<void(std::function<void()>)> post;
-  /// Tells the driver that deadlines() may have changed.
+  /// Tells the driver that deadlines() may have changed. From the strand; may be empty.
   std::function<void()> changed;
-  std::string key_passphrase;
-  std::string fqdn;
+  std::string key_passphrase;    ///< seals and opens the keys in the store
+  std::string fqdn;              ///< of the device: in its subjects, and its key's name
   std::string board_serial;      ///< what `serial-number` puts into the subject
   Counters* counters = nullptr;  ///< of the process; may be null
   /// Of another trustpoint of this name, if it has one (`enrollment credential`). From any thread.
   std::function<std::optional<Credential>(const std::string& trustpoint)> credential{};
-  /// The IPv4 address that an interface of this host has now (`ip-address INTERFACE`).
-  /// Errors: not_found.
+  /// The IPv4 address that an interface of this host has now (`ip-address INTERFACE`), in dotted
+  /// decimal. May be empty: there are no interfaces. Errors: not_found.
   std::function<Result<std::string>(const std::string& interface)> address_of{};
 };
 
 /// One `crypto pki trustpoint` in its life: authenticate, enrol, RENEW, SHADOW, switch. Public
-/// calls are thread-safe.
+/// calls are thread-safe and do not block: what they begin happens on the strand that
+/// Environment::post gives, and `done` is called there, once, also if the trustpoint ends before
+/// (conflict). Times are UTC, in seconds.
+/// Source: RFC 8894, and IOS where it differs: see client/enrollment.h; the timers are
+/// lifecycle/trustpoint.h's.
 ///
 /// Every change of state is committed before anything follows from it: the key, the PKCS #10 and
 /// the transaction id before the first octet is sent, the certificate before it is published. A
 /// process that starts anew goes on from there, with the same request and the same key. What the
-/// store refuses has not happened; it is tried again one retry period later.
+/// store refuses has not happened; it is tried again after one, two, four ... retry periods, an
+/// hour at most.
+///
+/// The CA certificate is taken once, from a person or for its fingerprint, and followed by its
+/// rollovers alone. What comes beside it, RAs and exchange certificates, nobody has signed for:
+/// while nobody is known whom a request can be enveloped for, GetCACert is asked again for these
+/// before the request is sent, as CONNECT RETRY and POLL say.
+///
+/// With a CA that is not the one of the configured fingerprint, nor has come from it by rollover,
+/// nothing is asked and nothing installed until that is put right (status().contradicts_pin). How
+/// the CA came is not known of databases of old: then nothing contradicts.
+///
+/// A clock that was ahead leaves nothing behind once it has stepped back: what was put off is not
+/// put off until then; what was begun, given up, or rejected because of it begins anew; a switch
+/// that it made too early is undone.
 ///
 /// A new certificate is announced (files, `on change exec`) after its commit. What the command was
 /// told last is stored once it has ended well: a process that died in between announces it after
 /// its start, and what failed is tried again after one, two, four ... retry periods.
 class Trustpoint {
  public:
-  /// Reads what the store has; sends nothing yet. Errors: storage, crypto (wrong passphrase, key
-  /// and certificate differ).
+  /// Reads what the store has; sends nothing yet. Cost: a key derivation for each stored key.
+  /// Errors: storage, malformed (what is stored does not parse), crypto (wrong passphrase, key and
+  /// certificate differ).
   [[nodiscard]] static Result<std::shared_ptr<Trustpoint>> open(
       const config::Trustpoint& configuration, Environment environment);
   ~Trustpoint();
 
   /// Starts what is due now (also at start-up: continues a request under way with the same key and
-  /// transaction). Nothing is due while the clock is not authoritative.
+  /// transaction). Nothing is due while the clock is not authoritative. To be called at the soonest
+  /// deadline, and whenever the clock has stepped; more often does no harm.
   void run_due();
-  /// Soonest first; none while the clock is not authoritative.
+  /// When run_due is to be called, soonest first; what lies in the past is due now. None while the
+  /// clock is not authoritative.
   [[nodiscard]] std::vector<lifecycle::Deadline> deadlines() const;
+  /// Copied at one moment, from any thread: never a half-made change.
   [[nodiscard]] Status status() const;
   [[nodiscard]] const std::string& name() const;
+  /// As in status(), for whoever asks often.
+  [[nodiscard]] bool contradicts_pin() const;
   /// Its identity and the key behind it, while there is one.
   [[nodiscard]] std::optional<Credential> credential() const;
 
@@ -111,42 +139,51 @@ class Trustpoint {
   /// stays.
   void retire(std::function<void()> done);
 
-  /// Step 1 of `crypto pki authenticate`: fetches the CA certificate and shows it. `done` gets it
-  /// or the error (unreachable; malformed; crypto if it has not the configured fingerprint).
+  /// Step 1 of `crypto pki authenticate`: fetches the CA certificate and shows it; nothing is
+  /// stored. Errors: unreachable, malformed, crypto (not the configured fingerprint, nor come from
+  /// it by rollover), conflict (no URL; no RA, where `enrollment mode ra` wants one).
   void fetch_ca(std::function<void(Result<x509::Certificate>)> done);
   /// Step 2: accepts exactly this certificate (fingerprint as shown), fetches the capabilities.
-  /// Another CA than before ends what the old one issued. `done` is called when the certificate is
-  /// stored and the capabilities were answered; a CA that cannot be reached for them is asked again
-  /// by CONNECT RETRY. Errors: crypto (not the configured fingerprint), conflict (expired),
-  /// storage.
+  /// Another CA than before ends what the old one issued. The RAs that fetch_ca brought with it are
+  /// taken too, and named in the log. `done` is called when the certificate is stored and the
+  /// capabilities were answered; a CA that cannot be reached for them is asked again by CONNECT
+  /// RETRY. Errors: crypto (not the configured fingerprint), conflict (expired), storage.
   void accept_ca(const x509::Certificate& certificate, std::function<void(Result<void>)> done);
-  /// `crypto pki enroll`: first enrolment, or RENEW or SHADOW by hand. Errors: conflict (not
-  /// authenticated, no URL, no authoritative clock, request under way).
+  /// `crypto pki enroll`: first enrolment, or RENEW or SHADOW by hand; begun when it returns, and
+  /// what becomes of it is in status(). Errors: conflict (not authenticated, or another CA than the
+  /// fingerprint's, no URL, capabilities not told yet, no authoritative clock, request under way).
   [[nodiscard]] Result<void> enroll();
 
   // By hand; each `done` is called once, on the trustpoint's strand.
 
   /// `crypto pki enroll` where people carry requests: makes one, for the CA that is authenticated.
-  /// A renewal while there is an identity.
+  /// A renewal while there is an identity. Errors: conflict (not authenticated, or another CA than
+  /// the fingerprint's; no authoritative clock), storage, and those of prepare_request.
   void request_by_hand(std::function<void(Result<x509::Request>)> done);
   /// The certificate that was asked for, among these. Errors: not_found (nothing was asked for),
-  /// and those of choose_granted.
+  /// conflict (another CA than the fingerprint's), storage, and those of choose_granted.
   void import_certificate(std::vector<x509::Certificate> received,
                           std::function<void(Result<void>)> done);
   /// Somebody's key and certificate become this trustpoint's. Errors: conflict (it has a key; the
-  /// CA is another, or not there; something has expired), crypto (not the pinned CA).
+  /// CA is another, or not there; something has expired; a certificate server's own), crypto (not
+  /// the pinned CA), unsupported (no RSA key, where SCEP is to renew it), storage.
   void import_archive(x509::Archive archive, bool exportable,
                       std::function<void(Result<void>)> done);
+  /// Errors: not_found (not authenticated).
   void exported(std::function<void(Result<Exported>)> done);
-  /// `no crypto pki enroll`: forgets the request under way, and asks for nothing by itself.
+  /// `no crypto pki enroll`: forgets the request under way, and asks for nothing by itself until
+  /// `enroll`, whatever the clock does. Errors: not_found (nothing is under way), storage.
   void cancel(std::function<void(Result<void>)> done);
   /// The keys go, what was issued for them, and the files that were written of it. Errors: conflict
   /// (a certificate server's own), storage: nothing has happened then.
   void zeroize(std::function<void(Result<void>)> done);
   /// `crypto pki crl request`: fetches the CA's CRL, also if one is held. Errors: unreachable,
-  /// crypto (not this CA's), conflict (ended), not_found (nobody says where it is).
+  /// crypto (not this CA's), conflict (ended, or older than one that was taken; another CA than the
+  /// fingerprint's), not_found (nobody says where it is).
   void request_crl(std::function<void(Result<x509::CrlFacts>)> done);
-  /// `crypto pki certificate validate`.
+  /// `crypto pki certificate validate`: the CA and the identity, each with its validity and what
+  /// `revocation-check` says. Errors: conflict (not authenticated, or another CA than the
+  /// fingerprint's; no authoritative clock).
   void validate(std::function<void(Result<Validation>)> done);
 
  private:

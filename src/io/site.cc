@@ -110,7 +110,12 @@ Result<Site::ServerPtr> Site::open_server(const config::Server& server, bool htt
                      if (const auto there = itself->lock()) task();
                    });
                  },
-                 in_.counters}));
+                 in_.counters,
+                 [this](const std::string& name) {
+                   const RosterPtr all = roster();
+                   const auto trustpoint = all ? all->trustpoint(name) : nullptr;
+                   return trustpoint && trustpoint->contradicts_pin();
+                 }}));
   // What it was given lives as long as it does, and no longer: `transport` knows the server weakly,
   // and a deleter lives on with its control block as long as anybody does.
   ServerPtr made(opened.release(), [transport](server::CertificateServer* p) mutable {

@@ -49,6 +49,7 @@ Result<CertificateServer::Impl::Question> CertificateServer::Impl::make_question
 }
 
 bool CertificateServer::Impl::ask(const Question& question, Uplink::Answered answered) {
+  if (distrusts_above()) return false;
   return uplink->send(
       [&](const std::string& url) {
         HttpCall call;

@@ -46,6 +46,9 @@ struct Environment {
   /// Runs what an RA does with the answers of the CA above. From any thread.
   std::function<void(std::function<void()>)> post = {};
   Counters* counters = nullptr;  ///< of the process; may be null
+  /// Whether the CA of the trustpoint of this name is another one than its `fingerprint` says. May
+  /// be empty: it is not. Thread-safe.
+  std::function<bool(const std::string& trustpoint)> contradicts_pin = {};
 };
 
 /// Destroys all that is kept of a certificate server: CA keys, certificates, CRLs, requests. For

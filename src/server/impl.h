@@ -261,6 +261,9 @@ struct CertificateServer::Impl {
   [[nodiscard]] Result<void> issues() const;
   [[nodiscard]] std::vector<lifecycle::Deadline> ra_deadlines(const Generations& all) const;
   void ra_status(const Generations& all, Status& status) const;
+  /// The CA above is another one than the configured fingerprint's: nothing is asked of it, and
+  /// nobody is told of it. Said in the log when that begins, and when it ends.
+  [[nodiscard]] bool distrusts_above();
   void handle_at_ra(const HttpRequest& request, std::string_view query, const GenerationsPtr& all,
                     HttpDone done);
   void next_ca_at_ra(const GenerationsPtr& all, HttpDone done);
@@ -298,6 +301,8 @@ struct CertificateServer::Impl {
   [[nodiscard]] Result<Question> make_question(scep::MessageType type, std::string transaction_id,
                                                ByteView body, const x509::Certificate& to,
                                                const ca::Authority& signer, const CaAbove& above);
+  /// False: nothing was sent, and `answered` is not called. Too many calls are under way, or the CA
+  /// above is not the one it is to be.
   [[nodiscard]] bool ask(const Question& question, Uplink::Answered answered);
   void ask_for_client(const std::shared_ptr<const Conversation>& conversation,
                       const scep::IssuerAndSerial& wanted);
@@ -385,6 +390,7 @@ struct CertificateServer::Impl {
 
   std::unique_ptr<Uplink> uplink;  ///< of a registration authority
   std::atomic<bool> above_is_silent = false;
+  std::atomic<bool> distrust_is_said = false;
 
   std::mutex crl_above_mutex;  ///< guards what follows
   std::shared_ptr<const CrlAbove> crl_above;

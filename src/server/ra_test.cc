@@ -186,6 +186,9 @@ class RaTest : public ServerTest {
     Environment environment{*store, clock, random, log, files, lab_passphrase};
     environment.transport = &wire;
     environment.post = [this](std::function<void()> task) { worker->post(std::move(task)); };
+    environment.contradicts_pin = [this](const std::string& name) {
+      return name == "RA" && another_ca;
+    };
     auto opened = CertificateServer::open(ra_configuration, true, environment);
     ASSERT_TRUE(opened) << opened.error().detail;
     server = *std::move(opened);
@@ -206,6 +209,11 @@ class RaTest : public ServerTest {
     device.signer = granted(through(device));
     return device;
   }
+  [[nodiscard]] std::ptrdiff_t said(const std::string& text) {
+    const std::lock_guard lock(log.mutex);
+    return std::count_if(log.lines.begin(), log.lines.end(),
+                         [&](const auto& line) { return line.find(text) != std::string::npos; });
+  }
   [[nodiscard]] std::string state_of_first() const { return server->requests()->back().state; }
 
   config::Server ra_configuration;
@@ -218,7 +226,43 @@ class RaTest : public ServerTest {
   store::TrustpointRow row;
   std::optional<x509::Certificate> certificate;  ///< the RA's
   std::unique_ptr<Worker> worker;
+  std::atomic<bool> another_ca = false;  ///< the fingerprint that is configured is another CA's
 };
+
+TEST_F(RaTest, WhatItPassesOnGoesToTheCaOfItsFingerprintOrNowhere) {
+  ra_configuration.mode = config::ServerMode::ra_transparent;
+  below_a_root();
+  ASSERT_EQ(get("operation=GetCACert").status, 200U);
+  const auto before = wire.calls().size();
+  another_ca = true;
+  for (const char* query : {"operation=GetCACert", "operation=GetCACaps", "operation=GetNextCACert",
+                            "operation=GetCRL"}) {
+    const HttpReply refused = get(query);
+    EXPECT_EQ(refused.status, 503U) << query;
+    EXPECT_EQ(refused.retry_after, Seconds{60}) << query;
+  }
+  EXPECT_EQ(http({"POST", "/scep?operation=PKIOperation", Bytes{1, 2, 3}}).status, 503U);
+  EXPECT_EQ(wire.calls().size(), before) << "nothing of it reaches that CA";
+  EXPECT_EQ(said("%PKI-4-RA_FINGERPRINT: RA passes nothing on"), 1);
+  EXPECT_EQ(server->status().awaited, "is another one than its fingerprint says; nothing is asked");
+  another_ca = false;
+  EXPECT_EQ(get("operation=GetCACert").status, 200U);
+  EXPECT_EQ(said("%PKI-5-RA_FINGERPRINT: RA goes on"), 1);
+  EXPECT_EQ(server->status().awaited, "");
+}
+
+TEST_F(RaTest, WhatItHasGrantedIsNotAskedOfACaThatIsNotTheOneOfItsFingerprint) {
+  ra_configuration.grant = config::Grant::manual;
+  below_a_root();
+  ASSERT_EQ(through(spoke).reply.status, PkiStatus::pending);
+  another_ca = true;
+  ASSERT_TRUE(server->grant(std::nullopt));
+  worker = std::make_unique<Worker>();  // what was posted is done
+  EXPECT_TRUE(wire.calls().empty());
+  EXPECT_EQ(get("operation=GetCACert").status, 503U);
+  another_ca = false;
+  granted(poll_through(spoke));
+}
 
 TEST_F(RaTest, HandsOutTheCaAndItselfAndItsOwnAbilities) {
   below_a_root();

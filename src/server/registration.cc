@@ -18,6 +18,15 @@ HttpReply unreachable() {
   return text_reply(503, "the CA above this RA cannot be reached now; try again");
 }
 
+HttpReply distrusted() {
+  constexpr Seconds wait{60};
+  HttpReply reply = text_reply(503,
+                               "the CA above this RA is not the one that is configured; an "
+                               "administrator has to look at it");
+  reply.retry_after = wait;
+  return reply;
+}
+
 bool issued_by(const x509::Certificate& certificate, const x509::Certificate& ca) {
   return certificate.issuer() == ca.subject() &&
          certificate.verify_signed_by(ca.public_key()).has_value();
@@ -225,13 +234,35 @@ void CertificateServer::Impl::ra_status(const Generations& all, Status& into) co
   into.awaited = upper_ca(std::nullopt).waiting;
   if (into.awaited.empty() && above_is_silent)
     into.awaited = "does not answer; what is authorized waits";
+  if (distrust_is_said) into.awaited = "is another one than its fingerprint says; nothing is asked";
 }
 
 // -- what an RA says in the clear -----------------------------------------------------------------
 
+bool CertificateServer::Impl::distrusts_above() {
+  const bool distrusted =
+      environment.contradicts_pin && environment.contradicts_pin(configuration.name);
+  if (distrust_is_said.exchange(distrusted) == distrusted) return distrusted;
+  const std::string& name = configuration.name;
+  if (distrusted) {
+    log(Severity::warning, "RA_FINGERPRINT",
+        fmt::format("{} passes nothing on: the fingerprint configured for trustpoint {} is another "
+                    "CA's than the one it has. Devices are told to come again until \"crypto pki "
+                    "authenticate {}\", or until the fingerprint is corrected",
+                    name, name, name));
+  } else {
+    log(Severity::notice, "RA_FINGERPRINT",
+        fmt::format("{} goes on: the fingerprint configured for trustpoint {} is no other CA's any "
+                    "more",
+                    name, name));
+  }
+  return distrusted;
+}
+
 void CertificateServer::Impl::handle_at_ra(const HttpRequest& request, std::string_view query,
                                            const GenerationsPtr& all, HttpDone done) {
   if (!all->above) return done(unreachable());
+  if (distrusts_above()) return done(distrusted());
   const auto operation = scep::parse_query(query);
   const bool plain_crl = query == "operation=GetCRL";
   if (transparent() && (operation || plain_crl))

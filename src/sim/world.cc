@@ -187,7 +187,14 @@ void World::open(ServerEntry& entry) {
        {},
        [this](const std::string& name) { return trustpoint(name).enroll(); },
        network_.get(),
-       [this](std::function<void()> task) { post(std::move(task)); }});
+       [this](std::function<void()> task) { post(std::move(task)); },
+       nullptr,
+       [this](const std::string& name) {
+         return std::any_of(trustpoints_.begin(), trustpoints_.end(), [&name](const auto& one) {
+           return one->trustpoint && one->configuration.name == name &&
+                  one->trustpoint->contradicts_pin();
+         });
+       }});
   UMBRA_ENSURE(opened, "a world's server opens");
   entry.server = *std::move(opened);
 }

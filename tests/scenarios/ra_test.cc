@@ -359,5 +359,29 @@ TEST_F(RegistrationAuthority, TransparentItPassesEverythingOnAsItComes) {
   world->mend("root:80");
 }
 
+TEST_F(RegistrationAuthority, TransparentItPassesNothingOnToAnotherCaThanThatOfItsFingerprint) {
+  start(" grant auto\n", ra_text("", "", "ra transparent"), device_text());
+  authenticate(*world, "RA");
+  wait(std::chrono::hours{1});
+  ASSERT_EQ(server("RA").status, "enabled");
+  auto pinned = configuration.trustpoints[0];
+  pinned.fingerprint = std::string(64, 'A');
+  world->trustpoint("RA").reconfigure(pinned, "ra.umbra.example", [] {});
+  world->settle();
+  world->add_trustpoint(configuration.trustpoints[1], "spoke-1");
+  std::optional<Errc> refused;
+  world->trustpoint("SPOKE").fetch_ca([&refused](const Result<x509::Certificate>& ca) {
+    if (!ca) refused = ca.error().code;
+  });
+  world->settle();
+  EXPECT_EQ(refused, Errc::unreachable) << "it has heard nothing of that CA";
+  EXPECT_FALSE(logged(*world, "%PKI-4-RA_FINGERPRINT").empty());
+  pinned.fingerprint.clear();
+  world->trustpoint("RA").reconfigure(pinned, "ra.umbra.example", [] {});
+  world->settle();
+  authenticate(*world, "SPOKE");
+  EXPECT_TRUE(spoke().identity);
+}
+
 }  // namespace
 }  // namespace umbra::lab
