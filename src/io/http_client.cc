@@ -178,6 +178,11 @@ class CurlTransport::Loop {
     if (!e.call.vrf.empty()) {
       curl_easy_setopt(easy, CURLOPT_SOCKOPTFUNCTION, &bind_to_vrf);
       curl_easy_setopt(easy, CURLOPT_SOCKOPTDATA, &e);
+      // A connection that is kept is known by address and port alone, which may be somebody else's
+      // in another VRF: none is used again, neither here nor by those without one.
+      curl_easy_setopt(easy, CURLOPT_FRESH_CONNECT, 1L);
+      curl_easy_setopt(easy, CURLOPT_FORBID_REUSE, 1L);
+      curl_easy_setopt(easy, CURLOPT_HTTP_VERSION, static_cast<long>(CURL_HTTP_VERSION_1_1));
     }
     if (e.call.method == "POST") {
       curl_easy_setopt(easy, CURLOPT_POST, 1L);

@@ -64,9 +64,8 @@ bool say(int client, std::string_view text) {
   return true;
 }
 
-Result<HttpReply> ask(int port, std::chrono::seconds patience = 30s, const std::string& source = "",
-                      const std::string& vrf = "") {
-  CurlTransport transport;
+Result<HttpReply> ask_by(CurlTransport& transport, int port, std::chrono::seconds patience = 30s,
+                         const std::string& source = "", const std::string& vrf = "") {
   std::promise<Result<HttpReply>> promise;
   HttpCall call;
   call.url = "http://127.0.0.1:" + std::to_string(port) + "/scep?operation=GetCACert";
@@ -77,6 +76,12 @@ Result<HttpReply> ask(int port, std::chrono::seconds patience = 30s, const std::
   auto future = promise.get_future();
   EXPECT_EQ(future.wait_for(60s), std::future_status::ready);
   return future.get();
+}
+
+Result<HttpReply> ask(int port, std::chrono::seconds patience = 30s, const std::string& source = "",
+                      const std::string& vrf = "") {
+  CurlTransport transport;
+  return ask_by(transport, port, patience, source, vrf);
 }
 
 TEST(HttpClient, ABodyOfTwoGibibytesIsGivenUpAtTheFirst) {
@@ -193,6 +198,34 @@ TEST(HttpClient, ComesFromTheAddressOrInterfaceItIsToComeFrom) {
     ASSERT_TRUE(reply) << reply.error().detail;
     EXPECT_EQ(as_text(reply->body), seen);
   }
+}
+
+/// Answers on one connection as long as it is asked there, and says when that has ended.
+void keep_answering(int client, std::promise<void>& ended) {
+  char asked[4096];
+  do {
+    say(client, "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nhi");
+  } while (::recv(client, asked, sizeof asked, 0) > 0);
+  ended.set_value();
+}
+
+TEST(HttpClient, AConnectionOfOneVrfIsNotUsedForAnother) {
+  {
+    // The same address and port as outside, and somebody else's there.
+    std::promise<void> ended;
+    RudeServer server([&](int client) { keep_answering(client, ended); });
+    CurlTransport transport;
+    ASSERT_TRUE(ask_by(transport, server.port));
+    const auto within = ask_by(transport, server.port, 30s, "", "BLUE");
+    ASSERT_FALSE(within) << "it took the connection outside of the VRF";
+    EXPECT_THAT(within.error().detail, HasSubstr("VRF BLUE: No such device"));
+  }
+  std::promise<void> ended;
+  RudeServer server([&](int client) { keep_answering(client, ended); });
+  CurlTransport transport;
+  ASSERT_TRUE(ask_by(transport, server.port, 30s, "", "lo"));
+  EXPECT_EQ(ended.get_future().wait_for(20s), std::future_status::ready)
+      << "it is kept for whoever asks next";
 }
 
 TEST(HttpClient, SaysWhichInterfaceIsNotThere) {
