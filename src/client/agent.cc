@@ -27,12 +27,6 @@ bool same_progress(const lifecycle::TrustpointFacts& a, const lifecycle::Trustpo
          a.failing == b.failing && a.come_again == b.come_again;
 }
 
-lifecycle::TrustpointFacts facts_of(const State& state, std::optional<Time> come_again) {
-  auto facts = state.facts();
-  facts.come_again = come_again;
-  return facts;
-}
-
 }  // namespace
 
 Trustpoint::Agent::Agent(config::Trustpoint configuration, Environment environment, State state)
@@ -84,6 +78,9 @@ void Trustpoint::Agent::reconfigure(const config::Trustpoint& configuration,
     offer_.reset();
     come_again_.reset();
     forget_call();
+    ++newest_capabilities_call_;
+    asking_capabilities_ = false;
+    stranger_answered_ = false;
     started_ = false;  // what is under way is sent again, to the new address
   }
   if (!state_.ca && asked_where() != asked_before) {
@@ -118,76 +115,6 @@ bool Trustpoint::Agent::clock_is_set() {
 
 bool Trustpoint::Agent::wants_capabilities(const State& state) const {
   return state.ca && !state.row.capabilities_known && !configuration_.enrollment_url.empty();
-}
-
-void Trustpoint::Agent::look_at_pin() {
-  contradicts_pin_ = !configuration_.selfsigned && contradicts(configuration_.fingerprint, state_);
-  if (!contradicts_pin_) pin_complained_of_.clear();
-}
-
-bool Trustpoint::Agent::has_configured_fingerprint(const x509::Certificate& ca) const {
-  const auto& pinned = configuration_.fingerprint;
-  if (pinned.empty() || has_fingerprint(ca, pinned)) return true;
-  // After a rollover it still is the first one's. What a database of old holds counts as accepted.
-  return state_.ca && *state_.ca == ca && !contradicts(pinned, state_);
-}
-
-void Trustpoint::Agent::forget_what_it_signed_itself() {
-  const bool own = state_.ca && state_.identity && *state_.ca == *state_.identity;
-  if (!own || configuration_.selfsigned || configuration_.enrollment_url.empty() ||
-      configuration_.role != config::Role::device)
-    return;
-  auto row = state_.row;
-  row.ca_certificate.clear();
-  row.capabilities.clear();
-  row.capabilities_known = false;
-  auto facts = state_.facts();
-  facts.phase = Phase::idle;
-  facts.since.reset();
-  facts.tries = 0;
-  facts.failing = false;
-  set_progress(row, facts);
-  drop_attempt(row);
-  if (const auto stored = commit(std::move(row)); !stored) return hold(stored.error());
-  forget_call();
-}
-
-void Trustpoint::Agent::say_if_pin_cannot_be_followed() {
-  if (configuration_.selfsigned || !cannot_be_followed(configuration_.fingerprint, state_)) return;
-  const std::string held = to_hex(state_.ca->fingerprint(x509::Digest::sha256));
-  if (std::exchange(pin_not_followed_, configuration_.fingerprint + held) ==
-      configuration_.fingerprint + held)
-    return;
-  log(Severity::notice, "FINGERPRINT",
-      fmt::format(
-          "The fingerprint configured for trustpoint {} is not that of the CA it has (SHA-256 {}), "
-          "and the database is of a version that did not keep how it came to that one: the "
-          "fingerprint is taken for an earlier CA's, which cannot be followed any more, and the CA "
-          "that is held for accepted",
-          configuration_.name, held));
-}
-
-void Trustpoint::Agent::say_if_pin_contradicts() {
-  say_if_pin_cannot_be_followed();
-  if (!contradicts_pin_) return;
-  const std::string held = to_hex(state_.ca->fingerprint(x509::Digest::sha256));
-  if (pin_complained_of_ == configuration_.fingerprint + held) return;
-  pin_complained_of_ = configuration_.fingerprint + held;
-  log(Severity::warning, "FINGERPRINT",
-      fmt::format(
-          "The fingerprint configured for trustpoint {} is another CA's than the one it has "
-          "(SHA-256 {}): nothing is asked of that one and nothing of it installed until "
-          "\"crypto pki authenticate {}\", or until the fingerprint is corrected",
-          configuration_.name, held, configuration_.name));
-}
-
-Result<void> Trustpoint::Agent::trusted_ca(bool contradicts_pin) const {
-  if (!contradicts_pin) return {};
-  return fail(
-      Errc::conflict,
-      fmt::format("the configured fingerprint is another CA's than the one of trustpoint {}; "
-                  "\"crypto pki authenticate {}\" asks for that one",
-                  name_, name_));
 }
 
 void Trustpoint::Agent::run_due() {
@@ -255,7 +182,7 @@ void Trustpoint::Agent::forget_what_was_put_off_ahead() {
 }
 
 bool Trustpoint::Agent::take(const Event& event, const Arrival& arrival) {
-  const auto facts = facts_of(state_, come_again_);
+  const auto facts = state_.facts(come_again_);
   const auto step = lifecycle::step(settings_, facts, event, now());
   if (step.actions.empty() && same_progress(facts, step.next)) return false;
 
@@ -489,61 +416,10 @@ Result<void> Trustpoint::Agent::commit(store::TrustpointRow row) {
   return {};
 }
 
-Result<void> Trustpoint::Agent::accept(const Offer& offer) {
-  const auto& ca = offer.ca;
-  if (!has_configured_fingerprint(ca))
-    return fail(Errc::crypto, "the CA certificate has not the configured fingerprint");
-  if (environment_.clock.authoritative() && ca.not_after() <= now()) {
-    say_if_of_another_time(ca, false);
-    return fail(Errc::conflict, "the CA certificate has expired");
-  }
-  auto row = state_.row;
-  const auto step =
-      lifecycle::step(settings_, state_.facts(),
-                      {EventKind::ca_accepted, {ca.not_before(), ca.not_after()}}, now());
-  set_progress(row, step.next);
-  drop_attempt(row);
-  if (!equal(row.ca_certificate, ca.der())) {
-    row.ca_certificate = to_bytes(ca.der());
-    row.previous_ca_certificate.clear();
-    row.rollover_ca_certificate.clear();
-    row.rollover_ra_certificates.clear();
-    row.rollover_identity.clear();
-    row.sealed_shadow_key.clear();
-    if (state_.identity && !state_.identity->verify_signed_by(ca.public_key()))
-      row.identity.clear();
-  }
-  // That it is the CA that is held says nothing of how that one came.
-  const bool held = state_.ca && *state_.ca == ca;
-  if (!held || !cannot_be_followed(configuration_.fingerprint, state_)) begin_lineage(row, ca);
-  row.ra_certificates = joined(offer.ras);
-  row.capabilities.clear();
-  row.capabilities_known = false;
-  UMBRA_CHECK(commit(std::move(row)));
-  forget_call();
-  stranger_answered_ = false;
-  say_who_reads(offer.ras);
-  debug("trustpoint " + configuration_.name + ": CA certificate accepted");
-  announce();
-  return {};
-}
-
-void Trustpoint::Agent::say_who_reads(const std::vector<x509::Certificate>& ras) const {
-  // The CA's fingerprint says nothing of them: whoever answered GetCACert chose them among all that
-  // the CA has issued, and they read what is sent, the password too.
-  for (const auto& ra : ras) {
-    log(Severity::notice, "RA",
-        fmt::format("Trustpoint {}: requests may be enveloped for the RA \"{}\", SHA-256 "
-                    "fingerprint {}; if the CA has none, somebody is in between",
-                    configuration_.name, ra.subject().joined(),
-                    to_hex_groups(ra.fingerprint(x509::Digest::sha256))),
-        "UMBRA");
-  }
-}
-
 void Trustpoint::Agent::enroll_by_hand() {
   if (configuration_.selfsigned) return sign_for_itself();
-  if (contradicts_pin_) return;  // since it was asked for
+  // Another CA, or one that has not told what it can do, since it was asked for.
+  if (contradicts_pin_ || wants_capabilities(state_)) return;
   take({EventKind::enroll, {}}, {.certificate = {}, .by_hand = true});
 }
 
@@ -562,126 +438,6 @@ void Trustpoint::Agent::hold_until(Time at, const Error& error) {
                   to_rfc3339(*held_until_)),
       "UMBRA");
   publish_snapshot();
-}
-
-void Trustpoint::Agent::publish_snapshot() {
-  {
-    const std::lock_guard lock(mutex_);
-    snapshot_ = {state_,     held_until_, asking_capabilities_, announce_at_,
-                 shown_crl_, come_again_, switch_failed_,       contradicts_pin_};
-  }
-  if (environment_.changed) environment_.changed();
-}
-
-std::vector<lifecycle::Deadline> Trustpoint::Agent::deadlines_of(const Snapshot& snapshot) const {
-  if (!environment_.clock.authoritative()) return {};
-  if (snapshot.contradicts_pin) {
-    if (!snapshot.announce_at) return {};
-    return {{*snapshot.announce_at, Timer::announce, configuration_.name}};
-  }
-  auto all = lifecycle::deadlines(settings_, facts_of(snapshot.state, snapshot.come_again),
-                                  configuration_.name);
-  if (wants_capabilities(snapshot.state)) {
-    std::erase_if(all, [](const auto& deadline) { return deadline.timer != Timer::switch_over; });
-    if (!snapshot.asking_capabilities)
-      all.push_back(
-          {snapshot.held_until.value_or(Time{}), Timer::connect_retry, configuration_.name});
-  }
-  for (auto& deadline : all) {
-    const bool held = deadline.timer != Timer::switch_over || snapshot.switch_failed;
-    if (held && snapshot.held_until) deadline.at = std::max(deadline.at, *snapshot.held_until);
-  }
-  if (snapshot.announce_at)
-    all.push_back({*snapshot.announce_at, Timer::announce, configuration_.name});
-  std::sort(all.begin(), all.end());
-  return all;
-}
-
-std::vector<lifecycle::Deadline> Trustpoint::Agent::deadlines() const {
-  const std::lock_guard lock(mutex_);
-  return deadlines_of(snapshot_);
-}
-
-bool Trustpoint::Agent::contradicts_pin() const {
-  const std::lock_guard lock(mutex_);
-  return snapshot_.contradicts_pin;
-}
-
-Status Trustpoint::Agent::status() const {
-  const std::lock_guard lock(mutex_);
-  const State& state = snapshot_.state;
-  Status status;
-  status.name = configuration_.name;
-  status.role = configuration_.role;
-  status.ca = state.ca;
-  status.identity = state.identity;
-  status.rollover_ca = state.rollover_ca;
-  status.rollover_identity = state.rollover_identity;
-  status.pending = state.request;
-  status.fqdn = fqdn_of(configuration_, device_);
-  status.keys_generated = state.key.has_value();
-  status.exportable = state.row.exportable;
-  status.by_hand = configuration_.terminal;
-  status.ca_by_hand = configuration_.authenticate_by_hand ||
-                      (configuration_.terminal && configuration_.authentication_url.empty());
-  constexpr std::size_t md5_digits = 32;
-  status.pinned = !configuration_.fingerprint.empty();
-  status.pinned_by_md5 = configuration_.fingerprint.size() == md5_digits;
-  status.contradicts_pin = snapshot_.contradicts_pin;
-  status.ca_tells_next = state.capabilities.get_next_ca_cert;
-  const auto phase = static_cast<Phase>(state.row.phase);
-  status.awaits_next_ca = phase == Phase::fetching_next_ca;
-  status.asking = (phase == Phase::requesting || status.awaits_next_ca) && !state.row.failing;
-  status.key_label = label_of(configuration_, device_);
-  status.last_enrollment_status = state.row.last_status;
-  if (const auto urls = urls_of(configuration_); !urls.empty()) {
-    status.enrollment_url = scep::request_url(urls[place_of(state.row.enrollment_url, urls)]);
-    const std::string_view program = "/pkiclient.exe";
-    if (status.enrollment_url.ends_with(program))
-      status.enrollment_url.resize(status.enrollment_url.size() - program.size());
-  }
-  status.deadlines = deadlines_of(snapshot_);
-  status.crl = snapshot_.crl;
-  status.auto_enroll = settings_.auto_enroll.has_value();
-  if (settings_.auto_enroll && state.identity) {
-    for (const auto& deadline : status.deadlines) {
-      if (deadline.timer == Timer::renew || deadline.timer == Timer::shadow)
-        status.renew_at = deadline.at;
-    }
-  }
-  status.held_since = read_held_since(state.row.held_since);
-  const auto add_key = [&](const std::optional<x509::PrivateKey>& key, const char* suffix) {
-    if (!key) return;
-    const auto since =
-        status.held_since.find(x509::hash(x509::Digest::sha256, key->public_key().spki()));
-    status.keys.push_back(
-        {status.key_label + suffix, key->public_key(),
-         since == status.held_since.end() ? std::nullopt : std::optional<Time>(since->second),
-         state.row.exportable});
-  };
-  add_key(state.key, "");
-  add_key(state.shadow_key, "#");
-  return status;
-}
-
-Result<void> Trustpoint::Agent::may_enroll() const {
-  const std::lock_guard lock(mutex_);
-  const State& state = snapshot_.state;
-  if (configuration_.selfsigned) {
-    if (environment_.clock.authoritative()) return {};
-    return fail(Errc::conflict, "the clock is not authoritative");
-  }
-  if (configuration_.enrollment_url.empty())
-    return fail(Errc::conflict, "no enrollment url is configured");
-  if (!state.ca) return fail(Errc::conflict, "the CA is not authenticated");
-  UMBRA_CHECK(trusted_ca(snapshot_.contradicts_pin));
-  if (!state.row.capabilities_known)
-    return fail(Errc::conflict, "the CA has not told its capabilities yet");
-  if (!environment_.clock.authoritative())
-    return fail(Errc::conflict, "the clock is not authoritative");
-  if (waiting(static_cast<Phase>(state.row.phase)))
-    return fail(Errc::conflict, "an enrollment request is under way");
-  return {};
 }
 
 void Trustpoint::Agent::log(Severity severity, std::string_view mnemonic, std::string text,

@@ -53,7 +53,7 @@ class Trustpoint::Agent : public std::enable_shared_from_this<Agent> {
   void request_crl(std::function<void(Result<x509::CrlFacts>)> done);
   void validate(std::function<void(Result<Validation>)> done);
 
-  // From any thread.
+  // agent_status.cc, from any thread.
   [[nodiscard]] std::vector<lifecycle::Deadline> deadlines() const;
   [[nodiscard]] Status status() const;
   [[nodiscard]] Result<void> may_enroll() const;
@@ -77,7 +77,6 @@ class Trustpoint::Agent : public std::enable_shared_from_this<Agent> {
 
   [[nodiscard]] Time now() const { return to_time(environment_.clock.now()); }
   [[nodiscard]] bool clock_is_set();
-  [[nodiscard]] std::vector<lifecycle::Deadline> deadlines_of(const Snapshot& snapshot) const;
   /// Between accepting a CA and its answer to GetCACaps nothing else is asked of it.
   [[nodiscard]] bool wants_capabilities(const State& state) const;
 
@@ -95,6 +94,28 @@ class Trustpoint::Agent : public std::enable_shared_from_this<Agent> {
   /// Nothing more happens by itself, and there is a certificate that ends.
   void wants_a_person() const;
   [[nodiscard]] Result<void> commit(store::TrustpointRow row);
+  /// On its second, whatever else is held: peers are given the next CA's certificates from then on.
+  void switch_over_if_due();
+  /// A clock that has stepped back since shows that it was ahead: a device goes on with what it had
+  /// before, as long as that is valid.
+  void switch_back_if_too_early();
+  /// What was put off by a clock that has stepped back since is not put off until then.
+  void forget_what_was_put_off_ahead();
+  /// Nothing is tried again before one, two, four ... retry periods have passed, an hour at most.
+  void hold(const Error& error);
+  /// Nor before a CA that is busy has asked for it.
+  void hold_until(Time at, const Error& error);
+  void hold(const Error& error, const Result<HttpReply>& answer);
+  void forget_call() { ++newest_call_; }
+
+  // agent_status.cc: what others see.
+
+  [[nodiscard]] std::vector<lifecycle::Deadline> deadlines_of(const Snapshot& snapshot) const;
+  /// After each change that they are to see.
+  void publish_snapshot();
+
+  // agent_ca.cc: which CA it has, and who reads for it.
+
   /// Whether the CA that is held is the one that is configured has to be looked at anew.
   void look_at_pin();
   /// As configured, or what that one has led to by rollover and is held.
@@ -109,20 +130,19 @@ class Trustpoint::Agent : public std::enable_shared_from_this<Agent> {
   [[nodiscard]] Result<void> trusted_ca(bool contradicts_pin) const;
   [[nodiscard]] Result<void> accept(const Offer& offer);
   void say_who_reads(const std::vector<x509::Certificate>& ras) const;
-  /// On its second, whatever else is held: peers are given the next CA's certificates from then on.
-  void switch_over_if_due();
-  /// A clock that has stepped back since shows that it was ahead: a device goes on with what it had
-  /// before, as long as that is valid.
-  void switch_back_if_too_early();
-  /// What was put off by a clock that has stepped back since is not put off until then.
-  void forget_what_was_put_off_ahead();
-  /// Nothing is tried again before one, two, four ... retry periods have passed, an hour at most.
-  void hold(const Error& error);
-  /// Nor before a CA that is busy has asked for it.
-  void hold_until(Time at, const Error& error);
-  void hold(const Error& error, const Result<HttpReply>& answer);
-  void forget_call() { ++newest_call_; }
-  void publish_snapshot();
+  void fetch_and_accept_pinned();
+  /// GetCACert brought none.
+  void on_no_ca(const Error& error);
+  /// What GetCACert brought. Errors: unreachable, malformed, conflict (no RA where there must be
+  /// one).
+  [[nodiscard]] Result<Offer> offer_in(Result<HttpReply> answer) const;
+  /// Nobody is known, or not the right one, whom the request under way can be enveloped for: what
+  /// came beside the CA certificate is signed by nobody, and what is damaged of it is dropped.
+  [[nodiscard]] bool lacks_recipient() const;
+  /// GetCACert once more, for what comes beside the CA certificate alone; then the message.
+  void look_for_recipient(Message message, Seconds spread);
+  /// Errors: conflict (of another CA), storage.
+  [[nodiscard]] Result<void> take_ras(const Offer& offer);
 
   // agent_hand.cc: what an administrator does, and what needs no network.
 
@@ -211,19 +231,6 @@ class Trustpoint::Agent : public std::enable_shared_from_this<Agent> {
   void fetch_capabilities(std::function<void(Result<void>)> done, Seconds spread);
   /// Somebody's page instead of keywords. Once for each such answer.
   void say_if_no_capabilities(const HttpReply& reply);
-  void fetch_and_accept_pinned();
-  /// GetCACert brought none.
-  void on_no_ca(const Error& error);
-  /// What GetCACert brought. Errors: unreachable, malformed, conflict (no RA where there must be
-  /// one).
-  [[nodiscard]] Result<Offer> offer_in(Result<HttpReply> answer) const;
-  /// Nobody is known, or not the right one, whom the request under way can be enveloped for: what
-  /// came beside the CA certificate is signed by nobody, and what is damaged of it is dropped.
-  [[nodiscard]] bool lacks_recipient() const;
-  /// GetCACert once more, for what comes beside the CA certificate alone; then the message.
-  void look_for_recipient(Message message, Seconds spread);
-  /// Errors: conflict (of another CA), storage.
-  [[nodiscard]] Result<void> take_ras(const Offer& offer);
   void fetch_next_ca();
   void exchange(Message message, Seconds spread);
   void send_message(Message message, Seconds spread);
@@ -267,6 +274,7 @@ class Trustpoint::Agent : public std::enable_shared_from_this<Agent> {
   bool asking_ca_ = false;
   std::optional<Time> ca_come_again_;  ///< what the last answer to GetCACert asked for
   bool asking_capabilities_ = false;
+  std::uint64_t newest_capabilities_call_ = 0;
   std::string odd_capabilities_;  ///< the last answer to GetCACaps, if it was none
   std::string server_;  ///< the one of several URLs that is in use; if any other, the first
   std::set<std::string> exact_;  ///< the URLs that are wanted as given

@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "client/agent.h"
+#include "client/answer.h"
 
 namespace umbra::client {
 namespace {
@@ -10,10 +11,6 @@ namespace {
 using lifecycle::Phase;
 using EventKind = lifecycle::TrustpointEventKind;
 
-// More than any chain of certificates; transports bound replies too, each in its own way.
-constexpr std::size_t body_max = std::size_t{256} * 1024;
-// Whatever a CA asks for: it is asked every hour.
-constexpr Seconds come_again_max{3600};
 // Keywords are a few hundred octets (RFC 8894 3.5.2).
 constexpr std::size_t capabilities_max = 4096;
 constexpr unsigned http_errors = 400;
@@ -21,16 +18,6 @@ constexpr unsigned http_errors = 400;
 bool has_path(const std::string& url) {
   const auto host = url.find("://");
   return host != std::string::npos && url.find('/', host + 3) != std::string::npos;
-}
-
-/// It says when to come again (RFC 9110 10.2.3); 429 is RFC 6585's.
-bool busy(const HttpReply& reply) {
-  return (reply.status == 503 || reply.status == 429) && reply.retry_after;
-}
-
-/// When it is to be asked again.
-Time come_again_at(const HttpReply& reply, Time now) {
-  return now + std::clamp(*reply.retry_after, Seconds{1}, come_again_max);
 }
 
 /// An old CA knows no GetCACaps, and says so; whoever is only out of order or busy has said
@@ -41,15 +28,6 @@ bool has_no_capabilities(const HttpReply& reply) {
 }
 
 bool path_is_missing(const HttpReply& reply) { return reply.status == 404 || reply.status == 405; }
-
-Result<HttpReply> usable(Result<HttpReply> reply) {
-  if (!reply) return reply;
-  if (reply->status != http_ok)
-    return fail(Errc::unreachable, fmt::format("HTTP status {}", reply->status));
-  if (reply->body.empty()) return fail(Errc::unreachable, "empty answer");
-  if (reply->body.size() > body_max) return fail(Errc::unreachable, "answer too long");
-  return reply;
-}
 
 /// The beginning of what is no answer, for people: a proxy's page is known by it.
 std::string beginning(ByteView body) {
@@ -112,9 +90,7 @@ Seconds Trustpoint::Agent::spread() const {
 
 Seconds Trustpoint::Agent::spread_of_poll() const {
   Seconds most = spread();
-  auto facts = state_.facts();
-  facts.come_again = come_again_;
-  for (const auto& deadline : lifecycle::deadlines(settings_, facts, name_)) {
+  for (const auto& deadline : lifecycle::deadlines(settings_, state_.facts(come_again_), name_)) {
     if (deadline.timer != lifecycle::Timer::poll) continue;
     most = std::min(most, std::max(deadline.at - now(), Seconds::zero()) / 2);
   }
@@ -213,92 +189,15 @@ void Trustpoint::Agent::turn_to_next() {
   if (urls.size() > 1) server_ = urls[(place_of(server_, urls) + 1) % urls.size()];
 }
 
-void Trustpoint::Agent::fetch_ca(std::function<void(Result<x509::Certificate>)> done,
-                                 Seconds spread) {
-  debug_scep("Client sending GetCACert request for trustpoint " + configuration_.name);
-  const auto& elsewhere = configuration_.authentication_url;
-  if (elsewhere.empty() && configuration_.enrollment_url.empty())
-    return done(fail(Errc::conflict, "no enrollment url is configured"));
-  go(get(scep::Operation::get_ca_cert, spread), elsewhere.empty() ? ways() : ways_to(elsewhere),
-     std::nullopt, std::nullopt, [done = std::move(done)](Agent& agent, Result<HttpReply> answer) {
-       agent.ca_come_again_.reset();
-       if (answer && busy(*answer)) agent.ca_come_again_ = come_again_at(*answer, agent.now());
-       auto offer = agent.offer_in(std::move(answer));
-       if (!offer) return done(tl::unexpected(offer.error()));
-       if (!agent.has_configured_fingerprint(offer->ca)) {
-         agent.log(Severity::error, "FINGERPRINT",
-                   "The CA certificate offered to trustpoint " + agent.configuration_.name +
-                       " has not the configured fingerprint and is refused",
-                   "UMBRA");
-         return done(fail(Errc::crypto, "the CA certificate has not the configured fingerprint"));
-       }
-       agent.offer_ = *std::move(offer);
-       done(agent.offer_->ca);
-     });
-}
-
-Result<Offer> Trustpoint::Agent::offer_in(Result<HttpReply> answer) const {
-  UMBRA_TRY(const auto reply, usable(std::move(answer)));
-  UMBRA_TRY(const auto received, scep::parse_ca_cert(reply.body));
-  UMBRA_TRY(auto offer, choose_ca(received));
-  if (configuration_.mode_ra && offer.ras.empty())
-    return fail(Errc::conflict, "\"enrollment mode ra\" is configured, and the CA names no RA");
-  return offer;
-}
-
-void Trustpoint::Agent::accept_ca(const x509::Certificate& certificate,
-                                  std::function<void(Result<void>)> done) {
-  Offer offer{.ca = certificate, .ras = {}};
-  if (offer_ && offer_->ca == certificate) offer = *offer_;
-  if (auto accepted = accept(offer); !accepted) return done(std::move(accepted));
-  if (configuration_.enrollment_url.empty()) return done({});  // nobody to ask
-  fetch_capabilities(std::move(done), Seconds::zero());
-}
-
-void Trustpoint::Agent::fetch_and_accept_pinned() {
-  if (asking_ca_) return;
-  asking_ca_ = true;
-  fetch_ca(
-      [weak = weak_from_this(), asked = asked_where()](const Result<x509::Certificate>& ca) {
-        const auto self = weak.lock();
-        if (!self) return;
-        self->asking_ca_ = false;
-        if (self->asked_where() != asked) {
-          // By another configuration: without a fingerprint, nobody has vouched for this answer.
-          if (!self->state_.ca && self->settings_.pinned) self->fetch_and_accept_pinned();
-          return;
-        }
-        if (!ca) return self->on_no_ca(ca.error());
-        // Somebody may have authenticated it by hand in the meantime.
-        if (self->state_.ca) return;
-        self->accept_ca(*ca, [name = self.get()](const Result<void>& accepted) {
-          if (!accepted) name->no_answer(accepted.error());
-        });
-      },
-      spread());
-}
-
-void Trustpoint::Agent::on_no_ca(const Error& error) {
-  no_answer(error);
-  if (!ca_come_again_ || state_.ca) return;
-  // There is somebody, and he keeps order: the intervals begin anew, and not before he said.
-  auto row = state_.row;
-  auto facts = state_.facts();
-  facts.since = now();
-  facts.tries = 0;
-  set_progress(row, facts);
-  if (const auto stored = commit(std::move(row)); !stored) return hold(stored.error());
-  held_at_ = now();
-  held_until_ = ca_come_again_;
-  publish_snapshot();
-}
-
 void Trustpoint::Agent::fetch_capabilities(std::function<void(Result<void>)> done, Seconds spread) {
   asking_capabilities_ = true;
+  const auto number = ++newest_capabilities_call_;
   publish_snapshot();
   debug_scep("Client sending GetCACaps request for trustpoint " + configuration_.name);
   send(get(scep::Operation::get_ca_caps, spread),
-       [done = std::move(done)](Agent& agent, const Result<HttpReply>& reply) {
+       [done = std::move(done), number](Agent& agent, const Result<HttpReply>& reply) {
+         // What another CA can do, or another server, says nothing of this one.
+         if (number != agent.newest_capabilities_call_) return done({});
          agent.asking_capabilities_ = false;
          if (!reply) {
            agent.hold(reply.error());
@@ -397,13 +296,6 @@ void Trustpoint::Agent::fetch_next_ca() {
       });
 }
 
-std::optional<Credential> Trustpoint::Agent::credential() const {
-  const std::lock_guard lock(mutex_);
-  const State& state = snapshot_.state;
-  if (!state.identity || !state.key) return std::nullopt;
-  return Credential{*state.identity, *state.key};
-}
-
 Result<std::optional<Credential>> Trustpoint::Agent::signs_instead() const {
   const std::string& name = configuration_.credential;
   if (name.empty() || state_.kind() != lifecycle::RequestKind::initial) return std::nullopt;
@@ -419,48 +311,6 @@ Result<std::optional<Credential>> Trustpoint::Agent::signs_instead() const {
   if (found->key.public_key().algorithm() != x509::KeyAlgorithm::rsa)
     return of_no_use("has no RSA key, for which alone SCEP envelopes its answers");
   return found;
-}
-
-bool Trustpoint::Agent::lacks_recipient() const {
-  // Those of the next CA came with it, under the CA's signature: GetCACert does not tell them.
-  if (state_.kind() == lifecycle::RequestKind::shadow) return false;
-  return !recipient_of(state_) || stranger_answered_;
-}
-
-void Trustpoint::Agent::look_for_recipient(Message message, Seconds spread) {
-  log(Severity::notice, "RECIPIENT",
-      fmt::format("Trustpoint {}: {}; GetCACert is asked again", configuration_.name,
-                  recipient_of(state_)
-                      ? "the last answer was signed neither by the CA nor by an RA that is known"
-                      : "nobody is known whom its requests can be enveloped for, as the CA has no "
-                        "RSA key and no certificate with one came beside its own"),
-      "UMBRA");
-  const auto& elsewhere = configuration_.authentication_url;
-  go(get(scep::Operation::get_ca_cert, spread), elsewhere.empty() ? ways() : ways_to(elsewhere),
-     ++newest_call_, std::nullopt, [message](Agent& agent, const Result<HttpReply>& answer) {
-       const auto offer = agent.offer_in(answer);
-       if (!offer) return agent.on_no_answer(offer.error(), answer);
-       agent.stranger_answered_ = false;
-       if (const auto taken = agent.take_ras(*offer); !taken)
-         return agent.on_no_answer(taken.error());
-       agent.send_message(message, Seconds::zero());
-     });
-}
-
-Result<void> Trustpoint::Agent::take_ras(const Offer& offer) {
-  if (!(offer.ca == *state_.ca)) {
-    return fail(Errc::conflict,
-                fmt::format("GetCACert brought another CA certificate than the one of trustpoint "
-                            "{}, SHA-256 fingerprint {}, and it is not taken",
-                            configuration_.name,
-                            to_hex_groups(offer.ca.fingerprint(x509::Digest::sha256))));
-  }
-  if (offer.ras == state_.ras) return {};
-  auto row = state_.row;
-  row.ra_certificates = joined(offer.ras);
-  UMBRA_CHECK(commit(std::move(row)));
-  say_who_reads(offer.ras);
-  return {};
 }
 
 void Trustpoint::Agent::exchange(Message message, Seconds spread) {

@@ -118,6 +118,20 @@ TEST_F(RecipientTest, ACaThatCannotBeReachedForItIsAskedAsTheTimersSay) {
   EXPECT_TRUE(status().identity);
 }
 
+TEST_F(RecipientTest, WithoutAnUrlNobodyIsAskedForIt) {
+  ca.ec_bits = 256;
+  start();
+  authenticate();
+  ASSERT_TRUE(status().pending);
+  spoke.enrollment_url.clear();
+  trustpoint->reconfigure(spoke, "spoke.lab", [] {});
+  settle();
+  const auto before = sent.size();
+  run_until(zero + minutes{10});
+  EXPECT_EQ(sent.size(), before);
+  EXPECT_FALSE(status().identity);
+}
+
 /// An RA between the trustpoint and its CA, which answers with its own signature.
 class BelowRaTest : public RecipientTest {
  protected:

@@ -83,6 +83,28 @@ TEST_F(ReconfigureTest, ACorrectedUrlIsActedOnAtOnce) {
   EXPECT_TRUE(status().identity);
 }
 
+TEST_F(ReconfigureTest, WhatAServerThatIsAskedNoMoreCanDoIsNotTakenForTheNextOnes) {
+  start_server();
+  spoke.fingerprint = right_pin();
+  spoke.enrollment_url = "http://old";
+  tamper = [](const Sent& call, HttpReply reply) {
+    if (call.operation == "GetCACaps" && call.target.starts_with("http://old"))
+      reply.body = to_bytes(as_bytes("DES3\n"));
+    return reply;
+  };
+  hold_answers = true;
+  start_spoke();
+  for (const auto& answer : std::exchange(held, {})) answer();
+  settle();
+  ASSERT_THAT(operations(), ElementsAre("GetCACert", "GetCACaps"));
+  spoke.enrollment_url = "http://10.1.255.12:80";
+  reconfigure();
+  deliver();
+  EXPECT_TRUE(row().capabilities_known);
+  EXPECT_NE(row().capabilities, "DES3\n");
+  EXPECT_TRUE(status().identity);
+}
+
 TEST_F(ReconfigureTest, ACaIsAskedWhereTheCertificateWasSelfSignedBefore) {
   for (const bool restarts : {false, true}) {
     start_server();

@@ -86,7 +86,7 @@ Result<State> State::read(store::TrustpointRow row, std::string_view passphrase,
   return state;
 }
 
-lifecycle::TrustpointFacts State::facts() const {
+lifecycle::TrustpointFacts State::facts(std::optional<Time> come_again) const {
   lifecycle::TrustpointFacts facts;
   facts.ca = validity_of(ca);
   facts.identity = validity_of(identity);
@@ -98,6 +98,7 @@ lifecycle::TrustpointFacts State::facts() const {
   facts.since = row.since;
   facts.tries = row.tries;
   facts.failing = row.failing;
+  facts.come_again = come_again;
   return facts;
 }
 

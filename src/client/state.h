@@ -36,7 +36,8 @@ struct State {
   ///         malformed (the row's octets do not parse).
   [[nodiscard]] static Result<State> read(store::TrustpointRow row, std::string_view passphrase,
                                           const State* before = nullptr);
-  [[nodiscard]] lifecycle::TrustpointFacts facts() const;
+  /// In: `come_again`, which no row has: a CA that is busy has asked for it since the start.
+  [[nodiscard]] lifecycle::TrustpointFacts facts(std::optional<Time> come_again = {}) const;
   [[nodiscard]] lifecycle::RequestKind kind() const;
   /// The key that the request under way asks a certificate for: LABEL#, or LABEL.
   [[nodiscard]] const x509::PrivateKey* request_key() const;
