@@ -1,71 +1,12 @@
 #include "io/file_places.h"
 
-#include <fcntl.h>
 #include <fmt/format.h>
-#include <sys/stat.h>
 #include <sys/statvfs.h>
-#include <unistd.h>
-
-#include <cerrno>
-#include <cstring>
-#include <filesystem>
 
 #include "io/files.h"
 
 namespace umbra::io {
 namespace {
-
-Error trouble(const std::string& what, const std::string& path) {
-  return {Errc::storage, fmt::format("cannot {} {}: {}", what, path, std::strerror(errno))};
-}
-
-/// A file that is complete under another name and not yet in its place.
-class Draft {
- public:
-  Draft(std::string path, unsigned mode)
-      : path_(std::move(path)), temporary_(path_ + ".new"), mode_(mode) {}
-  ~Draft() {
-    if (file_ >= 0) ::close(file_);
-    if (there_) ::unlink(temporary_.c_str());
-  }
-  Draft(Draft&& other) noexcept
-      : path_(std::move(other.path_)),
-        temporary_(std::move(other.temporary_)),
-        mode_(other.mode_),
-        file_(std::exchange(other.file_, -1)),
-        there_(std::exchange(other.there_, false)) {}
-  Draft(const Draft&) = delete;
-  Draft& operator=(const Draft&) = delete;
-  Draft& operator=(Draft&&) = delete;
-
-  std::optional<Error> write(ByteView content) {
-    ::unlink(temporary_.c_str());
-    file_ = ::open(temporary_.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, mode_);
-    if (file_ < 0) return trouble("create", temporary_);
-    there_ = true;
-    while (!content.empty()) {
-      const ssize_t written = ::write(file_, content.data(), content.size());
-      if (written < 0 && errno == EINTR) continue;
-      if (written < 0) return trouble("write", temporary_);
-      content = content.subspan(static_cast<std::size_t>(written));
-    }
-    return std::nullopt;
-  }
-  std::optional<Error> put_in_place() {
-    if (::fsync(file_) != 0) return trouble("sync", temporary_);
-    ::close(std::exchange(file_, -1));
-    if (::rename(temporary_.c_str(), path_.c_str()) != 0) return trouble("replace", path_);
-    there_ = false;
-    return std::nullopt;
-  }
-
- private:
-  std::string path_;
-  std::string temporary_;
-  unsigned mode_;
-  int file_ = -1;
-  bool there_ = false;
-};
 
 bool is_archive(const std::string& name) {
   return name.ends_with(".p12") || name.ends_with(".pem");
@@ -78,16 +19,19 @@ server::Delivery deliver_to(const std::string& folder, bool for_owner_alone,
   std::vector<Draft> drafts;
   for (const auto& file : files) {
     const unsigned mode = for_owner_alone || is_archive(file.name) ? 0600 : 0644;
-    drafts.emplace_back(folder + "/" + file.name, mode);
-    if ((delivery.error = drafts.back().write(file.content))) {
-      drafts.pop_back();
+    auto draft = Draft::make(folder + "/" + file.name, mode);
+    const auto written =
+        draft ? draft->write(file.content) : Result<void>(tl::unexpected(draft.error()));
+    if (!written) {
+      delivery.error = written.error();
       break;
     }
+    drafts.push_back(*std::move(draft));
   }
   std::size_t placed = 0;
   for (Draft& draft : drafts) {
-    if (auto failed = draft.put_in_place()) {
-      delivery.error = std::move(failed);
+    if (auto failed = draft.put_in_place(); !failed) {
+      delivery.error = std::move(failed).error();
       break;
     }
     ++placed;
@@ -119,6 +63,14 @@ std::optional<FilePlaces::Folder> FilePlaces::folder_of(const config::FilePlace&
   return Folder{fmt::format("{}/{}{}", data_directory_, device, path), true};
 }
 
+void FilePlaces::clear_up_once(const std::string& folder) {
+  {
+    const std::lock_guard lock(mutex_);
+    if (!cleared_up_.insert(folder).second) return;
+  }
+  remove_abandoned_drafts(folder, "");
+}
+
 server::Delivery FilePlaces::deliver(const config::FilePlace& place,
                                      const std::vector<server::PublishedFile>& files,
                                      const std::atomic<bool>& give_up) {
@@ -127,6 +79,7 @@ server::Delivery FilePlaces::deliver(const config::FilePlace& place,
   if (folder->ours) {
     if (const auto made = make_directory(folder->path); !made) return {0, made.error()};
   }
+  clear_up_once(folder->path);
   return deliver_to(folder->path, folder->ours, files);
 }
 

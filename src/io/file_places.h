@@ -1,6 +1,8 @@
 #pragma once
 
 #include <memory>
+#include <mutex>
+#include <set>
 #include <string>
 
 #include "io/upload.h"
@@ -32,7 +34,12 @@ class FilePlaces final : public server::FileSink {
   /// Nothing if it is another machine's.
   [[nodiscard]] std::optional<Folder> folder_of(const config::FilePlace& place) const;
 
+  /// Of what processes that died have left: there may be a million files to look through.
+  void clear_up_once(const std::string& folder);
+
   const std::string data_directory_;
+  std::mutex mutex_;
+  std::set<std::string> cleared_up_;
   Upload upload_;
 };
 

@@ -5,11 +5,13 @@
 #include <grp.h>
 #include <pwd.h>
 #include <sys/file.h>
+#include <sys/random.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include <algorithm>
+#include <array>
 #include <cerrno>
 #include <cstdlib>
 #include <cstring>
@@ -52,7 +54,6 @@ Result<void> write_all(int file, ByteView content, const std::string& path) {
     if (written < 0) return os_error("write", path);
     content = content.subspan(static_cast<std::size_t>(written));
   }
-  if (::fsync(file) != 0) return os_error("sync", path);
   return {};
 }
 
@@ -137,26 +138,121 @@ Result<FileAccess> file_access(unsigned mode, const std::string& owner, const st
   return access;
 }
 
-Result<void> write_file(const std::string& path, ByteView content, const FileAccess& access) {
-  const std::string temporary = path + ".new";
-  {
-    ::unlink(temporary.c_str());
-    // Nobody else's before it is whose it is to be.
-    const File file(temporary, O_WRONLY | O_CREAT | O_EXCL, 0600);
-    if (file.get() < 0) return os_error("create", temporary);
-    auto written = give_to(file.get(), access, temporary);
-    if (written) written = write_all(file.get(), content, temporary);
-    if (!written) {
-      ::unlink(temporary.c_str());
-      return written;
+namespace {
+
+constexpr std::string_view draft_mark = ".umbra-";
+constexpr std::size_t draft_digits = 16;
+
+/// What all drafts of a file begin with. The longest name there may be has room for the rest.
+std::string draft_prefix(const std::string& name) {
+  constexpr std::size_t name_max = 200;
+  return fmt::format(".{}{}", name.substr(0, name_max), draft_mark);
+}
+
+bool is_hex(std::string_view digits) {
+  return digits.find_first_not_of("0123456789abcdef") == std::string_view::npos;
+}
+
+/// Whether whoever wrote it is gone: a process that lives holds its lock.
+bool is_abandoned(const std::string& path) {
+  const File file(path, O_RDONLY | O_NOFOLLOW | O_NONBLOCK);
+  struct stat found {};
+  return file.get() >= 0 && ::fstat(file.get(), &found) == 0 && S_ISREG(found.st_mode) &&
+         ::flock(file.get(), LOCK_SH | LOCK_NB) == 0;
+}
+
+}  // namespace
+
+std::string random_digits() {
+  std::array<std::uint8_t, draft_digits / 2> octets{};
+  // So few come at once and whole (getrandom(2)). Without any, a name is asked for again where it
+  // is taken.
+  while (::getrandom(octets.data(), octets.size(), 0) < 0 && errno == EINTR) {
+  }
+  std::string digits;
+  for (const std::uint8_t octet : octets) digits += fmt::format("{:02x}", octet);
+  return digits;
+}
+
+bool are_random_digits(std::string_view text) {
+  return text.size() == draft_digits && is_hex(text);
+}
+
+Draft::~Draft() {
+  if (file_ < 0) return;
+  if (!path_.empty()) ::unlink(path_.c_str());
+  ::close(file_);
+}
+
+Draft::Draft(Draft&& other) noexcept
+    : target_(std::move(other.target_)),
+      path_(std::exchange(other.path_, {})),
+      file_(std::exchange(other.file_, -1)) {}
+
+Result<Draft> Draft::make(const std::string& target, unsigned mode) {
+  const std::filesystem::path place(target);
+  const std::string parent = parent_of(place);
+  constexpr int tries_max = 100;
+  for (int tries = 0; tries < tries_max; ++tries) {
+    const std::string path =
+        fmt::format("{}/{}{}", parent, draft_prefix(place.filename().string()), random_digits());
+    File file(path, O_RDWR | O_CREAT | O_EXCL, mode);
+    if (file.get() < 0) {
+      if (errno == EEXIST) continue;
+      return os_error("create", target);
     }
+    // Some file systems know no locks: there nothing is taken for abandoned.
+    const bool lost = ::flock(file.get(), LOCK_EX | LOCK_NB) != 0 && errno == EWOULDBLOCK;
+    struct stat found {};
+    // Somebody who clears up came between the two.
+    if (lost || ::fstat(file.get(), &found) != 0 || found.st_nlink == 0) {
+      ::unlink(path.c_str());
+      continue;
+    }
+    return Draft(target, path, file.release());
   }
-  if (::rename(temporary.c_str(), path.c_str()) != 0) {
-    const auto failed = os_error("replace", path);
-    ::unlink(temporary.c_str());
-    return failed;
+  return fail(Errc::storage, fmt::format("cannot create a file beside {}", target));
+}
+
+Result<void> Draft::give(const FileAccess& access) { return give_to(file_, access, target_); }
+
+Result<void> Draft::write(ByteView content) { return write_all(file_, content, target_); }
+
+Result<void> Draft::put_in_place() {
+  if (::fsync(file_) != 0) return os_error("sync", target_);
+  if (::rename(path_.c_str(), target_.c_str()) != 0) return os_error("replace", target_);
+  path_.clear();
+  ::close(std::exchange(file_, -1));
+  return {};
+}
+
+void remove_abandoned_drafts(const std::string& directory, const std::string& name) {
+  const std::string prefix = draft_prefix(name);
+  std::error_code error;
+  std::vector<std::string> found;
+  for (std::filesystem::directory_iterator at(directory, error);
+       !error && at != std::filesystem::directory_iterator(); at.increment(error)) {
+    const std::string entry = at->path().filename().string();
+    const std::size_t mark = entry.rfind(draft_mark);
+    if (!entry.starts_with('.') || mark == std::string::npos || mark == 0) continue;
+    if (!name.empty() && !entry.starts_with(prefix)) continue;
+    if (are_random_digits(std::string_view(entry).substr(mark + draft_mark.size())))
+      found.push_back(at->path().string());
   }
-  return sync_directory(parent_of(path));
+  for (const std::string& path : found) {
+    if (is_abandoned(path)) ::unlink(path.c_str());
+  }
+}
+
+Result<void> write_file(const std::string& path, ByteView content, const FileAccess& access) {
+  const std::filesystem::path place(path);
+  remove_abandoned_drafts(parent_of(place), place.filename().string());
+  UMBRA_TRY(auto draft, Draft::make(path));
+  // Nobody else's before it is whose it is to be.
+  UMBRA_CHECK(draft.give(access));
+  UMBRA_CHECK(draft.write(content));
+  UMBRA_CHECK(draft.put_in_place());
+  return sync_directory(parent_of(place));
 }
 
 Result<void> make_directory(const std::string& path) {

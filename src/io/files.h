@@ -3,6 +3,8 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <string_view>
+#include <utility>
 
 #include "base/bytes.h"
 #include "base/random.h"
@@ -25,6 +27,37 @@ struct FileAccess {
 /// what to do.
 [[nodiscard]] Result<FileAccess> file_access(unsigned mode, const std::string& owner,
                                              const std::string& group);
+/// A file that gets complete under another name beside its place before it is put into it:
+/// `.NAME.umbra-` and digits at random, which is nobody else's name. Gone with this value, unless
+/// it was put in place.
+class Draft {
+ public:
+  /// In: `mode`, less what the umask takes away. Errors: storage.
+  [[nodiscard]] static Result<Draft> make(const std::string& target, unsigned mode = 0600);
+  ~Draft();
+  Draft(Draft&& other) noexcept;
+  Draft(const Draft&) = delete;
+  Draft& operator=(const Draft&) = delete;
+  Draft& operator=(Draft&&) = delete;
+  [[nodiscard]] Result<void> give(const FileAccess& access);
+  [[nodiscard]] Result<void> write(ByteView content);
+  /// Its octets are on the disk then; that it is there, only after sync_directory.
+  [[nodiscard]] Result<void> put_in_place();
+
+ private:
+  Draft(std::string target, std::string path, int file)
+      : target_(std::move(target)), path_(std::move(path)), file_(file) {}
+  std::string target_;
+  std::string path_;
+  int file_;
+};
+/// What processes that died have left of drafts of NAME, or of all drafts if that is empty; those
+/// of processes that live stay.
+void remove_abandoned_drafts(const std::string& directory, const std::string& name);
+/// Sixteen hexadecimal digits, for names that nobody else has.
+[[nodiscard]] std::string random_digits();
+[[nodiscard]] bool are_random_digits(std::string_view text);
+
 /// A reader sees the old content or the new one, never a part; on the disk when it returns. Errors:
 /// storage.
 [[nodiscard]] Result<void> write_file(const std::string& path, ByteView content,

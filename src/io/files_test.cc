@@ -65,29 +65,50 @@ TEST_F(FilesTest, WhatCannotBeReadOrWrittenIsNamed) {
   EXPECT_TRUE(read_file(path("large"), 1000));
 }
 
-TEST_F(FilesTest, AWriteThatDiedHalfWayIsNoObstacle) {
+TEST_F(FilesTest, WhatAProcessThatDiedHasLeftIsClearedAwayAndNobodyElses) {
   ASSERT_TRUE(put(path("key"), "old"));
-  ASSERT_TRUE(put(path("key.new"), "hal"));  // as kill -9 leaves it
-  EXPECT_EQ(::chmod(path("key.new").c_str(), 0666), 0);
-  EXPECT_EQ(text(path("key")), "old");
+  // As kill -9 leaves it.
+  ASSERT_TRUE(put(path(".key.umbra-0123456789abcdef"), "hal"));
+  const std::vector<std::string> others = {
+      "key.new",  ".key.umbra-0123456789abcde",    ".key.umbra-0123456789ABCDEF",
+      ".key.new", ".other.umbra-0123456789abcdef", "key.umbra-0123456789abcdef"};
+  for (const auto& name : others) ASSERT_TRUE(put(path(name), "somebody else's"));
+  fs::create_directories(path(".key.umbra-0000000000000000"));
+  fs::create_symlink(path("key"), path(".key.umbra-1111111111111111"));
   ASSERT_TRUE(put(path("key"), "new"));
   EXPECT_EQ(text(path("key")), "new");
-  EXPECT_EQ(mode(path("key")), 0600U) << "nothing of the remains is used";
-  EXPECT_FALSE(fs::exists(path("key.new")));
+  EXPECT_FALSE(fs::exists(path(".key.umbra-0123456789abcdef")));
+  for (const auto& name : others) EXPECT_EQ(text(path(name)), "somebody else's") << name;
+  EXPECT_TRUE(fs::exists(path(".key.umbra-0000000000000000")));
+  EXPECT_TRUE(fs::is_symlink(path(".key.umbra-1111111111111111")));
+}
+
+TEST_F(FilesTest, ADraftOfWhoLivesIsNotClearedAway) {
+  auto draft = Draft::make(path("key"));
+  ASSERT_TRUE(draft);
+  ASSERT_TRUE(draft->write(as_bytes("first")));
+  const fs::path beside = fs::directory_iterator(directory)->path();
+  EXPECT_EQ(mode(beside), 0600U) << "from its beginning";
+  ASSERT_TRUE(put(path("key"), "second"));
+  ASSERT_TRUE(draft->put_in_place());
+  EXPECT_EQ(text(path("key")), "first");
+  {
+    auto given_up = Draft::make(path("key"));
+    ASSERT_TRUE(given_up && given_up->write(as_bytes("third")));
+  }
+  EXPECT_EQ(std::distance(fs::directory_iterator(directory), fs::directory_iterator()), 1);
 }
 
 TEST_F(FilesTest, AWriteThatFailsLeavesNoSecretBehind) {
   fs::create_directories(path("key/in-the-way"));
   EXPECT_FALSE(put(path("key"), "secret"));
-  EXPECT_FALSE(fs::exists(path("key.new")));
+  EXPECT_EQ(std::distance(fs::directory_iterator(directory), fs::directory_iterator()), 1);
 }
 
-TEST_F(FilesTest, ALinkPutInTheWayIsNotFollowed) {
-  ASSERT_TRUE(put(path("precious"), "precious"));
-  fs::create_symlink(path("precious"), path("key.new"));
-  ASSERT_TRUE(put(path("key"), "secret"));
-  EXPECT_EQ(text(path("precious")), "precious");
-  EXPECT_EQ(text(path("key")), "secret");
+TEST_F(FilesTest, TheLongestNameThereMayBeHasADraftToo) {
+  const std::string name(255, 'k');
+  ASSERT_TRUE(put(path(name), "secret"));
+  EXPECT_EQ(text(path(name)), "secret");
 }
 
 TEST_F(FilesTest, AFullDiskIsNamedAndTheOldContentStays) {
@@ -104,7 +125,7 @@ TEST_F(FilesTest, AFullDiskIsNamedAndTheOldContentStays) {
   ASSERT_FALSE(refused);
   EXPECT_EQ(refused.error().code, Errc::storage);
   EXPECT_EQ(text(path("key")), "old");
-  EXPECT_FALSE(fs::exists(path("key.new")));
+  EXPECT_EQ(std::distance(fs::directory_iterator(directory), fs::directory_iterator()), 1);
 }
 
 TEST_F(FilesTest, DirectoriesAreMadeForTheirOwnerAlone) {
