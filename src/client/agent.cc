@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "client/announcement.h"
 #include "client/before_switch.h"
 #include "client/lineage.h"
 #include "config/rules.h"
@@ -39,7 +40,7 @@ Trustpoint::Agent::Agent(config::Trustpoint configuration, Environment environme
       server_(state_.row.enrollment_url),
       contradicts_pin_(!configuration_.selfsigned &&
                        contradicts(configuration_.fingerprint, state_)),
-      snapshot_{state_, {}, false, {}, {}, {}, false, contradicts_pin_} {}
+      snapshot_{state_, {}, false, {}, {}, {}, false, contradicts_pin_, {}} {}
 
 void Trustpoint::Agent::post(std::function<void(Agent&)> task) {
   environment_.post([weak = weak_from_this(), task = std::move(task)] {
@@ -47,10 +48,16 @@ void Trustpoint::Agent::post(std::function<void(Agent&)> task) {
   });
 }
 
+void Trustpoint::Agent::retire() {
+  retired_ = true;
+  leave_places(nullptr);
+}
+
 void Trustpoint::Agent::reconfigure(const config::Trustpoint& configuration,
                                     const std::string& fqdn) {
   const std::string before = server_in_use();
   const std::string asked_before = asked_where();
+  leave_places(&configuration);
   {
     const std::lock_guard lock(mutex_);
     configuration_ = configuration;
@@ -401,8 +408,8 @@ Result<void> Trustpoint::Agent::commit(store::TrustpointRow row) {
   // One of before lineages were kept has the very CA that is configured.
   if (next.ca && has_fingerprint(*next.ca, configuration_.fingerprint))
     begin_lineage(row, *next.ca);
-  row.held_since = next.row.held_since =
-      to_text(held) + lineage_lines(row.held_since) + before_switch_line(row);
+  row.held_since = next.row.held_since = to_text(held) + lineage_lines(row.held_since) +
+                                         before_switch_line(row) + archive_lines(row.held_since);
   batch.push_back(store::PutTrustpoint{std::move(row)});
   UMBRA_CHECK(environment_.store.commit(std::move(batch)));
   std::swap(state_, next);

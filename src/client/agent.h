@@ -39,7 +39,7 @@ class Trustpoint::Agent : public std::enable_shared_from_this<Agent> {
   void accept_ca(const x509::Certificate& certificate, std::function<void(Result<void>)> done);
   void enroll_by_hand();
   void reconfigure(const config::Trustpoint& configuration, const std::string& fqdn);
-  void retire() { retired_ = true; }
+  void retire();
 
   // agent_hand.cc, on the strand too.
   [[nodiscard]] Result<void> cancel();
@@ -47,7 +47,7 @@ class Trustpoint::Agent : public std::enable_shared_from_this<Agent> {
   [[nodiscard]] Result<void> import_certificate(const std::vector<x509::Certificate>& received);
   [[nodiscard]] Result<void> import_archive(const x509::Archive& archive, bool exportable);
   [[nodiscard]] Result<Exported> exported() const;
-  [[nodiscard]] Result<void> zeroize();
+  [[nodiscard]] Result<std::vector<std::string>> zeroize();
 
   // agent_revocation.cc, on the strand too.
   void request_crl(std::function<void(Result<x509::CrlFacts>)> done);
@@ -73,6 +73,7 @@ class Trustpoint::Agent : public std::enable_shared_from_this<Agent> {
     std::optional<Time> come_again;
     bool switch_failed = false;
     bool contradicts_pin = false;
+    std::optional<Outdated> outdated;
   };
 
   [[nodiscard]] Time now() const { return to_time(environment_.clock.now()); }
@@ -181,16 +182,23 @@ class Trustpoint::Agent : public std::enable_shared_from_this<Agent> {
   /// was not told of them. What fails is tried again.
   void announce();
   void on_hook_ended(const std::string& event, const std::string& certificates,
-                     const Result<void>& ran);
-  [[nodiscard]] Result<void> publish_files() const;
-  /// Of what the files hold, nothing is there any more: they go too. Errors: storage.
-  [[nodiscard]] Result<void> withdraw_files();
+                     const std::string& announcement, const Result<void>& ran);
+  [[nodiscard]] Result<void> publish_files();
+  /// Whether it has made this archive.
+  [[nodiscard]] bool is_ours(ByteView archive) const;
+  /// What other programs find where the files could not be replaced.
+  [[nodiscard]] Outdated outdated_files() const;
+  /// Of what the files hold, nothing is there any more: they go too. Out: those that stay, as they
+  /// are somebody else's. Errors: storage.
+  [[nodiscard]] Result<std::vector<std::string>> withdraw_files();
+  /// Nothing more is written where `next`, or nobody, writes any more.
+  void leave_places(const config::Trustpoint* next) const;
   /// What is in the files is not known any more, nor what was to be told of it.
   void forget_published();
   void announce_later(std::string_view mnemonic, const Error& error,
                       const std::string& certificates);
-  /// Nothing waits to be announced.
-  void announced();
+  /// Nothing waits to be announced; `told`: nor is anybody being told.
+  void announced(bool told = true);
 
   // agent_exchange.cc: what is said to the CA.
 
@@ -300,6 +308,7 @@ class Trustpoint::Agent : public std::enable_shared_from_this<Agent> {
   Time announce_failed_at_{};
   std::string announce_failed_;  ///< of these certificates
   std::uint32_t announce_tries_ = 0;
+  std::optional<Outdated> outdated_;  ///< what others have instead, where one failed
 
   mutable std::mutex mutex_;
   Snapshot snapshot_;

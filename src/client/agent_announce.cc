@@ -10,6 +10,19 @@ namespace {
 
 constexpr std::uint32_t doublings_max = 6;  // about an hour between tries, with the usual period
 
+/// In: what others find in one place. `worst`: of the places before.
+void look_into(const Result<Bytes>& found, const std::function<Result<Time>(ByteView)>& end_of,
+               Outdated& worst) {
+  if (!found) return;
+  Outdated here{.known = true, .not_after = {}};
+  if (!found->empty()) {
+    const auto end = end_of(*found);
+    if (!end) return;
+    here.not_after = *end;
+  }
+  if (!worst.known || here.not_after < worst.not_after) worst = here;
+}
+
 }  // namespace
 
 void Trustpoint::Agent::announce() {
@@ -18,8 +31,10 @@ void Trustpoint::Agent::announce() {
   // What failed is not tried before its time, unless there is something new to tell.
   if (announce_at_ && now() < *announce_at_ && certificates == announce_failed_) return;
   if (published_ != certificates) {
-    if (const auto published = publish_files(); !published)
+    if (const auto published = publish_files(); !published) {
+      outdated_ = outdated_files();
       return announce_later("STORAGE", published.error(), certificates);
+    }
     published_ = certificates;
   }
   if (hook_runs_) return;  // it looks again when it ends
@@ -29,25 +44,30 @@ void Trustpoint::Agent::announce() {
     return announced();
   }
   hook_runs_ = true;
-  announced();
-  environment_.outlet.run({.trustpoint = configuration_.name,
-                           .command = configuration_.on_change_exec,
-                           .limit = configuration_.on_change_limit,
-                           .variables = variables_of(state_, configuration_, event)},
-                          [weak = weak_from_this(), event, certificates](const Result<void>& ran) {
-                            const auto self = weak.lock();
-                            if (!self) return;
-                            self->post([event, certificates, ran](Agent& agent) {
-                              agent.on_hook_ended(event, certificates, ran);
-                            });
-                          });
+  const std::string announcement = announcement_of(state_, configuration_);
+  announced(false);
+  environment_.outlet.run(
+      {.trustpoint = configuration_.name,
+       .command = configuration_.on_change_exec,
+       .limit = configuration_.on_change_limit,
+       .variables = variables_of(state_, configuration_, event)},
+      [weak = weak_from_this(), event, certificates, announcement](const Result<void>& ran) {
+        const auto self = weak.lock();
+        if (!self) return;
+        self->post([event, certificates, announcement, ran](Agent& agent) {
+          agent.on_hook_ended(event, certificates, announcement, ran);
+        });
+      });
 }
 
 void Trustpoint::Agent::on_hook_ended(const std::string& event, const std::string& certificates,
-                                      const Result<void>& ran) {
+                                      const std::string& announcement, const Result<void>& ran) {
   hook_runs_ = false;
   if (certificates_of(state_, configuration_).empty()) return announced();  // gone meanwhile
   if (!ran) {
+    // What they were told of last is what they may have read.
+    const auto end = end_told(state_.row.announced);
+    outdated_ = Outdated{.known = end.has_value(), .not_after = end};
     announce_later("ON_CHANGE",
                    {ran.error().code, fmt::format("the command of \"on change exec\" for {} {}",
                                                   event, ran.error().detail)},
@@ -55,12 +75,12 @@ void Trustpoint::Agent::on_hook_ended(const std::string& event, const std::strin
     return announce();
   }
   auto row = state_.row;
-  row.announced = certificates;
+  row.announced = announcement;
   if (const auto stored = environment_.store.commit(store::Batch{store::PutTrustpoint{row}});
       !stored) {
     return announce_later("ON_CHANGE", stored.error(), certificates);
   }
-  state_.row.announced = certificates;
+  state_.row.announced = announcement;
   announce_tries_ = 0;
   log(Severity::informational, "ON_CHANGE",
       fmt::format("Trustpoint {}: the command of \"on change exec\" has been run for {}",
@@ -70,42 +90,97 @@ void Trustpoint::Agent::on_hook_ended(const std::string& event, const std::strin
   announce();
 }
 
-Result<void> Trustpoint::Agent::publish_files() const {
+Result<void> Trustpoint::Agent::publish_files() {
   if (!configuration_.storage_pem.path.empty()) {
     UMBRA_TRY(auto files, pem_files(state_, configuration_.storage_pem.rollover_ca));
     const auto published = environment_.outlet.publish_pem(configuration_.storage_pem, files);
     wipe_keys(files);
     UMBRA_CHECK(published);
   }
-  if (!configuration_.storage_pkcs12.path.empty()) {
-    UMBRA_TRY(const Bytes archive, active_archive(state_, configuration_));
-    UMBRA_CHECK(environment_.outlet.publish_pkcs12(configuration_.storage_pkcs12, archive));
-  }
-  return {};
+  if (configuration_.storage_pkcs12.path.empty()) return {};
+  UMBRA_TRY(const Bytes archive, active_archive(state_, configuration_));
+  // Before it is there: a process that dies in between knows it again.
+  auto row = state_.row;
+  add_archive(row, archive);
+  UMBRA_CHECK(environment_.store.commit(store::Batch{store::PutTrustpoint{row}}));
+  state_.row.held_since = row.held_since;
+  return environment_.outlet.publish_pkcs12(configuration_.storage_pkcs12, archive,
+                                            [this](ByteView content) { return is_ours(content); });
 }
 
-Result<void> Trustpoint::Agent::withdraw_files() {
-  forget_published();
-  if (!configuration_.storage_pem.path.empty())
-    UMBRA_CHECK(environment_.outlet.withdraw_pem(configuration_.storage_pem));
-  if (configuration_.storage_pkcs12.path.empty()) return {};
-  const auto ours = [this](ByteView content) {
-    const auto archive = x509::from_pkcs12(content, configuration_.pkcs12_password);
-    if (!archive) return false;
-    // One that could not be replaced in its time has a key of before.
-    return (state_.key && archive->key.public_key() == state_.key->public_key()) ||
-           (state_.ca && archive->certificate.verify_signed_by(state_.ca->public_key()));
-  };
-  const auto withdrawn = environment_.outlet.withdraw_pkcs12(configuration_.storage_pkcs12, ours);
-  if (!withdrawn && withdrawn.error().code != Errc::conflict) return withdrawn;
-  if (!withdrawn) {
-    log(Severity::warning, "STORAGE",
-        fmt::format("Trustpoint {}: {}", configuration_.name, withdrawn.error().detail), "UMBRA");
+bool Trustpoint::Agent::is_ours(ByteView archive) const {
+  if (knows_archive(state_.row, archive)) return true;
+  // Or one of a version, or a database, that does not know what it has made.
+  const auto opened = x509::from_pkcs12(archive, configuration_.pkcs12_password);
+  if (!opened) return false;
+  const auto& key = opened->key.public_key();
+  return (state_.key && key == state_.key->public_key()) ||
+         (state_.shadow_key && key == state_.shadow_key->public_key());
+}
+
+Outdated Trustpoint::Agent::outdated_files() const {
+  Outdated worst;
+  if (!configuration_.storage_pem.path.empty()) {
+    look_into(
+        environment_.outlet.read_pem(configuration_.storage_pem),
+        [](ByteView text) -> Result<Time> {
+          UMBRA_TRY(const auto one, x509::Certificate::from_pem(as_text(text)));
+          return one.not_after();
+        },
+        worst);
   }
-  return {};
+  if (!configuration_.storage_pkcs12.path.empty()) {
+    look_into(
+        environment_.outlet.read_pkcs12(configuration_.storage_pkcs12),
+        [this](ByteView archive) -> Result<Time> {
+          UMBRA_TRY(const auto opened, x509::from_pkcs12(archive, configuration_.pkcs12_password));
+          return opened.certificate.not_after();
+        },
+        worst);
+  }
+  return worst;
+}
+
+Result<std::vector<std::string>> Trustpoint::Agent::withdraw_files() {
+  forget_published();
+  std::vector<std::string> staying;
+  const auto stays = [&](const Error& error, const std::string& path) {
+    log(Severity::warning, "STORAGE",
+        fmt::format("Trustpoint {}: {}", configuration_.name, error.detail), "UMBRA");
+    staying.push_back(path);
+  };
+  const auto keep = [&](const config::Storage& storage, bool archive) {
+    for (auto& path : environment_.outlet.kept_keys(storage, archive))
+      staying.push_back(std::move(path));
+  };
+  if (const auto& pem = configuration_.storage_pem; !pem.path.empty()) {
+    const auto withdrawn = environment_.outlet.withdraw_pem(pem);
+    if (!withdrawn && withdrawn.error().code != Errc::conflict)
+      return tl::unexpected(withdrawn.error());
+    if (!withdrawn) stays(withdrawn.error(), pem.path);
+    keep(pem, false);
+  }
+  if (const auto& pkcs12 = configuration_.storage_pkcs12; !pkcs12.path.empty()) {
+    const auto withdrawn = environment_.outlet.withdraw_pkcs12(
+        pkcs12, [this](ByteView content) { return is_ours(content); });
+    if (!withdrawn && withdrawn.error().code != Errc::conflict)
+      return tl::unexpected(withdrawn.error());
+    if (!withdrawn) stays(withdrawn.error(), pkcs12.path);
+    keep(pkcs12, true);
+  }
+  return staying;
+}
+
+void Trustpoint::Agent::leave_places(const config::Trustpoint* next) const {
+  for (const auto place : {&config::Trustpoint::storage_pem, &config::Trustpoint::storage_pkcs12}) {
+    const config::Storage& storage = configuration_.*place;
+    if (!storage.path.empty() && (!next || (next->*place).path != storage.path))
+      environment_.outlet.leave(storage);
+  }
 }
 
 void Trustpoint::Agent::forget_published() {
+  outdated_.reset();
   published_.clear();
   announce_at_.reset();
   announce_failed_.clear();
@@ -126,10 +201,11 @@ void Trustpoint::Agent::announce_later(std::string_view mnemonic, const Error& e
   publish_snapshot();
 }
 
-void Trustpoint::Agent::announced() {
-  const bool waited = announce_at_.has_value();
+void Trustpoint::Agent::announced(bool told) {
+  const bool waited = announce_at_ || (told && outdated_);
   announce_at_.reset();
   announce_failed_.clear();
+  if (told) outdated_.reset();
   if (waited) publish_snapshot();
 }
 

@@ -174,7 +174,7 @@ Result<Exported> Trustpoint::Agent::exported() const {
                   .label = label_of(configuration_, device_)};
 }
 
-Result<void> Trustpoint::Agent::zeroize() {
+Result<std::vector<std::string>> Trustpoint::Agent::zeroize() {
   UMBRA_CHECK(no_server_of_ours());
   auto row = state_.row;
   set_progress(row, at_rest(state_, Phase::stopped));
@@ -187,18 +187,21 @@ Result<void> Trustpoint::Agent::zeroize() {
   row.last_status.clear();
   row.announced.clear();
   // The files first: a process that dies in between puts them back, and nothing has happened.
-  auto gone = withdraw_files();
-  if (gone) gone = commit(std::move(row));
-  if (!gone) {
+  auto staying = withdraw_files();
+  if (staying) {
+    if (const auto stored = commit(std::move(row)); !stored)
+      staying = tl::unexpected(stored.error());
+  }
+  if (!staying) {
     announce();
-    return gone;
+    return staying;
   }
   forget_call();
   log(Severity::notice, "KEY_DELETION",
       fmt::format("A key named {} has been removed from key storage",
                   label_of(configuration_, device_)),
       "CRYPTO_ENGINE");
-  return {};
+  return staying;
 }
 
 Result<void> Trustpoint::Agent::ask_for(store::TrustpointRow& row, RequestKind kind) const {

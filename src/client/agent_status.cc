@@ -16,8 +16,8 @@ using lifecycle::Timer;
 void Trustpoint::Agent::publish_snapshot() {
   {
     const std::lock_guard lock(mutex_);
-    snapshot_ = {state_,     held_until_, asking_capabilities_, announce_at_,
-                 shown_crl_, come_again_, switch_failed_,       contradicts_pin_};
+    snapshot_ = {state_,      held_until_,    asking_capabilities_, announce_at_, shown_crl_,
+                 come_again_, switch_failed_, contradicts_pin_,     outdated_};
   }
   if (environment_.changed) environment_.changed();
 }
@@ -98,6 +98,7 @@ Status Trustpoint::Agent::status() const {
   }
   status.deadlines = deadlines_of(snapshot_);
   status.crl = snapshot_.crl;
+  status.outdated = snapshot_.outdated;
   status.auto_enroll = settings_.auto_enroll.has_value();
   if (settings_.auto_enroll && state.identity) {
     for (const auto& deadline : status.deadlines) {

@@ -127,6 +127,91 @@ TEST_F(AnnounceTest, TheArchiveHoldsKeyIdentityAndCaUnderItsPassword) {
   EXPECT_FALSE(x509::from_pkcs12(archive, "another"));
 }
 
+TEST_F(AnnounceTest, AnArchiveIsItsOwnWhateverBecameOfItsKeyAndPasswordAndNobodyElses) {
+  spoke.regenerate = true;
+  spoke.storage_pkcs12.path = "/etc/spoke.p12";
+  spoke.pkcs12_password = "sealed";
+  enrolled();
+  spoke.pkcs12_password = "another";
+  start_spoke();
+  run_until(day(295));
+  ASSERT_EQ(events().back(), "renewed");
+  EXPECT_TRUE(outlet.others_archives.empty()) << "they were all its own";
+  // Of the same CA, and under the same password.
+  const auto mine = *x509::from_pkcs12(outlet.archives.at("/etc/spoke.p12"), "another");
+  const auto key = *x509::PrivateKey::generate_rsa(2048);
+  const auto asked = *x509::sign_request({*x509::Name::from_ios("CN=somebody"), {}, {}}, key,
+                                         x509::Digest::sha256);
+  const auto theirs = *server->request_pkcs10(asked.der())->certificate;
+  const Bytes others = *x509::to_pkcs12(key, theirs, "theirs", "another", mine.others);
+  outlet.archives["/etc/spoke.p12"] = others;
+  start_spoke();
+  EXPECT_THAT(outlet.others_archives, ElementsAre(others));
+}
+
+TEST_F(AnnounceTest, WhatOthersHaveWhileFilesCannotBeWrittenIsKnown) {
+  spoke.storage_pkcs12.path = "/etc/spoke.p12";
+  spoke.pkcs12_password = "sealed";
+  outlet.refuse = true;
+  enrolled();
+  ASSERT_TRUE(status().outdated && status().outdated->known);
+  EXPECT_FALSE(status().outdated->not_after) << "they have none";
+  outlet.refuse = false;
+  run_until(zero + Seconds{60 * 4});
+  EXPECT_FALSE(status().outdated);
+  const Time end = status().identity->not_after();
+  outlet.refuse = true;
+  run_until(day(293));
+  ASSERT_GT(status().identity->not_after(), end);
+  ASSERT_TRUE(status().outdated);
+  EXPECT_EQ(status().outdated->not_after, end);
+  start_spoke();
+  ASSERT_TRUE(status().outdated) << "a start finds it in the files";
+  EXPECT_EQ(status().outdated->not_after, end);
+  outlet.published.clear();
+  outlet.archives["/etc/spoke.p12"] = to_bytes(as_bytes("unreadable"));
+  start_spoke();
+  ASSERT_TRUE(status().outdated && status().outdated->known);
+  EXPECT_FALSE(status().outdated->not_after) << "of the worst of them";
+  outlet.refuse = false;
+  start_spoke();
+  EXPECT_FALSE(status().outdated);
+}
+
+TEST_F(AnnounceTest, WhatOthersWereToldLastIsKnownWhileTheCommandFails) {
+  enrolled();
+  const Time end = status().identity->not_after();
+  outlet.failing = true;
+  run_until(day(293));
+  ASSERT_GT(status().identity->not_after(), end);
+  ASSERT_TRUE(status().outdated);
+  EXPECT_EQ(status().outdated->not_after, end);
+  start_spoke();
+  ASSERT_TRUE(status().outdated);
+  EXPECT_EQ(status().outdated->not_after, end);
+  outlet.failing = false;
+  outlet.hangs = true;
+  run_until(day(294));
+  EXPECT_TRUE(status().outdated) << "not while it is only being told";
+  outlet.waiting.front()({});
+  settle();
+  EXPECT_FALSE(status().outdated);
+}
+
+TEST_F(AnnounceTest, APlaceIsLeftWithTheConfigurationThatNamedIt) {
+  enrolled();
+  trustpoint->reconfigure(spoke, "spoke", [] {});
+  settle();
+  EXPECT_TRUE(outlet.left.empty());
+  spoke.storage_pem.path = "/etc/other";
+  trustpoint->reconfigure(spoke, "spoke", [] {});
+  settle();
+  EXPECT_THAT(outlet.left, ElementsAre("/etc/spoke"));
+  trustpoint->retire([] {});
+  settle();
+  EXPECT_THAT(outlet.left, ElementsAre("/etc/spoke", "/etc/other"));
+}
+
 TEST_F(AnnounceTest, ACommandThatFailsIsReportedAndRunAgainAtDoublingIntervals) {
   outlet.failing = true;
   enrolled();

@@ -1,6 +1,8 @@
 #include "client/announcement.h"
 
+#include <algorithm>
 #include <array>
+#include <charconv>
 #include <sstream>
 
 #include "x509/pkcs12.h"
@@ -15,12 +17,16 @@ std::string mark(const std::optional<x509::Certificate>& certificate) {
 }
 
 struct Marks {
-  std::string ca, identity, rollover_ca, rollover_identity;
+  std::string ca, identity, rollover_ca, rollover_identity, end;
+  [[nodiscard]] bool same(const Marks& other) const {
+    return ca == other.ca && identity == other.identity && rollover_ca == other.rollover_ca &&
+           rollover_identity == other.rollover_identity;
+  }
 };
 Marks read_marks(std::string_view text) {
   Marks marks;
   std::istringstream words{std::string(text)};
-  words >> marks.ca >> marks.identity >> marks.rollover_ca >> marks.rollover_identity;
+  words >> marks.ca >> marks.identity >> marks.rollover_ca >> marks.rollover_identity >> marks.end;
   return marks;
 }
 
@@ -31,6 +37,25 @@ std::vector<x509::Certificate> trusted(const State& state, bool include_rollover
   if (include_rollover_ca && state.rollover_ca) all.push_back(*state.rollover_ca);
   if (include_rollover_ca && state.previous_ca) all.push_back(*state.previous_ca);
   return all;
+}
+
+constexpr std::string_view archive_head = "archive ";
+// A file that cannot be replaced is tried again for a day before it is one of these no more.
+constexpr std::ptrdiff_t archives_max = 32;
+
+std::string archive_line(ByteView archive) {
+  return std::string(archive_head) + to_hex(x509::hash(x509::Digest::sha256, archive)) + "\n";
+}
+
+/// The lines that begin with that head, or all others.
+std::string lines_of(std::string_view text, bool archives) {
+  std::string lines;
+  while (!text.empty()) {
+    const std::size_t end = std::min(text.find('\n'), text.size() - 1) + 1;
+    if (text.starts_with(archive_head) == archives) lines += text.substr(0, end);
+    text.remove_prefix(end);
+  }
+  return lines;
 }
 
 /// The key that the rollover identity will live on: LABEL#, or LABEL where it keeps its key.
@@ -48,11 +73,27 @@ std::string certificates_of(const State& state, const config::Trustpoint& config
          (state.rollover_ca && included ? "+ " : " ") + mark(state.rollover_identity);
 }
 
+std::string announcement_of(const State& state, const config::Trustpoint& configuration) {
+  const std::string certificates = certificates_of(state, configuration);
+  if (certificates.empty()) return {};
+  return certificates + " " +
+         std::to_string(state.identity->not_after().time_since_epoch().count());
+}
+
+std::optional<Time> end_told(std::string_view announced) {
+  const std::string end = read_marks(announced).end;
+  std::int64_t seconds = 0;
+  const auto [stop, error] = std::from_chars(end.data(), end.data() + end.size(), seconds);
+  if (end.empty() || error != std::errc{} || stop != end.data() + end.size()) return std::nullopt;
+  return Time(Seconds{seconds});
+}
+
 std::string event_between(std::string_view announced, std::string_view now) {
-  if (announced == now || now.empty()) return {};
+  if (now.empty()) return {};
   if (announced.empty()) return "enrolled";
   const Marks before = read_marks(announced);
   const Marks after = read_marks(now);
+  if (before.same(after)) return {};
   if (before.ca != after.ca) return "switch-over";
   if (before.identity != after.identity) return "renewed";
   if (before.rollover_identity != after.rollover_identity) return "rollover-identity";
@@ -112,6 +153,19 @@ Result<Bytes> active_archive(const State& state, const config::Trustpoint& confi
   return x509::to_pkcs12(*state.key, *state.identity, configuration.name,
                          configuration.pkcs12_password,
                          trusted(state, configuration.storage_pkcs12.rollover_ca));
+}
+
+std::string archive_lines(std::string_view held_since) { return lines_of(held_since, true); }
+
+bool knows_archive(const store::TrustpointRow& row, ByteView archive) {
+  return archive_lines(row.held_since).find(archive_line(archive)) != std::string::npos;
+}
+
+void add_archive(store::TrustpointRow& row, ByteView archive) {
+  std::string lines = archive_lines(row.held_since) + archive_line(archive);
+  while (std::count(lines.begin(), lines.end(), '\n') > archives_max)
+    lines.erase(0, lines.find('\n') + 1);
+  row.held_since = lines_of(row.held_since, false) + lines;
 }
 
 }  // namespace umbra::client

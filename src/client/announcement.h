@@ -22,6 +22,12 @@ namespace umbra::client {
 /// trusted ones. Empty without an identity: nothing is announced.
 [[nodiscard]] std::string certificates_of(const State& state,
                                           const config::Trustpoint& configuration);
+/// The same, and when the identity ends: what is kept of what others were told.
+[[nodiscard]] std::string announcement_of(const State& state,
+                                          const config::Trustpoint& configuration);
+/// Until when the identity is valid that they were told of; nothing if they never were, or by a
+/// version that did not keep it.
+[[nodiscard]] std::optional<Time> end_told(std::string_view announced);
 /// What happened between two of them: `enrolled`, `switch-over`, `renewed`, `rollover-identity`,
 /// `rollover-ca`, the first of these that fits; empty if nothing did.
 [[nodiscard]] std::string event_between(std::string_view announced, std::string_view now);
@@ -36,5 +42,12 @@ void wipe_keys(PemFiles& files);
 /// Key, identity and CAs, sealed with the password of `storage pkcs12`. Errors: crypto.
 [[nodiscard]] Result<Bytes> active_archive(const State& state,
                                            const config::Trustpoint& configuration);
+
+/// The archives that a trustpoint has made last are known again, whatever became of their password:
+/// lines `archive SHA256` of the row's text of what is held since when (held_since.h).
+void add_archive(store::TrustpointRow& row, ByteView archive);
+[[nodiscard]] bool knows_archive(const store::TrustpointRow& row, ByteView archive);
+/// Its lines of the row's text, for another one.
+[[nodiscard]] std::string archive_lines(std::string_view held_since);
 
 }  // namespace umbra::client

@@ -44,8 +44,11 @@ class HandTest : public Lab {
   Result<void> cancel() {
     return done([&](auto answered) { trustpoint->cancel(answered); });
   }
-  Result<void> zeroize() {
-    return done([&](auto answered) { trustpoint->zeroize(answered); });
+  Result<std::vector<std::string>> zeroize() {
+    Result<std::vector<std::string>> came = fail(Errc::conflict, "not called");
+    trustpoint->zeroize([&](auto result) { came = std::move(result); });
+    settle();
+    return came;
   }
   Exported exported() {
     std::optional<Exported> out;
@@ -336,7 +339,11 @@ TEST_F(HandTest, AnArchiveOfSomebodyElsesStaysWhenKeysAreZeroized) {
   authenticate();
   const Bytes others = to_bytes(as_bytes("somebody else's"));
   outlet.archives["/etc/spoke.p12"] = others;
-  ASSERT_TRUE(zeroize());
+  outlet.kept.insert("/etc/spoke");
+  const auto staying = zeroize();
+  ASSERT_TRUE(staying);
+  EXPECT_THAT(*staying, ::testing::ElementsAre("/etc/spoke/kept", "/etc/spoke.p12"))
+      << "and whoever zeroizes is told what he has to remove himself";
   EXPECT_EQ(outlet.archives["/etc/spoke.p12"], others);
   EXPECT_EQ(log.count("%UMBRA-4-STORAGE: Trustpoint Root-CA: /etc/spoke.p12"), 1U);
 }

@@ -86,8 +86,12 @@ class LabOutlet final : public Outlet {
     previous[storage.path] = files.previous;
     return {};
   }
-  Result<void> publish_pkcs12(const config::Storage& storage, ByteView archive) override {
+  Result<void> publish_pkcs12(const config::Storage& storage, ByteView archive,
+                              const IsOurs& ours) override {
     if (refuse) return fail(Errc::storage, "disk full");
+    if (const auto found = archives.find(storage.path);
+        found != archives.end() && !ours(found->second))
+      others_archives.push_back(found->second);
     archives[storage.path] = to_bytes(archive);
     return {};
   }
@@ -98,14 +102,27 @@ class LabOutlet final : public Outlet {
     previous.erase(storage.path);
     return {};
   }
-  Result<void> withdraw_pkcs12(const config::Storage& storage,
-                               const std::function<bool(ByteView)>& ours) override {
+  Result<void> withdraw_pkcs12(const config::Storage& storage, const IsOurs& ours) override {
     if (refuse) return fail(Errc::storage, "read-only");
     const auto found = archives.find(storage.path);
     if (found == archives.end()) return {};
     if (!ours(found->second)) return fail(Errc::conflict, storage.path + " is somebody else's");
     archives.erase(found);
     return {};
+  }
+  void leave(const config::Storage& storage) override { left.push_back(storage.path); }
+  Result<Bytes> read_pem(const config::Storage& storage) override {
+    const auto found = published.find(storage.path);
+    return found == published.end() ? Bytes() : to_bytes(as_bytes(found->second.cert));
+  }
+  Result<Bytes> read_pkcs12(const config::Storage& storage) override {
+    const auto found = archives.find(storage.path);
+    return found == archives.end() ? Bytes() : found->second;
+  }
+  std::vector<std::string> kept_keys(const config::Storage& storage, bool archive) override {
+    if (archive) return {};
+    return kept.contains(storage.path) ? std::vector<std::string>{storage.path + "/kept"}
+                                       : std::vector<std::string>();
   }
   void run(Hook hook, std::function<void(Result<void>)> ended) override {
     commands.push_back(hook.command);
@@ -124,6 +141,9 @@ class LabOutlet final : public Outlet {
   std::map<std::string, PemSet> rollover;
   std::map<std::string, PemSet> previous;
   std::map<std::string, Bytes> archives;
+  std::vector<Bytes> others_archives;  ///< that were in the way
+  std::vector<std::string> left;
+  std::set<std::string> kept;  ///< directories with somebody else's key
   std::vector<std::string> commands;
   std::vector<Hook> hooks;
   std::vector<std::function<void(Result<void>)>> waiting;

@@ -35,6 +35,9 @@ struct Hook {
   std::vector<std::pair<std::string, std::string>> variables;
 };
 
+/// Whether an archive is one that the trustpoint has made.
+using IsOurs = std::function<bool(ByteView)>;
+
 /// What other programs see of a trustpoint: files and a command. The driver does the writing and
 /// the running.
 class Outlet {
@@ -43,16 +46,26 @@ class Outlet {
   /// Replaces what the directory holds, atomically: a reader sees all old or all new files.
   [[nodiscard]] virtual Result<void> publish_pem(const config::Storage& storage,
                                                  const PemFiles& files) = 0;
-  /// Replaces the file, atomically.
+  /// Replaces the file, atomically; an archive that is not one of ours is kept beside it.
   [[nodiscard]] virtual Result<void> publish_pkcs12(const config::Storage& storage,
-                                                    ByteView archive) = 0;
+                                                    ByteView archive, const IsOurs& ours) = 0;
   /// Takes away what it has put into the directory, the shadow set too, and nothing of anybody
-  /// else's; the directory stays. Nothing there is no error. Errors: storage.
+  /// else's; the directory stays. Nothing there is no error. Errors: conflict (it is another's),
+  /// storage.
   [[nodiscard]] virtual Result<void> withdraw_pem(const config::Storage& storage) = 0;
   /// The same of the file, if `ours` says of its content that it is one of ours. Errors: conflict
   /// (it is somebody else's, and stays), storage.
   [[nodiscard]] virtual Result<void> withdraw_pkcs12(const config::Storage& storage,
-                                                     const std::function<bool(ByteView)>& ours) = 0;
+                                                     const IsOurs& ours) = 0;
+  /// Nothing more is written there: the place may be another trustpoint's.
+  virtual void leave(const config::Storage& storage) = 0;
+  /// What other programs find there: PEM with a certificate, or an archive; empty if there is
+  /// nothing. Errors: storage.
+  [[nodiscard]] virtual Result<Bytes> read_pem(const config::Storage& storage) = 0;
+  [[nodiscard]] virtual Result<Bytes> read_pkcs12(const config::Storage& storage) = 0;
+  /// The files beside it in which somebody else's keys were kept.
+  [[nodiscard]] virtual std::vector<std::string> kept_keys(const config::Storage& storage,
+                                                           bool archive) = 0;
   /// Does not wait for the command. `ended` is called once, from any thread, when it has ended:
   /// an error is how it failed. Not at all if the driver ends first.
   virtual void run(Hook hook, std::function<void(Result<void>)> ended) = 0;

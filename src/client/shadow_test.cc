@@ -414,7 +414,7 @@ TEST_F(ShadowTest, WhatASwitchHasPutAwayGoesWithTheKeys) {
   enrolled_on(365);
   run_until(day(731));
   ASSERT_NE(row().held_since.find("before-switch"), std::string::npos);
-  trustpoint->zeroize([](const Result<void>& gone) { EXPECT_TRUE(gone); });
+  trustpoint->zeroize([](const auto& gone) { EXPECT_TRUE(gone); });
   settle();
   EXPECT_EQ(row().held_since.find("before-switch"), std::string::npos);
   clock.set(day(720));

@@ -23,6 +23,12 @@ struct HeldCrl {
   std::string source;  ///< its URL; empty = by SCEP
 };
 
+/// What other programs have while what is newer does not reach them.
+struct Outdated {
+  bool known = false;             ///< whether anybody can tell
+  std::optional<Time> not_after;  ///< of their certificate; nothing = they have none
+};
+
 /// What the screens show of a trustpoint: a copy taken at one moment.
 struct Status {
   std::string name;
@@ -54,6 +60,8 @@ struct Status {
   std::optional<HeldCrl> crl;
   std::vector<x509::KeyLine> keys;  ///< LABEL, and LABEL# while there is one
   HeldSince held_since;
+  /// From when files or "on change exec" failed until they have not.
+  std::optional<Outdated> outdated;
 };
 
 }  // namespace umbra::client

@@ -141,8 +141,9 @@ void Trustpoint::cancel(std::function<void(Result<void>)> done) {
   agent_->post([answer](Agent& agent) { (*answer)(agent.cancel()); });
 }
 
-void Trustpoint::zeroize(std::function<void(Result<void>)> done) {
-  const auto answer = answered_anyway<Result<void>>(std::move(done), tl::unexpected(ended()));
+void Trustpoint::zeroize(std::function<void(Result<std::vector<std::string>>)> done) {
+  const auto answer =
+      answered_anyway<Result<std::vector<std::string>>>(std::move(done), tl::unexpected(ended()));
   agent_->post([answer](Agent& agent) { (*answer)(agent.zeroize()); });
 }
 

@@ -127,13 +127,31 @@ Judgement judge_certificate(const client::Status& trustpoint, Time now, bool clo
 Judgement judge(const client::Status& trustpoint, Time now, bool clock_authoritative) {
   Judgement judged = judge_certificate(trustpoint, now, clock_authoritative);
   const auto at = armed(trustpoint.deadlines, {Timer::announce});
-  if (!at || judged.health != Health::ok) return judged;
-  // A certificate that its users do not know of is no good certificate.
+  const auto& outdated = trustpoint.outdated;
+  if ((!at && !outdated) || judged.health == Health::critical) return judged;
+  const std::string failed =
+      fmt::format("files or \"on change exec\" failed, {}",
+                  at ? "next try at " + to_rfc3339(*at) : "and are tried again now");
+  const bool known = outdated && outdated->known;
+  // Peers see what other programs have, however good the trustpoint's own is.
+  if (known && (!outdated->not_after || *outdated->not_after <= now)) {
+    return {Health::critical,
+            fmt::format("{}: {}",
+                        outdated->not_after
+                            ? fmt::format("the certificate that other programs have ended at {}",
+                                          to_rfc3339(*outdated->not_after))
+                            : "other programs have no certificate",
+                        failed),
+            {}};
+  }
+  judged.text +=
+      fmt::format("; other programs do not have {}: {}",
+                  judged.health == Health::ok ? "it" : "the certificate there is", failed);
   judged.health = Health::warning;
-  judged.text += fmt::format(
-      "; other programs do not have it: files or \"on change exec\" failed, "
-      "next try at {}",
-      to_rfc3339(*at));
+  if (known) {
+    judged.text += fmt::format("; the one they have ends at {}", to_rfc3339(*outdated->not_after));
+    judged.time_left = std::min(judged.time_left, Seconds{*outdated->not_after - now});
+  }
   return judged;
 }
 

@@ -135,6 +135,32 @@ TEST(TrustpointHealth, IsNoneWhileOtherProgramsDoNotHaveTheCertificate) {
       std::string::npos);
 }
 
+TEST(TrustpointHealth, IsCriticalFromTheEndOfTheCertificateThatOtherProgramsHave) {
+  client::Status t = only(Timer::renew);
+  t.renew_at = t.deadlines.front().at;
+  t.deadlines.push_back({end() - Days{89}, Timer::announce, t.name});
+  const Time published = end() - Days{30};
+  t.outdated = client::Outdated{true, published};
+  const Judgement just = judge(t, published - Seconds{1}, true);
+  EXPECT_EQ(just.health, Health::warning);
+  EXPECT_NE(just.text.find("ends at " + to_rfc3339(published)), std::string::npos) << just.text;
+  EXPECT_EQ(just.time_left, Seconds{1});
+  const Judgement ended = judge(t, published, true);
+  EXPECT_EQ(ended.health, Health::critical);
+  EXPECT_NE(
+      ended.text.find("the certificate that other programs have ended at " + to_rfc3339(published)),
+      std::string::npos)
+      << ended.text;
+  t.deadlines.front().timer = Timer::connect_retry;
+  EXPECT_EQ(judge(t, published, true).health, Health::critical) << "a warning hides nothing worse";
+  t.outdated = client::Outdated{true, {}};
+  EXPECT_EQ(health(t, Days{90}), Health::critical) << "they have none at all";
+  t.deadlines.pop_back();
+  EXPECT_EQ(health(t, Days{90}), Health::critical) << "also while they are being told";
+  t.outdated = client::Outdated{};
+  EXPECT_EQ(health(t, Days{90}), Health::warning) << "nobody knows what they have";
+}
+
 TEST(ServerHealth, OfAnRaIsThatOfItsCertificateAndOfTheCaAbove) {
   server::Status ra = lab::root_ca();
   ra.mode = config::ServerMode::ra;

@@ -423,17 +423,24 @@ void Exec::zeroize(const Match& match, const std::optional<std::string>& input,
   }
   // One after another: the first that fails is said.
   const auto next = std::make_shared<std::function<void(std::size_t)>>();
-  *next = [users, done, weak = std::weak_ptr(next)](std::size_t at) {
+  const auto staying = std::make_shared<std::string>();
+  *next = [users, done, staying, weak = std::weak_ptr(next)](std::size_t at) {
     if (at == users.size()) {
-      return done({true, users.empty() ? "% Keys are removed\n"
-                                       : "% Keys and certificates are removed, and withdrawn from "
-                                         "the files of \"storage\"\n"});
+      return done({true, (users.empty() ? "% Keys are removed\n"
+                                        : "% Keys and certificates are removed, and withdrawn from "
+                                          "the files of \"storage\"\n") +
+                             *staying});
     }
     const auto self = weak.lock();
-    users[at].hand->zeroize([done, self, at](const Result<void>& gone) {
-      if (!gone) return done(failed(gone.error()));
-      (*self)(at + 1);
-    });
+    users[at].hand->zeroize(
+        [done, staying, self, at](const Result<std::vector<std::string>>& gone) {
+          if (!gone) return done(failed(gone.error()));
+          for (const std::string& path : *gone) {
+            *staying += fmt::format(
+                "% {} is not umbrad's, may hold a key, and stays: it is yours to remove\n", path);
+          }
+          (*self)(at + 1);
+        });
   };
   (*next)(0);
 }

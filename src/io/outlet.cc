@@ -2,7 +2,9 @@
 
 #include <fcntl.h>
 #include <fmt/format.h>
+#include <sys/file.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <array>
@@ -27,6 +29,12 @@ constexpr std::size_t file_max = 1U << 20;
 const std::string prefix = "..set-";
 /// Leads to the generation that counts.
 const std::string data_link = "..data";
+/// A link on its way to its place.
+const std::string link_prefix = "..link-";
+/// Locked by the process that writes here, as long as it does.
+const std::string lock_name = "..umbra-lock";
+/// What others may have open at the same time.
+constexpr std::size_t files_of_others = 512;
 /// Directories within a generation, each there while it has something in it.
 constexpr std::array directories = {"rollover", "previous"};
 /// What a directory of `storage pem` has for readers.
@@ -54,11 +62,12 @@ std::vector<Part> parts_of(const client::PemSet& set, const std::string& below) 
 
 /// 0 = it is none of ours.
 std::uint64_t number_of(const std::string& generation) {
+  constexpr std::uint64_t number_max = 1'000'000'000'000'000;  // more than anybody lives to see
   std::uint64_t number = 0;
   if (!generation.starts_with(prefix)) return 0;
   const char* const end = generation.data() + generation.size();
   const auto [stop, error] = std::from_chars(generation.data() + prefix.size(), end, number);
-  return error == std::errc{} && stop == end ? number : 0;
+  return error == std::errc{} && stop == end && number <= number_max ? number : 0;
 }
 
 std::string wanted_target(const std::string& name) { return data_link + "/" + name; }
@@ -109,20 +118,26 @@ bool looks_like_pkcs12(ByteView content) {
          equal(rest.first(version.size()), version);
 }
 
-/// Errors: conflict, if what is there is none; storage.
-Result<void> may_be_replaced_by_archive(const fs::path& file) {
+/// Whether what is there is somebody else's archive, or a link of his. Errors: conflict, if it is
+/// no archive; storage.
+Result<bool> is_anothers_archive(const fs::path& file, const client::IsOurs& ours) {
   std::error_code error;
+  const auto itself = fs::symlink_status(file, error).type();
+  if (itself == fs::file_type::not_found) return false;
+  if (itself == fs::file_type::none) return cannot_look_at(file, error);
+  const bool link = itself == fs::file_type::symlink;
   const auto type = fs::status(file, error).type();
-  if (type == fs::file_type::not_found) return {};
+  if (link && type == fs::file_type::not_found) return true;
   if (type == fs::file_type::none) return cannot_look_at(file, error);
   if (type == fs::file_type::regular) {
     const auto size = fs::file_size(file, error);
-    if (!error && size == 0) return {};  // nothing is lost
+    if (!error && size == 0) return link;  // nothing is lost
     if (!error && size <= file_max) {
       UMBRA_TRY(auto content, read_file(file.string(), file_max));
       const bool archive = looks_like_pkcs12(content);
+      const bool own = archive && !link && ours(content);
       wipe(content);
-      if (archive) return {};
+      if (archive) return !own;
     }
   }
   return fail(Errc::conflict, fmt::format("{} is there, and is no PKCS #12 archive: it is not "
@@ -138,15 +153,27 @@ Result<void> take_away(const fs::path& path) {
 }
 
 Result<void> point(const fs::path& link, const std::string& target) {
-  const fs::path temporary = link.string() + ".new";
+  const fs::path temporary = link.parent_path() / (link_prefix + random_digits());
   std::error_code error;
-  if (fs::is_symlink(temporary, error)) fs::remove(temporary, error);
   fs::create_symlink(target, temporary, error);
-  if (!error) fs::rename(temporary, link, error);
   if (error)
     return fail(Errc::storage,
-                fmt::format("cannot point {} at {}: {}", link.string(), target, error.message()));
-  return {};
+                fmt::format("cannot make {}: {}", temporary.string(), error.message()));
+  fs::rename(temporary, link, error);
+  if (!error) return {};
+  std::error_code ignored;
+  fs::remove(temporary, ignored);
+  return fail(Errc::storage,
+              fmt::format("cannot point {} at {}: {}", link.string(), target, error.message()));
+}
+
+/// Of a process that died with it on its way.
+bool is_left_over(const fs::path& entry) {
+  const std::string name = entry.filename().string();
+  std::error_code error;
+  return name.starts_with(link_prefix) &&
+         are_random_digits(std::string_view(name).substr(link_prefix.size())) &&
+         fs::is_symlink(entry, error);
 }
 
 fs::path aside_of(const fs::path& path) { return path.string() + ".before-umbra"; }
@@ -154,6 +181,25 @@ fs::path aside_of(const fs::path& path) { return path.string() + ".before-umbra"
 bool occupied(const fs::path& path) {
   std::error_code error;
   return fs::symlink_status(path, error).type() != fs::file_type::not_found;
+}
+
+/// Of a process that died before what is newer was in its place: it is kept already.
+bool are_one(const fs::path& one, const fs::path& other) {
+  struct stat a {};
+  struct stat b {};
+  return ::lstat(one.c_str(), &a) == 0 && ::lstat(other.c_str(), &b) == 0 && a.st_dev == b.st_dev &&
+         a.st_ino == b.st_ino;
+}
+
+bool is_taken_aside(const fs::path& path) {
+  return occupied(aside_of(path)) && !are_one(path, aside_of(path));
+}
+
+tl::unexpected<Error> both_there(const fs::path& path) {
+  return fail(Errc::conflict,
+              fmt::format("{} is not umbrad's, and would be kept as {}, which is there already; "
+                          "move one of them away",
+                          path.string(), aside_of(path).string()));
 }
 
 /// Whether somebody else's file stands where the link NAME is to be. Errors: conflict, if it could
@@ -167,17 +213,18 @@ Result<bool> is_in_the_way(const fs::path& path, const std::string& name) {
                             "another place",
                             path.string()));
   }
-  if (!occupied(aside_of(path))) return true;
-  return fail(Errc::conflict,
-              fmt::format("{} is not umbrad's, and would be kept as {}, which is there already; "
-                          "move one of them away",
-                          path.string(), aside_of(path).string()));
+  if (!is_taken_aside(path)) return true;
+  return both_there(path);
 }
 
-/// Under its new name it replaces nothing, whatever has come there meanwhile.
-Result<void> put_aside(const fs::path& path) {
+/// Under its new name it replaces nothing, whatever has come there meanwhile; and where the file
+/// system has hard links, it stays in its place until what is newer is there.
+Result<void> keep_aside(const fs::path& path) {
   const std::string aside = aside_of(path).string();
-  if (::renameat2(AT_FDCWD, path.c_str(), AT_FDCWD, aside.c_str(), RENAME_NOREPLACE) == 0)
+  if (are_one(path, aside) || ::linkat(AT_FDCWD, path.c_str(), AT_FDCWD, aside.c_str(), 0) == 0)
+    return {};
+  if (errno != EEXIST &&
+      ::renameat2(AT_FDCWD, path.c_str(), AT_FDCWD, aside.c_str(), RENAME_NOREPLACE) == 0)
     return {};
   std::error_code error(errno, std::generic_category());
   // A file system that cannot promise it: NFS.
@@ -212,6 +259,36 @@ bool is_as_wanted(const fs::path& path, const Part& part, const FileAccess& acce
   return same;
 }
 
+/// Of those that are there, with what a process that died half-way has left; and of anything else
+/// that has such a name.
+Result<std::uint64_t> last_generation(const fs::path& root) {
+  std::uint64_t last = 0;
+  std::error_code error;
+  for (fs::directory_iterator at(root, error); !error && at != fs::directory_iterator();
+       at.increment(error))
+    last = std::max(last, number_of(at->path().filename().string()));
+  if (error) return cannot_look_at(root, error);
+  return last;
+}
+
+/// What is of no use any more: earlier generations, and what a process that died has left.
+void clear_up(const fs::path& root, const std::string& current) {
+  std::vector<fs::path> old;
+  std::error_code error;
+  for (fs::directory_iterator at(root, error); !error && at != fs::directory_iterator();
+       at.increment(error)) {
+    const std::string name = at->path().filename().string();
+    std::error_code ignored;
+    if (is_left_over(at->path()) || (number_of(name) > 0 && name != current &&
+                                     fs::is_directory(fs::symlink_status(at->path(), ignored))))
+      old.push_back(at->path());
+  }
+  for (const fs::path& one : old) {
+    std::error_code ignored;
+    fs::remove_all(one, ignored);
+  }
+}
+
 /// In: `kept` is told what was somebody else's.
 Result<void> replace_set(const fs::path& root, const std::vector<Part>& parts,
                          const FileAccess& secret,
@@ -231,7 +308,6 @@ Result<void> replace_set(const fs::path& root, const std::vector<Part>& parts,
     if (used(directory)) links.push_back(directory);
   }
   std::error_code error;
-  UMBRA_CHECK(make_readable_directory(root));
   // Before anything is changed: all of it can be, the shadow set to come too.
   for (const std::string name : link_names) UMBRA_CHECK(is_in_the_way(root / name, name));
   if (occupied(root / data_link) && !is_own_data_link(root / data_link)) {
@@ -252,8 +328,8 @@ Result<void> replace_set(const fs::path& root, const std::vector<Part>& parts,
   if (!there) {
     // A name is never used again: who resolved ..data holds on to one generation, or loses it
     // whole.
-    const std::string next = prefix + std::to_string(number_of(current) + 1);
-    fs::remove_all(root / next, error);  // of a process that died half-way
+    UMBRA_TRY(const auto last, last_generation(root));
+    const std::string next = prefix + std::to_string(std::max(last, number_of(current)) + 1);
     UMBRA_CHECK(make_readable_directory(root / next));
     for (const std::string directory : directories) {
       if (used(directory)) UMBRA_CHECK(make_readable_directory(root / next / directory));
@@ -269,7 +345,7 @@ Result<void> replace_set(const fs::path& root, const std::vector<Part>& parts,
     if (is_own_link(root / name, name)) continue;
     UMBRA_TRY(const bool in_the_way, is_in_the_way(root / name, name));
     if (in_the_way) {
-      UMBRA_CHECK(put_aside(root / name));
+      UMBRA_CHECK(keep_aside(root / name));
       kept(root / name);
     }
     UMBRA_CHECK(point(root / name, wanted_target(name)));
@@ -279,14 +355,153 @@ Result<void> replace_set(const fs::path& root, const std::vector<Part>& parts,
       fs::remove(root / directory, error);
   }
   UMBRA_CHECK(sync_directory(root.string()));
-  for (const auto& entry : fs::directory_iterator(root, error)) {
-    const std::string name = entry.path().filename().string();
-    if (number_of(name) > 0 && name != current) fs::remove_all(entry.path(), error);
-  }
+  clear_up(root, current);
   return {};
 }
 
+/// Where a path leads to, however many names it has: device and number of the directory, and the
+/// name in it of what is no directory. Nothing while it is not there.
+std::optional<FileOutlet::Identity> identity_of(const fs::path& directory, std::string name) {
+  struct stat found {};
+  if (::stat(directory.c_str(), &found) != 0) return std::nullopt;
+  return FileOutlet::Identity{found.st_dev, found.st_ino, std::move(name)};
+}
+
+/// Keeps the directory for this process, or says who has it. Out: -1 where there are no locks, or
+/// so many directories that others would go short of files.
+Result<int> lock_directory(const fs::path& root, std::size_t held) {
+  const std::size_t allowed = allow_open_files(files_of_others + held + 1);
+  if (allowed < files_of_others + held + 1) return -1;
+  const fs::path path = root / lock_name;
+  constexpr int tries_max = 10;
+  for (int tries = 0; tries < tries_max; ++tries) {
+    const int file =
+        ::open(path.c_str(), O_RDWR | O_CREAT | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC, 0600);
+    if (file < 0) {
+      const std::error_code error(errno, std::generic_category());
+      // Of a user this process was before, or where nothing can be written: that will be said.
+      if (error == std::errc::permission_denied || error == std::errc::read_only_file_system)
+        return -1;
+      return fail(Errc::storage, fmt::format("cannot open {}: {}", path.string(), error.message()));
+    }
+    char text[32] = {};
+    const ssize_t got = ::pread(file, text, sizeof text - 1, 0);
+    const std::string holder(text, got > 0 ? static_cast<std::size_t>(got) : 0);
+    if (::flock(file, LOCK_EX | LOCK_NB) != 0) {
+      const bool taken = errno == EWOULDBLOCK;
+      ::close(file);
+      if (!taken) return -1;
+      return fail(Errc::conflict,
+                  fmt::format("another umbrad (process {}) writes its files into {}; give each a "
+                              "directory of its own",
+                              holder.substr(0, holder.find('\n')), root.string()));
+    }
+    struct stat mine {
+    }, there{};
+    // Whoever had it took it away with its files.
+    if (::fstat(file, &mine) != 0 || ::lstat(path.c_str(), &there) != 0 ||
+        mine.st_ino != there.st_ino || mine.st_dev != there.st_dev) {
+      ::close(file);
+      continue;
+    }
+    const std::string pid = std::to_string(::getpid()) + "\n";
+    // For the one who finds it locked; the lock holds without.
+    static_cast<void>(::ftruncate(file, 0) == 0 && ::pwrite(file, pid.data(), pid.size(), 0) > 0);
+    return file;
+  }
+  return fail(Errc::conflict, fmt::format("{} comes and goes", path.string()));
+}
+
 }  // namespace
+
+FileOutlet::~FileOutlet() {
+  for (auto& [path, claim] : claims_) {
+    if (claim.lock >= 0) ::close(claim.lock);
+  }
+}
+
+namespace {
+
+/// What is found there, whoever wrote it; empty if nothing is.
+Result<Bytes> read_published(const fs::path& path) {
+  std::error_code error;
+  const auto type = fs::status(path, error).type();
+  if (type == fs::file_type::not_found) return Bytes();
+  if (type == fs::file_type::none) return cannot_look_at(path, error);
+  if (type != fs::file_type::regular)
+    return fail(Errc::storage, path.string() + " is no file");  // of a pipe, there is no end
+  return read_file(path.string(), file_max);
+}
+
+}  // namespace
+
+/// The first who writes to a place has it until he leaves it.
+Result<void> FileOutlet::claim(const config::Storage& storage, const Identity& identity,
+                               bool with_lock) {
+  const std::lock_guard lock(mutex_);
+  const auto drop = [this](auto at) {
+    if (at->second.lock >= 0) ::close(at->second.lock);
+    owners_.erase(at->second.identity);
+    claims_.erase(at);
+  };
+  if (const auto own = claims_.find(storage.path); own != claims_.end()) {
+    struct stat mine {
+    }, there{};
+    const bool locked =
+        own->second.lock < 0 || (::fstat(own->second.lock, &mine) == 0 &&
+                                 ::lstat((storage.path + "/" + lock_name).c_str(), &there) == 0 &&
+                                 mine.st_ino == there.st_ino && mine.st_dev == there.st_dev);
+    if (own->second.identity == identity && locked) return {};
+    drop(own);  // it is another one by now
+  }
+  const auto other = owners_.find(identity);
+  if (other != owners_.end()) {
+    const auto [directory, name] = std::pair{fs::path(other->second), identity.name};
+    if (identity_of(name.empty() ? directory : directory.parent_path(), name) == identity) {
+      return fail(Errc::conflict,
+                  fmt::format("{} is {}, which another trustpoint writes; give each a place of its "
+                              "own",
+                              storage.path, other->second));
+    }
+    drop(claims_.find(other->second));
+  }
+  int file = -1;
+  if (with_lock) {
+    UMBRA_TRY(file, lock_directory(storage.path, claims_.size()));
+  }
+  claims_[storage.path] = {identity, file};
+  owners_[identity] = storage.path;
+  return {};
+}
+
+void FileOutlet::leave(const config::Storage& storage) {
+  const std::lock_guard lock(mutex_);
+  const auto own = claims_.find(storage.path);
+  if (own == claims_.end()) return;
+  if (own->second.lock >= 0) ::close(own->second.lock);
+  owners_.erase(own->second.identity);
+  claims_.erase(own);
+}
+
+Result<void> FileOutlet::claim_directory(const config::Storage& storage) {
+  const auto identity = identity_of(storage.path, "");
+  if (!identity) return fail(Errc::storage, storage.path + " is gone");
+  return claim(storage, *identity, true);
+}
+
+Result<void> FileOutlet::claim_file(const config::Storage& storage) {
+  const fs::path file = storage.path;
+  const auto identity = identity_of(file.parent_path(), file.filename().string());
+  if (!identity) return fail(Errc::storage, file.parent_path().string() + " is gone");
+  return claim(storage, *identity, false);
+}
+
+void FileOutlet::say_kept(const fs::path& path) {
+  log_.event({Severity::warning, "STORAGE",
+              fmt::format("{} was there before, and not written by umbrad: it is kept as {}",
+                          path.string(), aside_of(path).string()),
+              "UMBRA"});
+}
 
 Result<void> FileOutlet::publish_pem(const config::Storage& storage,
                                      const client::PemFiles& files) {
@@ -294,22 +509,30 @@ Result<void> FileOutlet::publish_pem(const config::Storage& storage,
   auto parts = parts_of(files.active, "");
   for (auto& part : parts_of(files.rollover, "rollover/")) parts.push_back(std::move(part));
   for (auto& part : parts_of(files.previous, "previous/")) parts.push_back(std::move(part));
-  const auto replaced = replace_set(storage.path, parts, access, [this](const fs::path& path) {
-    log_.event({Severity::warning, "STORAGE",
-                fmt::format("{} was there before, and not written by umbrad: it is kept as {}",
-                            path.string(), aside_of(path).string()),
-                "UMBRA"});
-  });
+  auto replaced = make_readable_directory(storage.path);
+  if (replaced) replaced = claim_directory(storage);
+  if (replaced) {
+    replaced =
+        replace_set(storage.path, parts, access, [this](const fs::path& path) { say_kept(path); });
+  }
   for (auto& part : parts) {
     if (part.secret) wipe(part.content);
   }
   return replaced;
 }
 
-Result<void> FileOutlet::publish_pkcs12(const config::Storage& storage, ByteView archive) {
+Result<void> FileOutlet::publish_pkcs12(const config::Storage& storage, ByteView archive,
+                                        const client::IsOurs& ours) {
   UMBRA_TRY(const FileAccess access, file_access(storage.mode, storage.owner, storage.group));
-  UMBRA_CHECK(may_be_replaced_by_archive(storage.path));
-  UMBRA_CHECK(make_readable_directory(fs::path(storage.path).parent_path()));
+  const fs::path file = storage.path;
+  UMBRA_CHECK(make_readable_directory(file.parent_path()));
+  UMBRA_CHECK(claim_file(storage));
+  UMBRA_TRY(const bool anothers, is_anothers_archive(file, ours));
+  if (anothers) {
+    if (is_taken_aside(file)) return both_there(file);
+    UMBRA_CHECK(keep_aside(file));
+    say_kept(file);
+  }
   return write_file(storage.path, archive, access);
 }
 
@@ -319,6 +542,7 @@ Result<void> FileOutlet::withdraw_pem(const config::Storage& storage) {
   const auto kind = fs::status(root, error).type();
   if (kind == fs::file_type::none) return cannot_look_at(root, error);
   if (kind != fs::file_type::directory) return {};
+  UMBRA_CHECK(claim_directory(storage));
   // The names first, then what they lead to.
   for (const std::string name : link_names) {
     UMBRA_TRY(const auto target, link_target(root / name));
@@ -329,6 +553,7 @@ Result<void> FileOutlet::withdraw_pem(const config::Storage& storage) {
   std::vector<fs::path> sets;
   for (fs::directory_iterator at(root, error); !error && at != fs::directory_iterator();
        at.increment(error)) {
+    if (is_left_over(at->path())) sets.push_back(at->path());
     if (number_of(at->path().filename().string()) == 0) continue;
     std::error_code unknown;
     const auto type = fs::symlink_status(at->path(), unknown).type();
@@ -337,11 +562,13 @@ Result<void> FileOutlet::withdraw_pem(const config::Storage& storage) {
   }
   if (error) return cannot_look_at(root, error);
   for (const fs::path& set : sets) UMBRA_CHECK(take_away(set));
+  UMBRA_CHECK(take_away(root / lock_name));
+  leave(storage);
   return sync_directory(root.string());
 }
 
 Result<void> FileOutlet::withdraw_pkcs12(const config::Storage& storage,
-                                         const std::function<bool(ByteView)>& ours) {
+                                         const client::IsOurs& ours) {
   const fs::path file = storage.path;
   std::error_code error;
   const auto kind = fs::symlink_status(file, error).type();
@@ -353,10 +580,38 @@ Result<void> FileOutlet::withdraw_pkcs12(const config::Storage& storage,
                                             file.string()));
   };
   if (kind != fs::file_type::regular) return somebody_elses();
-  UMBRA_TRY(const Bytes content, read_file(file.string(), file_max));
-  if (!ours(content)) return somebody_elses();
+  const auto size = fs::file_size(file, error);
+  if (error) return cannot_look_at(file, error);
+  if (size > file_max) return somebody_elses();
+  UMBRA_TRY(Bytes content, read_file(file.string(), file_max));
+  const bool own = ours(content);
+  wipe(content);
+  if (!own) return somebody_elses();
+  remove_abandoned_drafts(file.parent_path().string(), file.filename().string());
   UMBRA_CHECK(take_away(file));
   return sync_directory(file.parent_path().string());
+}
+
+Result<Bytes> FileOutlet::read_pem(const config::Storage& storage) {
+  return read_published(fs::path(storage.path) / "cert.pem");
+}
+
+Result<Bytes> FileOutlet::read_pkcs12(const config::Storage& storage) {
+  return read_published(storage.path);
+}
+
+std::vector<std::string> FileOutlet::kept_keys(const config::Storage& storage, bool archive) {
+  std::vector<std::string> all;
+  const auto look = [&all](const fs::path& path) {
+    if (occupied(path)) all.push_back(path.string());
+  };
+  if (archive) {
+    look(aside_of(storage.path));
+  } else {
+    for (const char* const name : {"key.pem", "bundle.pem"})
+      look(aside_of(fs::path(storage.path) / name));
+  }
+  return all;
 }
 
 }  // namespace umbra::io

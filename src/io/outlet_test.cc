@@ -45,6 +45,9 @@ class OutletTest : public ScratchTest {
       sets += entry.is_directory() && !entry.is_symlink() ? 1U : 0U;
     return sets;
   }
+  Result<void> publish_archive(const Bytes& archive) {
+    return outlet.publish_pkcs12(storage, archive, [](ByteView) { return true; });
+  }
   boost::asio::io_context loop;
   OutletLines log;
   FileOutlet outlet{loop, log};
@@ -133,9 +136,9 @@ TEST_F(OutletTest, DirectoriesThatAreMadeOnTheWayLetOthersThrough) {
 TEST_F(OutletTest, AnArchiveIsReplacedByOneRename) {
   storage.path = path("in/spoke.p12");
   storage.mode = 0640;
-  ASSERT_TRUE(outlet.publish_pkcs12(storage, Bytes{0x30, 0x04, 0x02, 0x01, 0x03, 0x01}));
+  ASSERT_TRUE(publish_archive(Bytes{0x30, 0x04, 0x02, 0x01, 0x03, 0x01}));
   const auto before = read_file(storage.path, 10);
-  ASSERT_TRUE(outlet.publish_pkcs12(storage, Bytes{0x30, 0x05, 0x02, 0x01, 0x03, 0x02, 0x02}));
+  ASSERT_TRUE(publish_archive(Bytes{0x30, 0x05, 0x02, 0x01, 0x03, 0x02, 0x02}));
   EXPECT_EQ(*before, (Bytes{0x30, 0x04, 0x02, 0x01, 0x03, 0x01}));
   EXPECT_EQ(*read_file(storage.path, 10), (Bytes{0x30, 0x05, 0x02, 0x01, 0x03, 0x02, 0x02}));
   EXPECT_EQ(mode(storage.path), 0640U);
@@ -194,10 +197,50 @@ TEST_F(OutletTest, AHalfWrittenSetOfAProcessThatDiedIsNoObstacle) {
   fs::create_directories(path("pem/..set-1"));
   std::ofstream(path("pem/..set-1/key.pem")) << "half";
   fs::create_directories(path("pem/..set-2"));
-  fs::create_directory_symlink("..set-1", path("pem/..data.new"));
+  fs::create_directory_symlink("..set-1", path("pem/..link-0123456789abcdef"));
   ASSERT_TRUE(publish(set("1")));
   ASSERT_TRUE(publish(set("2")));
   EXPECT_EQ(text(path("pem/key.pem")), "key 2");
+  EXPECT_FALSE(fs::is_symlink(path("pem/..link-0123456789abcdef")));
+  EXPECT_EQ(generations(), 1U);
+}
+
+TEST_F(OutletTest, NamesOfSomebodyElsesAreNeverUsedOnTheWay) {
+  fs::create_directories(path("pem"));
+  std::ofstream(path("pem/key.pem.new")) << "made by hand";
+  fs::create_symlink("nowhere", path("pem/cert.pem.new"));
+  fs::create_symlink("nowhere", path("pem/..data.new"));
+  std::ofstream(path("spoke.p12.new")) << "made by hand";
+  ASSERT_TRUE(publish(set("1")));
+  storage.path = path("spoke.p12");
+  ASSERT_TRUE(publish_archive(Bytes{0x30, 0x04, 0x02, 0x01, 0x03, 0x01}));
+  for (const char* file : {"pem/key.pem.new", "spoke.p12.new"})
+    EXPECT_EQ(text(path(file)), "made by hand");
+  for (const char* link : {"pem/cert.pem.new", "pem/..data.new"})
+    EXPECT_EQ(fs::read_symlink(path(link)), "nowhere");
+}
+
+TEST_F(OutletTest, WhatIsCalledAsAGenerationAndIsNoneIsNotTouched) {
+  fs::create_directories(path("pem"));
+  std::ofstream(path("pem/..set-1")) << "made by hand";
+  fs::create_symlink("elsewhere", path("pem/..set-4"));
+  fs::create_directories(path("pem/..set-18446744073709551615"));
+  ASSERT_TRUE(publish(set("1")));
+  ASSERT_TRUE(publish(set("2")));
+  EXPECT_EQ(text(path("pem/cert.pem")), "cert 2");
+  EXPECT_EQ(text(path("pem/..set-1")), "made by hand");
+  EXPECT_TRUE(fs::is_symlink(path("pem/..set-4")));
+  EXPECT_TRUE(fs::exists(path("pem/..set-18446744073709551615")));
+}
+
+TEST_F(OutletTest, WhatIsKeptIsInItsPlaceUntilWhatIsNewerIs) {
+  fs::create_directories(path("pem"));
+  std::ofstream(path("pem/key.pem")) << "made by hand";
+  // As a process leaves it that dies between the two.
+  fs::create_hard_link(path("pem/key.pem"), path("pem/key.pem.before-umbra"));
+  ASSERT_TRUE(publish(set("1")));
+  EXPECT_EQ(text(path("pem/key.pem")), "key 1");
+  EXPECT_EQ(text(path("pem/key.pem.before-umbra")), "made by hand");
 }
 
 TEST_F(OutletTest, FilesOfSomebodyElsesAreKeptBesideTheLinksAndNamed) {
@@ -248,12 +291,75 @@ TEST_F(OutletTest, DirectoriesAndPlacesOfSomebodyElsesAreRefused) {
   refused = publish(set("1"));
   ASSERT_FALSE(refused);
   EXPECT_THAT(refused.error().detail, HasSubstr(path("other/..data")));
-  storage.path = path("third");
-  fs::create_directories(path("third"));
-  std::ofstream(path("third/key.pem.new")) << "made by hand";
-  refused = publish(set("1"));
+}
+
+TEST_F(OutletTest, ADirectoryHasOneWriterWhateverNamesLeadToIt) {
+  ASSERT_TRUE(publish(set("1")));
+  const config::Storage first = storage;
+  fs::create_symlink(path("pem"), path("link"));
+  storage.path = path("link");
+  const auto refused = publish(set("2"));
   ASSERT_FALSE(refused);
-  EXPECT_EQ(text(path("third/key.pem.new")), "made by hand");
+  EXPECT_EQ(refused.error().code, Errc::conflict);
+  EXPECT_THAT(refused.error().detail, HasSubstr(first.path));
+  EXPECT_THAT(refused.error().detail, HasSubstr(storage.path));
+  EXPECT_EQ(text(path("pem/cert.pem")), "cert 1");
+  const auto withdrawn = outlet.withdraw_pem(storage);
+  ASSERT_FALSE(withdrawn) << "nor does it take the other's away";
+  EXPECT_EQ(withdrawn.error().code, Errc::conflict);
+  EXPECT_EQ(text(path("pem/cert.pem")), "cert 1");
+  outlet.leave(first);
+  ASSERT_TRUE(publish(set("2"))) << "who has left it is in nobody's way";
+  EXPECT_EQ(text(path("pem/cert.pem")), "cert 2");
+}
+
+TEST_F(OutletTest, ALinkThatLeadsElsewhereByNowIsInNobodysWay) {
+  fs::create_directories(path("one"));
+  fs::create_directories(path("two"));
+  fs::create_symlink("one", path("link"));
+  storage.path = path("link");
+  ASSERT_TRUE(publish(set("1")));
+  fs::remove(path("link"));
+  fs::create_symlink("two", path("link"));
+  ASSERT_TRUE(publish(set("1")));
+  storage.path = path("one");
+  ASSERT_TRUE(publish(set("2")));
+  EXPECT_EQ(text(path("one/cert.pem")), "cert 2");
+  EXPECT_EQ(text(path("two/cert.pem")), "cert 1");
+}
+
+TEST_F(OutletTest, AFileHasOneWriterWhateverNamesLeadToIt) {
+  fs::create_directories(path("real"));
+  fs::create_symlink("real", path("link"));
+  const Bytes archive{0x30, 0x04, 0x02, 0x01, 0x03, 0x01};
+  storage.path = path("real/a.p12");
+  ASSERT_TRUE(publish_archive(archive));
+  ASSERT_TRUE(publish_archive(archive));
+  storage.path = path("link/a.p12");
+  const auto refused = publish_archive(archive);
+  ASSERT_FALSE(refused);
+  EXPECT_EQ(refused.error().code, Errc::conflict);
+  EXPECT_THAT(refused.error().detail, HasSubstr(path("real/a.p12")));
+}
+
+TEST_F(OutletTest, TwoProcessesDoNotWriteIntoOneDirectory) {
+  ASSERT_TRUE(publish(set("1")));
+  {
+    FileOutlet another(loop, log);  // its lock is another's, as another process's would be
+    const auto refused = another.publish_pem(storage, {set("2"), {}, {}});
+    ASSERT_FALSE(refused);
+    EXPECT_EQ(refused.error().code, Errc::conflict);
+    EXPECT_THAT(refused.error().detail,
+                HasSubstr("another umbrad (process " + std::to_string(::getpid()) + ")"));
+    EXPECT_EQ(text(path("pem/cert.pem")), "cert 1");
+    ASSERT_TRUE(outlet.withdraw_pem(storage));
+    ASSERT_TRUE(another.publish_pem(storage, {set("2"), {}, {}})) << "it was left";
+    EXPECT_FALSE(publish(set("3")));
+  }
+  ASSERT_TRUE(publish(set("3"))) << "it has ended";
+  fs::remove_all(path("pem"));
+  ASSERT_TRUE(publish(set("4"))) << "and a directory that is another by now is locked anew";
+  EXPECT_FALSE(FileOutlet(loop, log).publish_pem(storage, {set("5"), {}, {}}));
 }
 
 TEST_F(OutletTest, WhatItHasWrittenIsWithdrawnAndNothingElse) {
@@ -281,13 +387,13 @@ TEST_F(OutletTest, AnArchiveIsWithdrawnIfItIsOneOfOurs) {
   const Bytes of_another{0x30, 0x04, 0x02, 0x01, 0x03, 0x02};
   const auto ours = [&](ByteView content) { return equal(content, one); };
   EXPECT_TRUE(outlet.withdraw_pkcs12(storage, ours)) << "there never was anything";
-  ASSERT_TRUE(outlet.publish_pkcs12(storage, of_another));
+  ASSERT_TRUE(publish_archive(of_another));
   const auto kept = outlet.withdraw_pkcs12(storage, ours);
   ASSERT_FALSE(kept);
   EXPECT_EQ(kept.error().code, Errc::conflict);
   EXPECT_THAT(kept.error().detail, HasSubstr(storage.path));
   EXPECT_TRUE(fs::exists(storage.path));
-  ASSERT_TRUE(outlet.publish_pkcs12(storage, one));
+  ASSERT_TRUE(publish_archive(one));
   ASSERT_TRUE(outlet.withdraw_pkcs12(storage, ours));
   EXPECT_FALSE(fs::exists(storage.path));
 }
@@ -315,27 +421,79 @@ TEST_F(OutletTest, WhatCannotBeLookedAtIsNotTakenForGone) {
   EXPECT_THAT(archive.error().detail, HasSubstr(storage.path));
 }
 
+TEST_F(OutletTest, AnArchiveOfSomebodyElsesIsKeptBesideItAndNamed) {
+  storage.path = path("spoke.p12");
+  const Bytes one{0x30, 0x04, 0x02, 0x01, 0x03, 0x01};
+  const Bytes anothers{0x30, 0x04, 0x02, 0x01, 0x03, 0x02};
+  const auto ours = [&](ByteView content) { return equal(content, one); };
+  ASSERT_TRUE(write_file(storage.path, anothers, FileAccess(0400)));
+  ASSERT_TRUE(outlet.publish_pkcs12(storage, one, ours));
+  EXPECT_EQ(*read_file(storage.path, 10), one);
+  const std::string kept = storage.path + ".before-umbra";
+  EXPECT_EQ(*read_file(kept, 10), anothers);
+  EXPECT_EQ(mode(kept), 0400U);
+  ASSERT_EQ(log.lines.size(), 1U);
+  EXPECT_THAT(log.lines.front(), HasSubstr(kept));
+  EXPECT_EQ(outlet.kept_keys(storage, true), std::vector{kept});
+  ASSERT_TRUE(outlet.publish_pkcs12(storage, one, ours)) << "its own is replaced";
+  ASSERT_TRUE(write_file(storage.path, anothers));
+  const auto refused = outlet.publish_pkcs12(storage, one, ours);
+  ASSERT_FALSE(refused) << "what was kept is never replaced by another";
+  EXPECT_EQ(refused.error().code, Errc::conflict);
+  EXPECT_THAT(refused.error().detail, HasSubstr(kept));
+  EXPECT_EQ(*read_file(storage.path, 10), anothers);
+}
+
+TEST_F(OutletTest, ALinkInTheArchivesPlaceIsKeptBesideItWhereverItLeads) {
+  storage.path = path("spoke.p12");
+  fs::create_symlink("mnt/not-mounted.p12", storage.path);
+  ASSERT_TRUE(publish_archive(Bytes{0x30, 0x04, 0x02, 0x01, 0x03, 0x01}));
+  EXPECT_TRUE(fs::is_regular_file(fs::symlink_status(storage.path)));
+  EXPECT_EQ(fs::read_symlink(storage.path + ".before-umbra"), "mnt/not-mounted.p12");
+}
+
+TEST_F(OutletTest, WhatOtherProgramsFindIsReadWhoeverWroteIt) {
+  EXPECT_EQ(*outlet.read_pem(storage), Bytes());
+  ASSERT_TRUE(publish(set("1")));
+  EXPECT_EQ(as_text(*outlet.read_pem(storage)), "cert 1");
+  fs::remove(path("pem/cert.pem"));
+  std::ofstream(path("pem/cert.pem")) << "made by hand";
+  EXPECT_EQ(as_text(*outlet.read_pem(storage)), "made by hand");
+  storage.path = path("spoke.p12");
+  EXPECT_EQ(*outlet.read_pkcs12(storage), Bytes());
+  fs::create_directories(storage.path);
+  EXPECT_FALSE(outlet.read_pkcs12(storage));
+}
+
+TEST_F(OutletTest, KeysOfSomebodyElsesThatAreKeptBesideAreNamed) {
+  fs::create_directories(path("pem"));
+  for (const char* name : {"key.pem", "cert.pem"}) std::ofstream(path("pem/") + name) << "by hand";
+  ASSERT_TRUE(publish(set("1")));
+  ASSERT_TRUE(outlet.withdraw_pem(storage));
+  EXPECT_EQ(outlet.kept_keys(storage, false), std::vector{path("pem/key.pem.before-umbra")});
+}
+
 TEST_F(OutletTest, AnArchiveReplacesNothingButAnArchive) {
   storage.path = path("passphrase");
   const Bytes archive{0x30, 0x04, 0x02, 0x01, 0x03, 0x05};
   for (const std::string there : {"0123456789ABCDEF\n", "0", "0\x05\x02\x01\x03"}) {
     std::ofstream(storage.path) << there;
-    const auto refused = outlet.publish_pkcs12(storage, archive);
+    const auto refused = publish_archive(archive);
     ASSERT_FALSE(refused);
     EXPECT_EQ(refused.error().code, Errc::conflict);
     EXPECT_THAT(refused.error().detail, HasSubstr(storage.path));
     EXPECT_EQ(text(storage.path), there);
   }
   std::ofstream(storage.path, std::ios::trunc).flush();
-  ASSERT_TRUE(outlet.publish_pkcs12(storage, archive)) << "of an empty one nothing is lost";
-  ASSERT_TRUE(outlet.publish_pkcs12(storage, archive));
+  ASSERT_TRUE(publish_archive(archive)) << "of an empty one nothing is lost";
+  ASSERT_TRUE(publish_archive(archive));
   const Bytes longer = [] {
     Bytes octets{0x30, 0x82, 0x01, 0x00, 0x02, 0x01, 0x03};
     octets.resize(4 + 0x100);
     return octets;
   }();
-  ASSERT_TRUE(outlet.publish_pkcs12(storage, longer));
-  ASSERT_TRUE(outlet.publish_pkcs12(storage, archive)) << "the long form is one too";
+  ASSERT_TRUE(publish_archive(longer));
+  ASSERT_TRUE(publish_archive(archive)) << "the long form is one too";
 }
 
 }  // namespace

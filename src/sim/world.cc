@@ -93,15 +93,20 @@ class World::PemOutlet final : public client::Outlet {
     world_.published_[storage.path] = files.active;
     return {};
   }
-  Result<void> publish_pkcs12(const config::Storage&, ByteView) override { return {}; }
+  Result<void> publish_pkcs12(const config::Storage&, ByteView, const client::IsOurs&) override {
+    return {};
+  }
   Result<void> withdraw_pem(const config::Storage& storage) override {
     world_.published_.erase(storage.path);
     return {};
   }
-  Result<void> withdraw_pkcs12(const config::Storage&,
-                               const std::function<bool(ByteView)>&) override {
+  Result<void> withdraw_pkcs12(const config::Storage&, const client::IsOurs&) override {
     return {};
   }
+  void leave(const config::Storage&) override {}
+  Result<Bytes> read_pem(const config::Storage&) override { return Bytes(); }
+  Result<Bytes> read_pkcs12(const config::Storage&) override { return Bytes(); }
+  std::vector<std::string> kept_keys(const config::Storage&, bool) override { return {}; }
   void run(client::Hook hook, std::function<void(Result<void>)> ended) override {
     {
       const std::lock_guard lock(world_.mutex_);

@@ -510,7 +510,7 @@ void Story::mend(ClientHost& client, std::size_t i, bool anew) {
     });
     return;
   }
-  if (why == "its certificate is revoked") trustpoint->zeroize([](const Result<void>&) {});
+  if (why == "its certificate is revoked") trustpoint->zeroize([](const auto&) {});
   world_.post(&client, seconds{anew ? 30 : 1}, [&client, i] {
     if (auto* const one = client.trustpoint(i)) static_cast<void>(one->enroll());
   });
