@@ -42,6 +42,7 @@
 #include "io/random.h"
 #include "io/site.h"
 #include "io/spread_transport.h"
+#include "io/storage_places.h"
 #include "plan/check.h"
 #include "store/store.h"
 
@@ -60,6 +61,11 @@ std::int64_t monotonic_microseconds() {
 }
 
 void complain(const std::string& text) { fmt::print(stderr, "umbrad: {}\n", text); }
+
+OwnPlaces own_places(const DaemonOptions& options) {
+  return {options.data_directory, options.config_path, options.passphrase_file,
+          options.socket_path};
+}
 
 Result<std::unique_ptr<Clock>> make_clock(const DaemonOptions& options, bool calendar_valid) {
   if (options.time_lapse.empty())
@@ -86,6 +92,7 @@ class Daemon {
   Result<void> open() {
     UMBRA_CHECK(make_directory(options_.data_directory));
     UMBRA_TRY(lock_, DirectoryLock::take(options_.data_directory));
+    remove_abandoned_drafts(options_.data_directory, "");
     std::error_code none;
     if (std::filesystem::exists(options_.data_directory + "/" + restoring_directory, none)) {
       return fail(Errc::conflict,
@@ -182,7 +189,8 @@ class Daemon {
       }
       return out;
     });
-    live_ = std::make_unique<LiveConfiguration>(*site_, log_, life_, options_.config_path, file_);
+    live_ = std::make_unique<LiveConfiguration>(*site_, log_, life_, options_.config_path, file_,
+                                                own_places(options_));
     const auto driver = follow(all);
     UMBRA_CHECK(door_->open(all->configuration(), !all->servers.empty()));
     UMBRA_CHECK(open_console());
@@ -484,6 +492,7 @@ DaemonExit run_daemon(const DaemonOptions& options) {
     return DaemonExit::bad_configuration;
   }
   config::Parsed parsed = config::parse(as_text(*text));
+  if (parsed.faults.empty()) parsed.faults = misplaced(parsed, own_places(options));
   for (const auto& fault : parsed.faults)
     fmt::print(stderr, "{}\n", config::to_string(fault, options.config_path));
   if (!parsed.faults.empty()) {

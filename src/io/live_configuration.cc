@@ -145,12 +145,13 @@ std::vector<std::string> summary(const config::Difference& d) {
 }  // namespace
 
 LiveConfiguration::LiveConfiguration(Site& site, Log& log, asio::thread_pool& life,
-                                     std::string path, std::string file)
+                                     std::string path, std::string file, OwnPlaces own)
     : site_(site),
       log_(log),
       queue_(life.get_executor()),
       path_(std::move(path)),
-      file_(std::move(file)) {}
+      file_(std::move(file)),
+      own_(std::move(own)) {}
 
 std::string LiveConfiguration::running() const { return site_.roster()->parsed->running_config; }
 
@@ -177,6 +178,7 @@ console::EditResult LiveConfiguration::carry_out(const console::Edit& edit) {
                    "expected: that line again first, if it is to be made anew");
   }
   config::Parsed candidate = config::parse(candidate_text(running, edit, edit.lines.size()));
+  if (candidate.faults.empty()) candidate.faults = misplaced(candidate, own_, &from);
   if (!candidate.faults.empty()) {
     const std::size_t ahead = count_lines(running) + 1 + (edit.section.empty() ? 0 : 1);
     for (config::Fault& fault : candidate.faults)
@@ -248,7 +250,9 @@ Result<std::string> LiveConfiguration::read_again(const std::string& by) {
   };
   auto text = startup();
   if (!text) return unchanged(text.error());
-  auto parsed = std::make_shared<const config::Parsed>(config::parse(*text));
+  config::Parsed read = config::parse(*text);
+  if (read.faults.empty()) read.faults = misplaced(read, own_, &site_.roster()->configuration());
+  const auto parsed = std::make_shared<const config::Parsed>(std::move(read));
   if (!parsed->faults.empty()) {
     for (const config::Fault& fault : parsed->faults) {
       log(Severity::error, "RELOAD",

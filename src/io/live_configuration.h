@@ -7,6 +7,7 @@
 
 #include "console/configurator.h"
 #include "io/site.h"
+#include "io/storage_places.h"
 
 namespace umbra::io {
 
@@ -14,9 +15,9 @@ namespace umbra::io {
 /// from its file, and written to it.
 class LiveConfiguration final : public console::Configurator {
  public:
-  /// In: `file` as it was read for the start.
+  /// In: `file` as it was read for the start. `own`: where no trustpoint may write.
   LiveConfiguration(Site& site, Log& log, boost::asio::thread_pool& life, std::string path,
-                    std::string file);
+                    std::string file, OwnPlaces own = {});
 
   void edit(console::Edit edit, std::function<void(console::EditResult)> done) override;
   void left(const std::string& by) override;
@@ -41,6 +42,7 @@ class LiveConfiguration final : public console::Configurator {
   boost::asio::strand<boost::asio::thread_pool::executor_type> queue_;
   const std::string path_;
   std::string file_;  ///< as it was last read or written; the queue's
+  const OwnPlaces own_;
 };
 
 }  // namespace umbra::io

@@ -96,7 +96,8 @@ class LiveConfigurationTest : public testing::Test {
     auto parsed = std::make_shared<const config::Parsed>(config::parse(text_));
     EXPECT_TRUE(parsed->faults.empty());
     EXPECT_TRUE(site_->open(parsed, std::make_shared<const plan::Report>()));
-    live_ = std::make_unique<LiveConfiguration>(*site_, log_, life_, path_, text_);
+    live_ = std::make_unique<LiveConfiguration>(*site_, log_, life_, path_, text_,
+                                                OwnPlaces{directory_ + "/data", path_, "", ""});
     watch_ = std::make_unique<ExpiryWatch>(
         clock_, log_, [] { return std::vector<server::Status>(); },
         [] { return std::vector<client::Status>(); });
@@ -354,6 +355,27 @@ TEST_F(LiveConfigurationTest, WhatIsRefusedLeavesNothingBehind) {
   EXPECT_THAT(edit("", {"no crypto pki profile enrollment P"}).output,
               HasSubstr("% enrollment profile P: there is no enrollment profile P\n"));
   good("", {"no crypto pki trustpoint P", "no crypto pki profile enrollment P"});
+}
+
+TEST_F(LiveConfigurationTest, PlacesThatCannotBeATrustpointsAreRefused) {
+  const auto within = edit("crypto pki trustpoint T",
+                           {"subject-name CN=t", "storage pem " + directory_ + "/data/web"});
+  ASSERT_FALSE(within.ok);
+  EXPECT_THAT(within.output, AllOf(HasSubstr("in umbrad's data directory"),
+                                   HasSubstr("expected: a directory elsewhere")));
+  ASSERT_EQ(within.faults.size(), 1U);
+  EXPECT_EQ(within.faults.front().line, 2U);
+  EXPECT_FALSE(site_->roster()->trustpoint("T"));
+  EXPECT_FALSE(
+      edit("crypto pki trustpoint T", {"storage pkcs12 " + path_ + " password 0 sealed"}).ok);
+  write(text_ + "crypto pki trustpoint T\n storage pem " + path_ + "\n");
+  EXPECT_FALSE(reload());
+  EXPECT_THAT(log_.all(), Contains(HasSubstr("is the configuration file")));
+  EXPECT_FALSE(site_->roster()->trustpoint("T"));
+  write(text_);
+  good("crypto pki trustpoint T", {"subject-name CN=t", "storage pem " + directory_ + "/web"});
+  std::ofstream(directory_ + "/web") << "in the way since";
+  good("crypto pki trustpoint U", {"subject-name CN=u"});
 }
 
 TEST_F(LiveConfigurationTest, WhatAnotherConsoleHasTakenOutIsNotMadeAnewByWhoIsStillInIt) {

@@ -73,6 +73,7 @@ crypto pki trustpoint web
         group = grp.getgrgid(os.getgid()).gr_name
         files.mkdir()
         (files / "key.pem").write_text("made by hand")
+        archive.write_bytes(bytes.fromhex("3004020103" + "05"))  # somebody's, or what looks like it
         agent = self.agent("", f"storage pem {files} group {group} mode 640",
                            f"storage pkcs12 {archive} password 0 between-us mode 400")
         wait_for("the command", lambda: self.events() == ["enrolled"])
@@ -81,6 +82,7 @@ crypto pki trustpoint web
         self.assertEqual(stat.S_IMODE(archive.stat().st_mode), 0o400)
         self.assertEqual((files / "key.pem.before-umbra").read_text(), "made by hand")
         self.assertIn(f"%UMBRA-4-STORAGE: {files}/key.pem was there before", agent.log())
+        self.assertEqual(self.lab.path("web.p12.before-umbra").stat().st_size, 6)
         opened = run("openssl", "pkcs12", "-in", archive, "-passin", "pass:between-us", "-nodes")
         self.assertEqual(opened.count("BEGIN CERTIFICATE"), 2)
         wanted = run("openssl", "x509", "-pubkey", "-noout", "-in", files / "cert.pem")

@@ -193,6 +193,15 @@ crypto pki trustpoint Root-CA
     def ask(self, operation):
         return ask(f"http://127.0.0.1:{self.port}/cgi-bin/pkiclient.exe?operation={operation}")
 
+    def left_over(self):
+        """Files and links that were on their way to their places, and generations that are none."""
+        places = [self.pem, *(daemon.data for daemon in self.daemons())]
+        found = [path for place in places for path in place.rglob("*")
+                 if re.search(r"(\.umbra|^\.\.link)-[0-9a-f]{16}$", path.name)]
+        current = self.pem / "..data"
+        return found + [path for path in self.pem.glob("..set-*")
+                        if not current.is_symlink() or path.name != current.readlink().name]
+
     # What openssl says of files.
 
     def check_pem(self, test):

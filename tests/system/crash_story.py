@@ -176,6 +176,7 @@ class CrashTest(unittest.TestCase):
         books = {daemon: site.books(daemon) for daemon in site.daemons()}
         self.check_hands(books)
         site.check_pem(self)
+        self.assertEqual(site.left_over(), [], "what a death has left goes with the next writing")
         server = books[site.ca]
         earlier = [at_first[site.ca], at_death[site.ca]] if at_death else [at_first[site.ca]]
         self.assertTrue(server.intact())

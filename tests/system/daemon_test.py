@@ -21,6 +21,20 @@ class DaemonTest(unittest.TestCase):
         done = run(self.lab.build / "umbrad", "--config", path, "--check", ok=False)
         return done.returncode, done.stdout + done.stderr
 
+    def test_places_that_are_umbrads_own_are_named_before_anything_is_written(self):
+        data, path = self.lab.path("own"), self.lab.path("agent.conf")
+        path.write_text(f"hostname agent\ncrypto pki trustpoint web\n storage pem {data}/web\n"
+                        f"crypto pki trustpoint mail\n storage pkcs12 {path} password 0 sealed\n")
+        for more in (("--check",), ()):
+            done = run(self.lab.build / "umbrad", "--config", path, "--data", data, *more, ok=False)
+            self.assertEqual(done.returncode, 2)
+            self.assertIn(f"{path}:3:", done.stderr)
+            self.assertIn(f"in umbrad's data directory {data}", done.stderr)
+            self.assertIn(f"{path}:5:", done.stderr)
+            self.assertIn("is the configuration file", done.stderr)
+            self.assertNotIn("sealed", done.stderr)
+        self.assertFalse(data.exists())
+
     def test_starts_answers_and_stops_with_status_0_on_sigterm(self):
         port = free_port()
         daemon = self.lab.daemon("ca", server_text(port))

@@ -230,10 +230,13 @@ crypto pki profile enrollment P
         self.assertEqual(self.certificate_of("OLD"), self.certificate_of("OUT"))
 
         self.assertIn("Nothing is removed", box.exec("crypto key zeroize rsa p12", text_in="no\n"))
-        self.assertIn("of trustpoint(s) P12",
-                      box.exec("crypto key zeroize rsa p12", text_in="yes\n"))
+        kept = self.lab.path("files/P12/key.pem.before-umbra")
+        kept.write_text("somebody's")
+        said = box.exec("crypto key zeroize rsa p12", text_in="yes\n")
+        self.assertIn("of trustpoint(s) P12", said)
+        self.assertIn(f"% {kept} is not umbrad's, may hold a key, and stays", said)
         self.assertIn("no key pair named p12", self.refused("crypto key zeroize rsa p12"))
-        self.assertEqual(list(self.lab.path("files/P12").iterdir()), [])
+        self.assertEqual(list(self.lab.path("files/P12").iterdir()), [kept])
         self.assertEqual(self.certificate_of("PEM"), self.certificate_of("OUT"))
         self.assertEqual(ca.exec("crypto pki server ROOTCA remove all"), "")
 

@@ -1,0 +1,249 @@
+#include "io/storage_places.h"
+
+#include <fmt/format.h>
+#include <sys/stat.h>
+
+#include <algorithm>
+#include <array>
+#include <filesystem>
+#include <map>
+#include <optional>
+#include <utility>
+
+#include "config/difference.h"
+
+namespace umbra::io {
+namespace {
+
+namespace fs = std::filesystem;
+
+constexpr const char* one_each = "expected: a place of its own for each trustpoint";
+
+/// A directory, whatever names lead to it.
+using Node = std::pair<dev_t, ino_t>;
+
+std::optional<Node> node_of(const fs::path& path) {
+  struct stat found {};
+  if (::stat(path.c_str(), &found) != 0) return std::nullopt;
+  return Node{found.st_dev, found.st_ino};
+}
+
+/// Without the links in what is there of it.
+fs::path resolved(const std::string& path) {
+  std::error_code error;
+  fs::path all = fs::weakly_canonical(path, error);
+  if (error) all = fs::path(path).lexically_normal();
+  return all.has_filename() ? all : all.parent_path();
+}
+
+/// The path itself, then what is above it.
+std::vector<fs::path> upwards(fs::path path) {
+  std::vector<fs::path> all;
+  for (;; path = path.parent_path()) {
+    all.push_back(path);
+    if (path == path.parent_path()) return all;
+  }
+}
+
+/// A file by its directory and name: itself it may be replaced.
+struct FileAt {
+  std::optional<Node> directory;
+  fs::path path;
+  explicit FileAt(const std::string& name) : path(resolved(fs::path(name).parent_path().string())) {
+    directory = node_of(path);
+    path /= fs::path(name).filename();
+  }
+  bool operator==(const FileAt& other) const {
+    return path == other.path ||
+           (directory && directory == other.directory && path.filename() == other.path.filename());
+  }
+};
+
+struct Place {
+  const config::Trustpoint* trustpoint;
+  const config::Storage* storage;
+  bool file;
+  bool asked;  ///< whether it is new
+};
+
+class Examination {
+ public:
+  Examination(const config::Parsed& parsed, const OwnPlaces& own,
+              const config::Configuration* before)
+      : parsed_(parsed), own_(own) {
+    for (const auto& trustpoint : parsed.configuration.trustpoints) {
+      const auto* const was = before ? config::find_trustpoint(*before, trustpoint.name) : nullptr;
+      const auto add = [&](config::Storage config::Trustpoint::*which, bool file) {
+        const config::Storage& storage = trustpoint.*which;
+        if (storage.path.empty()) return;
+        const bool asked = !was || (was->*which).path != storage.path;
+        places_.push_back({&trustpoint, &storage, file, asked});
+      };
+      add(&config::Trustpoint::storage_pem, false);
+      add(&config::Trustpoint::storage_pkcs12, true);
+    }
+  }
+
+  std::vector<config::Fault> run() {
+    if (std::none_of(places_.begin(), places_.end(), [](const auto& one) { return one.asked; }))
+      return {};
+    for (const Place& place : places_) {
+      if (place.asked && !is_own(place)) look_at_kind(place);
+    }
+    look_for_shared();
+    std::stable_sort(faults_.begin(), faults_.end(),
+                     [](const auto& a, const auto& b) { return a.line < b.line; });
+    return std::move(faults_);
+  }
+
+ private:
+  void fault(const Place& place, std::string what, std::string hint) {
+    const std::string_view key = place.file ? "storage pkcs12" : "storage pem";
+    const auto at = std::find_if(parsed_.lines.begin(), parsed_.lines.end(),
+                                 [&](const config::SettingLine& one) {
+                                   return one.in == config::SettingLine::In::trustpoint &&
+                                          one.block == place.trustpoint->name && one.key == key;
+                                 });
+    config::Fault made{0, 1, "", std::move(what), std::move(hint)};
+    if (at != parsed_.lines.end()) {
+      made.line = at->line;
+      made.text = " " + at->text;
+      const std::size_t path = made.text.find(place.storage->path);
+      if (path != std::string::npos) made.column = path + 1;
+    }
+    faults_.push_back(std::move(made));
+  }
+
+  /// umbrad's own files, which would be replaced, or taken for a trustpoint's.
+  bool is_own(const Place& place) {
+    const std::string& path = place.storage->path;
+    const std::string outside = place.file
+                                    ? "expected: a file elsewhere, such as /etc/umbra/spoke.p12"
+                                    : "expected: a directory elsewhere, such as /etc/umbra/spoke";
+    if (!own_.data_directory.empty()) {
+      const fs::path data = resolved(fs::absolute(own_.data_directory).string());
+      const auto node = node_of(data);
+      for (const fs::path& above : upwards(resolved(path))) {
+        if (above != data && !(node && node_of(above) == node)) continue;
+        fault(place,
+              fmt::format("{} is in umbrad's data directory {}, which no other program may read",
+                          path, own_.data_directory),
+              outside);
+        return true;
+      }
+    }
+    const FileAt file(path);
+    const auto is = [&](const std::string& name, const char* what) {
+      if (name.empty()) return false;
+      const FileAt itself(fs::absolute(name).string());
+      // What a link to it leads to, too.
+      if (!(file == itself || resolved(path) == resolved(itself.path.string()))) return false;
+      fault(place, fmt::format("{} is {}", path, what), outside);
+      return true;
+    };
+    return is(own_.config_file, "the configuration file") ||
+           is(own_.config_file.empty() ? "" : own_.config_file + "~",
+              "where \"write memory\" keeps the configuration of before") ||
+           is(own_.passphrase_file, "the file of the passphrase") ||
+           is(own_.socket, "the console's socket");
+  }
+
+  void look_at_kind(const Place& place) {
+    const std::string& path = place.storage->path;
+    std::error_code error;
+    for (const fs::path& above : upwards(fs::path(path).lexically_normal().parent_path())) {
+      const auto kind = fs::status(above, error).type();
+      if (kind == fs::file_type::not_found || kind == fs::file_type::none) continue;
+      if (kind == fs::file_type::directory) break;
+      return fault(place, fmt::format("{}, above {}, is no directory", above.string(), path),
+                   "expected: a place below directories");
+    }
+    const auto kind = fs::status(path, error).type();
+    if (kind == fs::file_type::not_found || kind == fs::file_type::none) return;
+    if (place.file && kind == fs::file_type::directory) {
+      fault(place, fmt::format("{} is a directory", path),
+            fmt::format("expected: a file, such as {}/{}.p12", path, place.trustpoint->name));
+    } else if (place.file && kind != fs::file_type::regular) {
+      fault(place, fmt::format("{} is no regular file", path), "expected: a file's name");
+    } else if (!place.file && kind != fs::file_type::directory) {
+      fault(place, fmt::format("{} is there, and is no directory", path),
+            "expected: a directory, which is made if it is not there");
+    }
+  }
+
+  /// By links, or mounted twice: how it is spelled, the configuration has looked at.
+  void look_for_shared() {
+    std::map<Node, const Place*> directories;
+    std::map<fs::path, const Place*> spelled;
+    for (const Place& place : places_) {
+      if (place.file) continue;
+      const Place* other = nullptr;
+      if (const auto node = node_of(place.storage->path)) {
+        const auto [at, fresh] = directories.emplace(*node, &place);
+        if (!fresh) other = at->second;
+      }
+      const auto [at, fresh] = spelled.emplace(resolved(place.storage->path), &place);
+      if (!fresh) other = at->second;
+      if (other) shared(place, *other);
+    }
+    std::map<std::pair<Node, std::string>, const Place*> files;
+    for (const Place& place : places_) {
+      if (!place.file) continue;
+      const FileAt file(place.storage->path);
+      const Place* other = nullptr;
+      if (file.directory) {
+        const auto [at, fresh] =
+            files.emplace(std::pair{*file.directory, file.path.filename().string()}, &place);
+        if (!fresh) other = at->second;
+      }
+      const auto [at, fresh] = spelled.emplace(file.path, &place);
+      if (!fresh) other = at->second;
+      if (other) {
+        shared(place, *other);
+        continue;
+      }
+      if (!file.directory) continue;
+      if (const auto around = directories.find(*file.directory); around != directories.end())
+        within(place, *around->second);
+    }
+  }
+
+  void shared(const Place& place, const Place& other) {
+    if (!place.asked && !other.asked) return;
+    const bool later = place.asked;
+    const Place& mine = later ? place : other;
+    const Place& theirs = later ? other : place;
+    fault(mine,
+          fmt::format("{} leads to where trustpoint {} writes, {}", mine.storage->path,
+                      theirs.trustpoint->name, theirs.storage->path),
+          one_each);
+  }
+
+  void within(const Place& place, const Place& around) {
+    constexpr std::array kept = {"ca.pem",     "cert.pem", "chain.pem", "key.pem",
+                                 "bundle.pem", "rollover", "previous"};
+    if (!place.asked && !around.asked) return;
+    const std::string name = fs::path(place.storage->path).filename().string();
+    const bool taken =
+        name.starts_with("..") || std::find(kept.begin(), kept.end(), name) != kept.end();
+    if (!taken && place.trustpoint == around.trustpoint) return;
+    fault(place.asked ? place : around,
+          fmt::format("{} is within the directory of trustpoint {}, {}", place.storage->path,
+                      around.trustpoint->name, around.storage->path),
+          one_each);
+  }
+
+  const config::Parsed& parsed_;
+  const OwnPlaces& own_;
+  std::vector<Place> places_;
+  std::vector<config::Fault> faults_;
+};
+
+}  // namespace
+
+std::vector<config::Fault> misplaced(const config::Parsed& parsed, const OwnPlaces& own,
+                                     const config::Configuration* before) {
+  return Examination(parsed, own, before).run();
+}
+
+}  // namespace umbra::io
