@@ -15,8 +15,8 @@ struct State;
 /// the certificate or of the key's SubjectPublicKeyInfo.
 using HeldSince = std::map<Bytes, Time>;
 
-/// From the row's text: `HEX SECONDS`, a line each. What is no such line is left out: lineage.h has
-/// some of its own there.
+/// From the row's text: `HEX SECONDS`, a line each. What is no such line is left out: lineage.h,
+/// before_switch.h and announcement.h have some of their own there.
 [[nodiscard]] HeldSince read_held_since(std::string_view text);
 [[nodiscard]] std::string to_text(const HeldSince& held);
 /// What `state` holds: as `before` says, and what it does not know from `now` on.

@@ -123,7 +123,12 @@ class Examination {
     if (!own_.data_directory.empty()) {
       const fs::path data = resolved(fs::absolute(own_.data_directory).string());
       const auto node = node_of(data);
-      for (const fs::path& above : upwards(resolved(path))) {
+      auto above_it = upwards(resolved(path));
+      if (place.file) {
+        // A link would be replaced, wherever it leads.
+        for (auto& above : upwards(FileAt(path).path)) above_it.push_back(std::move(above));
+      }
+      for (const fs::path& above : above_it) {
         if (above != data && !(node && node_of(above) == node)) continue;
         fault(place,
               fmt::format("{} is in umbrad's data directory {}, which no other program may read",
@@ -141,9 +146,11 @@ class Examination {
       fault(place, fmt::format("{} is {}", path, what), outside);
       return true;
     };
+    const std::string before =
+        own_.config_file.empty() ? std::string()
+                                 : resolved(fs::absolute(own_.config_file).string()).string() + "~";
     return is(own_.config_file, "the configuration file") ||
-           is(own_.config_file.empty() ? "" : own_.config_file + "~",
-              "where \"write memory\" keeps the configuration of before") ||
+           is(before, "where \"write memory\" keeps the configuration of before") ||
            is(own_.passphrase_file, "the file of the passphrase") ||
            is(own_.socket, "the console's socket");
   }

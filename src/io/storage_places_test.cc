@@ -63,6 +63,8 @@ TEST_F(StoragePlacesTest, UmbradsDataDirectoryIsNoPlaceForFilesHoweverItIsNamed)
         << place;
   }
   EXPECT_THAT(fault(pkcs12("A", path("data/umbra.db"))), HasSubstr("in umbrad's data directory"));
+  fs::create_symlink(path("elsewhere.p12"), path("data/a.p12"));
+  EXPECT_THAT(fault(pkcs12("A", path("data/a.p12"))), HasSubstr("in umbrad's data directory"));
   own.data_directory = path("link/");
   EXPECT_THAT(fault(pem("A", path("data/web"))), HasSubstr("in umbrad's data directory"));
   own.data_directory = path("later");
@@ -78,6 +80,9 @@ TEST_F(StoragePlacesTest, OtherFilesOfUmbradsAreNoneEither) {
   for (const char* place : {"etc/umbra.conf", "link/umbra.conf", "alias.p12"})
     EXPECT_THAT(fault(pkcs12("A", path(place))), HasSubstr("is the configuration file")) << place;
   EXPECT_THAT(fault(pem("A", path("etc/umbra.conf"))), HasSubstr("is the configuration file"));
+  EXPECT_THAT(fault(pkcs12("A", path("etc/umbra.conf~"))), HasSubstr("\"write memory\""));
+  own.config_file = path("alias.p12");
+  EXPECT_THAT(fault(pkcs12("A", path("etc/umbra.conf"))), HasSubstr("is the configuration file"));
   EXPECT_THAT(fault(pkcs12("A", path("etc/umbra.conf~"))), HasSubstr("\"write memory\""));
   EXPECT_THAT(fault(pkcs12("A", path("etc/passphrase"))), HasSubstr("the passphrase"));
   EXPECT_THAT(fault(pkcs12("A", path("etc/socket"))), HasSubstr("socket"));
