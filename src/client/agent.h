@@ -188,8 +188,8 @@ class Trustpoint::Agent : public std::enable_shared_from_this<Agent> {
   [[nodiscard]] bool is_ours(ByteView archive) const;
   /// What other programs find where the files could not be replaced.
   [[nodiscard]] Outdated outdated_files() const;
-  /// Of what the files hold, nothing is there any more: they go too. Out: those that stay, as they
-  /// are somebody else's. Errors: storage.
+  /// Of what the files hold, nothing is there any more: they go too. Out: a remark on each
+  /// that is somebody else's, and stays. Errors: storage.
   [[nodiscard]] Result<std::vector<std::string>> withdraw_files();
   /// Nothing more is written where `next`, or nobody, writes any more.
   void leave_places(const config::Trustpoint* next) const;

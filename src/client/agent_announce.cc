@@ -144,20 +144,22 @@ Outdated Trustpoint::Agent::outdated_files() const {
 Result<std::vector<std::string>> Trustpoint::Agent::withdraw_files() {
   forget_published();
   std::vector<std::string> staying;
-  const auto stays = [&](const Error& error, const std::string& path) {
+  const auto stays = [&](const Error& error) {
     log(Severity::warning, "STORAGE",
         fmt::format("Trustpoint {}: {}", configuration_.name, error.detail), "UMBRA");
-    staying.push_back(path);
+    staying.push_back(error.detail + "; nothing of it is removed");
   };
   const auto keep = [&](const config::Storage& storage, bool archive) {
-    for (auto& path : environment_.outlet.kept_keys(storage, archive))
-      staying.push_back(std::move(path));
+    for (const auto& path : environment_.outlet.kept_keys(storage, archive)) {
+      staying.push_back(path +
+                        " is not umbrad's, may hold a key, and stays: it is yours to remove");
+    }
   };
   if (const auto& pem = configuration_.storage_pem; !pem.path.empty()) {
     const auto withdrawn = environment_.outlet.withdraw_pem(pem);
     if (!withdrawn && withdrawn.error().code != Errc::conflict)
       return tl::unexpected(withdrawn.error());
-    if (!withdrawn) stays(withdrawn.error(), pem.path);
+    if (!withdrawn) stays(withdrawn.error());
     keep(pem, false);
   }
   if (const auto& pkcs12 = configuration_.storage_pkcs12; !pkcs12.path.empty()) {
@@ -165,7 +167,7 @@ Result<std::vector<std::string>> Trustpoint::Agent::withdraw_files() {
         pkcs12, [this](ByteView content) { return is_ours(content); });
     if (!withdrawn && withdrawn.error().code != Errc::conflict)
       return tl::unexpected(withdrawn.error());
-    if (!withdrawn) stays(withdrawn.error(), pkcs12.path);
+    if (!withdrawn) stays(withdrawn.error());
     keep(pkcs12, true);
   }
   return staying;

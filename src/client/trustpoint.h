@@ -174,9 +174,9 @@ class Trustpoint {
   /// `no crypto pki enroll`: forgets the request under way, and asks for nothing by itself until
   /// `enroll`, whatever the clock does. Errors: not_found (nothing is under way), storage.
   void cancel(std::function<void(Result<void>)> done);
-  /// The keys go, what was issued for them, and the files that were written of it. Out: the files
-  /// in their places, or kept beside them, that are somebody else's and stay. Errors: conflict (a
-  /// certificate server's own), storage: nothing has happened then.
+  /// The keys go, what was issued for them, and the files that were written of it. Out: remarks
+  /// on those in their places, or kept beside them, that are somebody else's and stay. Errors:
+  /// conflict (a certificate server's own), storage: nothing has happened then.
   void zeroize(std::function<void(Result<std::vector<std::string>>)> done);
   /// `crypto pki crl request`: fetches the CA's CRL, also if one is held. Errors: unreachable,
   /// crypto (not this CA's), conflict (ended, or older than one that was taken; another CA than the

@@ -435,10 +435,7 @@ void Exec::zeroize(const Match& match, const std::optional<std::string>& input,
     users[at].hand->zeroize(
         [done, staying, self, at](const Result<std::vector<std::string>>& gone) {
           if (!gone) return done(failed(gone.error()));
-          for (const std::string& path : *gone) {
-            *staying += fmt::format(
-                "% {} is not umbrad's, may hold a key, and stays: it is yours to remove\n", path);
-          }
+          for (const std::string& remark : *gone) *staying += "% " + remark + "\n";
           (*self)(at + 1);
         });
   };
