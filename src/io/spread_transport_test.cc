@@ -167,12 +167,17 @@ class NoLog final : public Log {
 class NoOutlet final : public client::Outlet {
  public:
   Result<void> publish_pem(const config::Storage&, const client::PemFiles&) override { return {}; }
-  Result<void> publish_pkcs12(const config::Storage&, ByteView) override { return {}; }
-  Result<void> withdraw_pem(const config::Storage&) override { return {}; }
-  Result<void> withdraw_pkcs12(const config::Storage&,
-                               const std::function<bool(ByteView)>&) override {
+  Result<void> publish_pkcs12(const config::Storage&, ByteView, const client::IsOurs&) override {
     return {};
   }
+  Result<void> withdraw_pem(const config::Storage&) override { return {}; }
+  Result<void> withdraw_pkcs12(const config::Storage&, const client::IsOurs&) override {
+    return {};
+  }
+  void leave(const config::Storage&) override {}
+  Result<Bytes> read_pem(const config::Storage&) override { return Bytes(); }
+  Result<Bytes> read_pkcs12(const config::Storage&) override { return Bytes(); }
+  std::vector<std::string> kept_keys(const config::Storage&, bool) override { return {}; }
   void run(client::Hook, std::function<void(Result<void>)> ended) override { ended({}); }
 };
 
