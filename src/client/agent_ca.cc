@@ -120,9 +120,7 @@ Result<void> Trustpoint::Agent::accept(const Offer& offer) {
     if (state_.identity && !state_.identity->verify_signed_by(ca.public_key()))
       row.identity.clear();
   }
-  // That it is the CA that is held says nothing of how that one came.
-  const bool held = state_.ca && *state_.ca == ca;
-  if (!held || !cannot_be_followed(configuration_.fingerprint, state_)) begin_lineage(row, ca);
+  begin_lineage(row, ca);
   row.ra_certificates = joined(offer.ras);
   row.capabilities.clear();
   row.capabilities_known = false;
@@ -199,8 +197,10 @@ void Trustpoint::Agent::look_at_pin() {
 bool Trustpoint::Agent::has_configured_fingerprint(const x509::Certificate& ca) const {
   const auto& pinned = configuration_.fingerprint;
   if (pinned.empty() || has_fingerprint(ca, pinned)) return true;
-  // After a rollover it still is the first one's. What a database of old holds counts as accepted.
-  return state_.ca && *state_.ca == ca && !contradicts(pinned, state_);
+  // After a rollover it still is the first one's, where it is known how that led to this one. That
+  // a database of old is left in peace vouches for nobody who is to be accepted now.
+  return state_.ca && *state_.ca == ca && !contradicts(pinned, state_) &&
+         !cannot_be_followed(pinned, state_);
 }
 
 void Trustpoint::Agent::say_if_pin_cannot_be_followed() {

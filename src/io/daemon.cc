@@ -492,7 +492,17 @@ DaemonExit run_daemon(const DaemonOptions& options) {
     return DaemonExit::bad_configuration;
   }
   config::Parsed parsed = config::parse(as_text(*text));
-  if (parsed.faults.empty()) parsed.faults = misplaced(parsed, own_places(options));
+  if (parsed.faults.empty()) {
+    Misplaced places = misplaced(parsed, own_places(options));
+    if (options.check) {
+      parsed.faults = places.all();
+    } else {
+      // What a host has come to since holds up its one trustpoint's files, and nobody else.
+      for (const auto& one : places.unusable)
+        fmt::print(stderr, "{}\n", config::to_string(one, options.config_path));
+      parsed.faults = std::move(places.own);
+    }
+  }
   for (const auto& fault : parsed.faults)
     fmt::print(stderr, "{}\n", config::to_string(fault, options.config_path));
   if (!parsed.faults.empty()) {

@@ -178,7 +178,7 @@ console::EditResult LiveConfiguration::carry_out(const console::Edit& edit) {
                    "expected: that line again first, if it is to be made anew");
   }
   config::Parsed candidate = config::parse(candidate_text(running, edit, edit.lines.size()));
-  if (candidate.faults.empty()) candidate.faults = misplaced(candidate, own_, &from);
+  if (candidate.faults.empty()) candidate.faults = misplaced(candidate, own_, &from).all();
   if (!candidate.faults.empty()) {
     const std::size_t ahead = count_lines(running) + 1 + (edit.section.empty() ? 0 : 1);
     for (config::Fault& fault : candidate.faults)
@@ -251,7 +251,7 @@ Result<std::string> LiveConfiguration::read_again(const std::string& by) {
   auto text = startup();
   if (!text) return unchanged(text.error());
   config::Parsed read = config::parse(*text);
-  if (read.faults.empty()) read.faults = misplaced(read, own_, &site_.roster()->configuration());
+  if (read.faults.empty()) read.faults = misplaced(read, own_, &site_.roster()->configuration()).all();
   const auto parsed = std::make_shared<const config::Parsed>(std::move(read));
   if (!parsed->faults.empty()) {
     for (const config::Fault& fault : parsed->faults) {

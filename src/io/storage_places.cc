@@ -84,20 +84,22 @@ class Examination {
     }
   }
 
-  std::vector<config::Fault> run() {
+  Misplaced run() {
     if (std::none_of(places_.begin(), places_.end(), [](const auto& one) { return one.asked; }))
       return {};
     for (const Place& place : places_) {
       if (place.asked && !is_own(place)) look_at_kind(place);
     }
     look_for_shared();
-    std::stable_sort(faults_.begin(), faults_.end(),
-                     [](const auto& a, const auto& b) { return a.line < b.line; });
-    return std::move(faults_);
+    return std::move(found_);
   }
 
  private:
-  void fault(const Place& place, std::string what, std::string hint) {
+  void unusable(const Place& place, std::string what, std::string hint) {
+    found_.unusable.push_back(fault(place, std::move(what), std::move(hint)));
+  }
+
+  [[nodiscard]] config::Fault fault(const Place& place, std::string what, std::string hint) const {
     const std::string_view key = place.file ? "storage pkcs12" : "storage pem";
     const auto at = std::find_if(parsed_.lines.begin(), parsed_.lines.end(),
                                  [&](const config::SettingLine& one) {
@@ -111,7 +113,7 @@ class Examination {
       const std::size_t path = made.text.find(place.storage->path);
       if (path != std::string::npos) made.column = path + 1;
     }
-    faults_.push_back(std::move(made));
+    return made;
   }
 
   /// umbrad's own files, which would be replaced, or taken for a trustpoint's.
@@ -130,10 +132,11 @@ class Examination {
       }
       for (const fs::path& above : above_it) {
         if (above != data && !(node && node_of(above) == node)) continue;
-        fault(place,
-              fmt::format("{} is in umbrad's data directory {}, which no other program may read",
-                          path, own_.data_directory),
-              outside);
+        found_.own.push_back(fault(
+            place,
+            fmt::format("{} is in umbrad's data directory {}, which no other program may read",
+                        path, own_.data_directory),
+            outside));
         return true;
       }
     }
@@ -143,7 +146,7 @@ class Examination {
       const FileAt itself(fs::absolute(name).string());
       // What a link to it leads to, too.
       if (!(file == itself || resolved(path) == resolved(itself.path.string()))) return false;
-      fault(place, fmt::format("{} is {}", path, what), outside);
+      found_.own.push_back(fault(place, fmt::format("{} is {}", path, what), outside));
       return true;
     };
     const std::string before =
@@ -162,19 +165,19 @@ class Examination {
       const auto kind = fs::status(above, error).type();
       if (kind == fs::file_type::not_found || kind == fs::file_type::none) continue;
       if (kind == fs::file_type::directory) break;
-      return fault(place, fmt::format("{}, above {}, is no directory", above.string(), path),
-                   "expected: a place below directories");
+      return unusable(place, fmt::format("{}, above {}, is no directory", above.string(), path),
+                      "expected: a place below directories");
     }
     const auto kind = fs::status(path, error).type();
     if (kind == fs::file_type::not_found || kind == fs::file_type::none) return;
     if (place.file && kind == fs::file_type::directory) {
-      fault(place, fmt::format("{} is a directory", path),
-            fmt::format("expected: a file, such as {}/{}.p12", path, place.trustpoint->name));
+      unusable(place, fmt::format("{} is a directory", path),
+               fmt::format("expected: a file, such as {}/{}.p12", path, place.trustpoint->name));
     } else if (place.file && kind != fs::file_type::regular) {
-      fault(place, fmt::format("{} is no regular file", path), "expected: a file's name");
+      unusable(place, fmt::format("{} is no regular file", path), "expected: a file's name");
     } else if (!place.file && kind != fs::file_type::directory) {
-      fault(place, fmt::format("{} is there, and is no directory", path),
-            "expected: a directory, which is made if it is not there");
+      unusable(place, fmt::format("{} is there, and is no directory", path),
+               "expected: a directory, which is made if it is not there");
     }
   }
 
@@ -220,10 +223,10 @@ class Examination {
     const bool later = place.asked;
     const Place& mine = later ? place : other;
     const Place& theirs = later ? other : place;
-    fault(mine,
-          fmt::format("{} leads to where trustpoint {} writes, {}", mine.storage->path,
-                      theirs.trustpoint->name, theirs.storage->path),
-          one_each);
+    unusable(mine,
+             fmt::format("{} leads to where trustpoint {} writes, {}", mine.storage->path,
+                         theirs.trustpoint->name, theirs.storage->path),
+             one_each);
   }
 
   void within(const Place& place, const Place& around) {
@@ -234,22 +237,30 @@ class Examination {
     const bool taken =
         name.starts_with("..") || std::find(kept.begin(), kept.end(), name) != kept.end();
     if (!taken && place.trustpoint == around.trustpoint) return;
-    fault(place.asked ? place : around,
-          fmt::format("{} is within the directory of trustpoint {}, {}", place.storage->path,
-                      around.trustpoint->name, around.storage->path),
-          one_each);
+    unusable(place.asked ? place : around,
+             fmt::format("{} is within the directory of trustpoint {}, {}", place.storage->path,
+                         around.trustpoint->name, around.storage->path),
+             one_each);
   }
 
   const config::Parsed& parsed_;
   const OwnPlaces& own_;
   std::vector<Place> places_;
-  std::vector<config::Fault> faults_;
+  Misplaced found_;
 };
 
 }  // namespace
 
-std::vector<config::Fault> misplaced(const config::Parsed& parsed, const OwnPlaces& own,
-                                     const config::Configuration* before) {
+std::vector<config::Fault> Misplaced::all() const {
+  std::vector<config::Fault> both = own;
+  both.insert(both.end(), unusable.begin(), unusable.end());
+  std::stable_sort(both.begin(), both.end(),
+                   [](const auto& a, const auto& b) { return a.line < b.line; });
+  return both;
+}
+
+Misplaced misplaced(const config::Parsed& parsed, const OwnPlaces& own,
+                    const config::Configuration* before) {
   return Examination(parsed, own, before).run();
 }
 

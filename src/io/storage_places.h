@@ -15,12 +15,20 @@ struct OwnPlaces {
   std::string socket;
 };
 
-/// What only the host knows of the places that trustpoints are to write to: that one is within
-/// umbrad's own, or is a file where a directory is wanted, or another trustpoint's by another name.
+struct Misplaced {
+  /// A place within umbrad's own: to write there would end what is there.
+  std::vector<config::Fault> own;
+  /// A file where a directory is wanted, or another trustpoint's place by another name: nothing is
+  /// written there as long as it is so, and that can have become so since.
+  std::vector<config::Fault> unusable;
+  /// Both, by line.
+  [[nodiscard]] std::vector<config::Fault> all() const;
+};
+
+/// What only the host knows of the places that trustpoints are to write to.
 /// In: `before`: what is configured there stays unquestioned, so that a host that has changed since
 /// forbids no other change.
-[[nodiscard]] std::vector<config::Fault> misplaced(const config::Parsed& parsed,
-                                                   const OwnPlaces& own,
-                                                   const config::Configuration* before = nullptr);
+[[nodiscard]] Misplaced misplaced(const config::Parsed& parsed, const OwnPlaces& own,
+                                  const config::Configuration* before = nullptr);
 
 }  // namespace umbra::io

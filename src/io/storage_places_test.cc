@@ -34,7 +34,7 @@ class StoragePlacesTest : public ScratchTest {
     const auto parsed = config::parse(text);
     EXPECT_THAT(parsed.faults, IsEmpty()) << text;
     const auto old = config::parse(before);
-    return misplaced(parsed, own, before.empty() ? nullptr : &old.configuration);
+    return misplaced(parsed, own, before.empty() ? nullptr : &old.configuration).all();
   }
   /// What is wrong with it, in the form it is printed in; one thing.
   std::string fault(const std::string& text, const std::string& before = "") const {
@@ -72,6 +72,17 @@ TEST_F(StoragePlacesTest, UmbradsDataDirectoryIsNoPlaceForFilesHoweverItIsNamed)
       << "also before its first start";
   own.data_directory.clear();
   EXPECT_THAT(faults(pem("A", path("data/web"))), IsEmpty()) << "nobody has said where it is";
+}
+
+TEST_F(StoragePlacesTest, WhatAHostHasComeToIsToldApartFromWhatWouldEndUmbradsOwn) {
+  fs::create_directories(path("web.p12"));
+  const auto parsed = config::parse(pem("A", path("data/web")) + pkcs12("B", path("web.p12")));
+  const Misplaced found = misplaced(parsed, own);
+  ASSERT_EQ(found.own.size(), 1U);
+  EXPECT_THAT(found.own[0].what, HasSubstr("in umbrad's data directory"));
+  ASSERT_EQ(found.unusable.size(), 1U);
+  EXPECT_THAT(found.unusable[0].what, HasSubstr("web.p12 is a directory"));
+  EXPECT_EQ(found.all().size(), 2U);
 }
 
 TEST_F(StoragePlacesTest, OtherFilesOfUmbradsAreNoneEither) {
