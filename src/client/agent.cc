@@ -408,8 +408,11 @@ Result<void> Trustpoint::Agent::commit(store::TrustpointRow row) {
   // One of before lineages were kept has the very CA that is configured.
   if (next.ca && has_fingerprint(*next.ca, configuration_.fingerprint))
     begin_lineage(row, *next.ca);
+  if (state_.key && !(next.key && next.key->public_key() == state_.key->public_key()))
+    add_former_key(row, state_.key->public_key());
   row.held_since = next.row.held_since = to_text(held) + lineage_lines(row.held_since) +
-                                         before_switch_line(row) + archive_lines(row.held_since);
+                                         before_switch_line(row) +
+                                         announcement_lines(row.held_since);
   batch.push_back(store::PutTrustpoint{std::move(row)});
   UMBRA_CHECK(environment_.store.commit(std::move(batch)));
   std::swap(state_, next);

@@ -184,8 +184,12 @@ class Trustpoint::Agent : public std::enable_shared_from_this<Agent> {
   void on_hook_ended(const std::string& event, const std::string& certificates,
                      const std::string& announcement, const Result<void>& ran);
   [[nodiscard]] Result<void> publish_files();
+  /// Unless it is there as it would be written.
+  [[nodiscard]] Result<void> publish_archive();
   /// Whether it has made this archive.
   [[nodiscard]] bool is_ours(ByteView archive) const;
+  /// Whether another trustpoint of this database has.
+  [[nodiscard]] bool is_a_neighbours(ByteView archive) const;
   /// What other programs find where the files could not be replaced.
   [[nodiscard]] Outdated outdated_files() const;
   /// Of what the files hold, nothing is there any more: they go too. Out: a remark on each
@@ -308,6 +312,7 @@ class Trustpoint::Agent : public std::enable_shared_from_this<Agent> {
   Time announce_failed_at_{};
   std::string announce_failed_;  ///< of these certificates
   std::uint32_t announce_tries_ = 0;
+  Bytes archive_on_its_way_;          ///< tried again as it is while nothing in it has changed
   std::optional<Outdated> outdated_;  ///< what others have instead, where one failed
 
   mutable std::mutex mutex_;

@@ -11,16 +11,20 @@ namespace {
 constexpr std::uint32_t doublings_max = 6;  // about an hour between tries, with the usual period
 
 /// In: what others find in one place. `worst`: of the places before.
-void look_into(const Result<Bytes>& found, const std::function<Result<Time>(ByteView)>& end_of,
+void look_into(const Result<Bytes>& found, const std::function<Outdated(ByteView)>& look,
                Outdated& worst) {
   if (!found) return;
-  Outdated here{.known = true, .not_after = {}};
-  if (!found->empty()) {
-    const auto end = end_of(*found);
-    if (!end) return;
-    here.not_after = *end;
-  }
-  if (!worst.known || here.not_after < worst.not_after) worst = here;
+  const Outdated here =
+      found->empty() ? Outdated{.known = true, .not_after = {}, .anothers = false} : look(*found);
+  if (!here.known) return;
+  const bool sooner = here.anothers == worst.anothers && here.not_after < worst.not_after;
+  if (!worst.known || here.anothers > worst.anothers || sooner) worst = here;
+}
+
+Outdated outdated_by(const x509::Certificate& certificate, const State& state) {
+  return {.known = true,
+          .not_after = certificate.not_after(),
+          .anothers = !is_of_trustpoint(state, certificate)};
 }
 
 }  // namespace
@@ -67,7 +71,7 @@ void Trustpoint::Agent::on_hook_ended(const std::string& event, const std::strin
   if (!ran) {
     // What they were told of last is what they may have read.
     const auto end = end_told(state_.row.announced);
-    outdated_ = Outdated{.known = end.has_value(), .not_after = end};
+    outdated_ = Outdated{.known = end.has_value(), .not_after = end, .anothers = false};
     announce_later("ON_CHANGE",
                    {ran.error().code, fmt::format("the command of \"on change exec\" for {} {}",
                                                   event, ran.error().detail)},
@@ -98,14 +102,39 @@ Result<void> Trustpoint::Agent::publish_files() {
     UMBRA_CHECK(published);
   }
   if (configuration_.storage_pkcs12.path.empty()) return {};
-  UMBRA_TRY(const Bytes archive, active_archive(state_, configuration_));
-  // Before it is there: a process that dies in between knows it again.
+  return publish_archive();
+}
+
+Result<void> Trustpoint::Agent::publish_archive() {
+  const config::Storage& storage = configuration_.storage_pkcs12;
   auto row = state_.row;
-  add_archive(row, archive);
-  UMBRA_CHECK(environment_.store.commit(store::Batch{store::PutTrustpoint{row}}));
+  if (const auto found = environment_.outlet.read_pkcs12(storage); found && !found->empty()) {
+    // Whoever wrote it died before he could say so, or was told that it failed.
+    if (is_on_its_way(row, *found)) finish_archive(row, *found, nullptr);
+    if (went_in_last(row, *found, storage) && is_active_archive(*found, state_, configuration_)) {
+      archive_on_its_way_.clear();
+      return {};
+    }
+  }
+  if (!is_active_archive(archive_on_its_way_, state_, configuration_)) {
+    UMBRA_TRY(archive_on_its_way_, active_archive(state_, configuration_));
+  }
+  // Before it is there: a process that dies in between knows it again.
+  begin_archive(row, archive_on_its_way_);
+  if (row.held_since != state_.row.held_since) {
+    UMBRA_CHECK(environment_.store.commit(store::Batch{store::PutTrustpoint{row}}));
+    state_.row.held_since = row.held_since;
+  }
+  UMBRA_CHECK(environment_.outlet.publish_pkcs12(
+      storage, archive_on_its_way_,
+      [this](ByteView content) { return is_ours(content) || is_a_neighbours(content); }));
+  finish_archive(row, archive_on_its_way_, &storage);
+  archive_on_its_way_.clear();
   state_.row.held_since = row.held_since;
-  return environment_.outlet.publish_pkcs12(configuration_.storage_pkcs12, archive,
-                                            [this](ByteView content) { return is_ours(content); });
+  // It is in place, whatever becomes of this: the store knows it as the one on its way, and is told
+  // with the next change.
+  static_cast<void>(environment_.store.commit(store::Batch{store::PutTrustpoint{row}}));
+  return {};
 }
 
 bool Trustpoint::Agent::is_ours(ByteView archive) const {
@@ -118,23 +147,36 @@ bool Trustpoint::Agent::is_ours(ByteView archive) const {
          (state_.shadow_key && key == state_.shadow_key->public_key());
 }
 
+bool Trustpoint::Agent::is_a_neighbours(ByteView archive) const {
+  if (!environment_.trustpoints) return false;
+  for (const auto& neighbour : environment_.trustpoints()) {
+    if (neighbour == name_) continue;
+    const auto row = environment_.store.trustpoint(neighbour);
+    if (row && *row && knows_archive(**row, archive)) return true;
+  }
+  return false;
+}
+
 Outdated Trustpoint::Agent::outdated_files() const {
   Outdated worst;
   if (!configuration_.storage_pem.path.empty()) {
     look_into(
         environment_.outlet.read_pem(configuration_.storage_pem),
-        [](ByteView text) -> Result<Time> {
-          UMBRA_TRY(const auto one, x509::Certificate::from_pem(as_text(text)));
-          return one.not_after();
+        [this](ByteView text) {
+          const auto one = x509::Certificate::from_pem(as_text(text));
+          return one ? outdated_by(*one, state_) : Outdated();
         },
         worst);
   }
   if (!configuration_.storage_pkcs12.path.empty()) {
     look_into(
         environment_.outlet.read_pkcs12(configuration_.storage_pkcs12),
-        [this](ByteView archive) -> Result<Time> {
-          UMBRA_TRY(const auto opened, x509::from_pkcs12(archive, configuration_.pkcs12_password));
-          return opened.certificate.not_after();
+        [this](ByteView archive) {
+          const auto opened = x509::from_pkcs12(archive, configuration_.pkcs12_password);
+          if (opened) return outdated_by(opened->certificate, state_);
+          // Under whatever password.
+          const bool neighbours = is_a_neighbours(archive);
+          return Outdated{.known = neighbours, .not_after = {}, .anothers = neighbours};
         },
         worst);
   }

@@ -149,6 +149,188 @@ TEST_F(AnnounceTest, AnArchiveIsItsOwnWhateverBecameOfItsKeyAndPasswordAndNobody
   EXPECT_THAT(outlet.others_archives, ElementsAre(others));
 }
 
+/// With `storage pkcs12` alone.
+class ArchiveTest : public AnnounceTest {
+ protected:
+  ArchiveTest() {
+    spoke.storage_pem.path.clear();
+    spoke.storage_pkcs12.path = place;
+    spoke.pkcs12_password = "sealed";
+  }
+  [[nodiscard]] const Bytes& archive() const { return outlet.archives.at(place); }
+  [[nodiscard]] std::size_t lines(const std::string& head) {
+    const std::string text = "\n" + row().held_since;
+    std::size_t all = 0;
+    for (std::size_t at = 0; (at = text.find("\n" + head, at)) != std::string::npos; ++at) ++all;
+    return all;
+  }
+  /// As the trustpoint of this configuration goes on after a restart.
+  void become(const config::Trustpoint& configuration) {
+    spoke = configuration;
+    start_spoke();
+  }
+  const std::string place = "/etc/spoke.p12";
+};
+
+TEST_F(ArchiveTest, ItsOwnIsKnownHoweverOftenAnotherOneWasTried) {
+  spoke.regenerate = true;
+  enrolled();
+  run_until(day(290));
+  // Its key is gone with the renewal, and its password: by itself it tells nothing.
+  spoke.pkcs12_password = "another";
+  outlet.refuse = true;
+  start_spoke();
+  run_until(day(296));
+  ASSERT_GT(log.count("%UMBRA-3-STORAGE"), 40U);
+  EXPECT_EQ(lines("archive "), 1U);
+  EXPECT_EQ(lines("archive-try "), 1U);
+  outlet.refuse = false;
+  start_spoke();
+  EXPECT_TRUE(x509::from_pkcs12(archive(), "another"));
+  EXPECT_TRUE(outlet.others_archives.empty());
+  EXPECT_EQ(lines("archive "), 2U);
+  EXPECT_EQ(lines("archive-try "), 0U);
+}
+
+TEST_F(ArchiveTest, OneThatGoesInWhileTheProcessDiesOrIsToldOtherwiseIsItsOwn) {
+  enrolled();
+  spoke.regenerate = true;
+  spoke.pkcs12_password = "another";
+  outlet.fails_afterwards = true;
+  start_spoke();
+  const Bytes first = archive();
+  ASSERT_TRUE(x509::from_pkcs12(first, "another"));
+  EXPECT_EQ(lines("archive-try "), 1U);
+  spoke.pkcs12_password = "a third one";
+  start_spoke();
+  EXPECT_TRUE(x509::from_pkcs12(archive(), "a third one"));
+  outlet.fails_afterwards = false;
+  run_until(zero + Seconds{60 * 10});
+  EXPECT_FALSE(status().outdated);
+  EXPECT_TRUE(outlet.others_archives.empty());
+  outlet.archives[place] = first;  // of a backup
+  run_until(day(296));
+  EXPECT_NE(archive(), first);
+  EXPECT_TRUE(outlet.others_archives.empty());
+}
+
+TEST_F(ArchiveTest, TheSameOctetsAreTriedAgainUntilSomethingInThemChanges) {
+  outlet.refuse = true;
+  enrolled();
+  const std::string tried = row().held_since;
+  ASSERT_EQ(lines("archive-try "), 1U);
+  const auto commits = store->commits.load();
+  const auto failures = log.count("%UMBRA-3-STORAGE");
+  run_until(day(1));
+  ASSERT_GT(log.count("%UMBRA-3-STORAGE"), failures);
+  EXPECT_EQ(row().held_since, tried);
+  EXPECT_EQ(store->commits, commits) << "a try is no change";
+  spoke.pkcs12_password = "another";
+  outlet.refuse = false;
+  trustpoint->reconfigure(spoke, "spoke.lab", [] {});
+  settle();
+  EXPECT_TRUE(x509::from_pkcs12(archive(), "another"));
+}
+
+TEST_F(ArchiveTest, OneThatIsThereAsItWouldBeWrittenIsNotWrittenAnew) {
+  enrolled();
+  const Bytes first = archive();
+  outlet.refuse = true;
+  start_spoke();
+  trustpoint->reconfigure(spoke, "spoke.lab", [] {});
+  settle();
+  EXPECT_EQ(archive(), first);
+  EXPECT_EQ(log.count("%UMBRA-3-STORAGE"), 0U) << "nothing fails where nothing can be written";
+  EXPECT_FALSE(status().outdated);
+  outlet.refuse = false;
+  start_spoke();
+  EXPECT_EQ(archive(), first);
+
+  spoke.storage_pkcs12.mode = 0640;
+  start_spoke();
+  EXPECT_NE(archive(), first) << "who may read it has changed";
+  const Bytes second = archive();
+  spoke.pkcs12_password = "another";
+  start_spoke();
+  EXPECT_NE(archive(), second);
+  EXPECT_TRUE(x509::from_pkcs12(archive(), "another"));
+  outlet.archives[place] = first;
+  start_spoke();
+  EXPECT_TRUE(x509::from_pkcs12(archive(), "another")) << "one of before is put right";
+  outlet.archives.clear();
+  start_spoke();
+  EXPECT_TRUE(outlet.archives.contains(place));
+  const Bytes last = archive();
+  run_until(day(293));
+  EXPECT_NE(archive(), last) << "a renewal";
+  EXPECT_TRUE(outlet.others_archives.empty());
+}
+
+TEST_F(ArchiveTest, WhatAnotherTrustpointHasWrittenIsReplacedAndNotKept) {
+  enrolled();
+  config::Trustpoint one = spoke;
+  config::Trustpoint two = spoke;
+  two.name = "Other";
+  two.key_label = "other-RSA";
+  two.subject_name = "CN=other,OU=TAC,O=Cisco";
+  two.storage_pkcs12.path = "/etc/other.p12";
+  two.pkcs12_password = "sealed otherwise";
+  become(two);
+  authenticate();
+  run_until(zero + Seconds{120});
+  ASSERT_TRUE(outlet.archives.contains("/etc/other.p12"));
+  neighbours = {one.name, two.name};
+  for (int times = 0; times < 2; ++times) {
+    std::swap(one.storage_pkcs12.path, two.storage_pkcs12.path);
+    for (const auto* const each : {&one, &two}) {
+      // Until it is put right, other programs have another's.
+      outlet.refuse = true;
+      become(*each);
+      ASSERT_TRUE(status().outdated && status().outdated->known);
+      EXPECT_TRUE(status().outdated->anothers);
+      outlet.refuse = false;
+      start_spoke();
+      const auto opened =
+          x509::from_pkcs12(outlet.archives.at(each->storage_pkcs12.path), each->pkcs12_password);
+      ASSERT_TRUE(opened);
+      EXPECT_EQ(opened->certificate, *status().identity);
+    }
+  }
+  EXPECT_TRUE(outlet.others_archives.empty());
+  // It is not this one's to take away.
+  outlet.refuse = true;
+  std::swap(one.storage_pkcs12.path, two.storage_pkcs12.path);
+  become(one);
+  outlet.refuse = false;
+  trustpoint->zeroize([](const auto& done) {
+    ASSERT_TRUE(done);
+    EXPECT_THAT(*done, ElementsAre(HasSubstr("somebody else's")));
+  });
+  settle();
+  EXPECT_TRUE(outlet.archives.contains(one.storage_pkcs12.path));
+}
+
+TEST_F(AnnounceTest, ThatOthersHaveAnothersCertificateIsKnownAndItsOwnOfBeforeIsNoOthers) {
+  spoke.regenerate = true;
+  spoke.on_change_exec.clear();
+  enrolled();
+  outlet.refuse = true;
+  run_until(day(293));
+  ASSERT_TRUE(status().outdated && status().outdated->known);
+  EXPECT_NE(files().cert, status().identity->to_pem());
+  EXPECT_FALSE(status().outdated->anothers) << "its own, of a key that is gone";
+  start_spoke();
+  ASSERT_TRUE(status().outdated);
+  EXPECT_FALSE(status().outdated->anothers);
+  const auto key = *x509::PrivateKey::generate_rsa(2048);
+  const auto asked = *x509::sign_request({*x509::Name::from_ios("CN=somebody"), {}, {}}, key,
+                                         x509::Digest::sha256);
+  outlet.published["/etc/spoke"].cert = server->request_pkcs10(asked.der())->certificate->to_pem();
+  start_spoke();
+  ASSERT_TRUE(status().outdated && status().outdated->known);
+  EXPECT_TRUE(status().outdated->anothers);
+}
+
 TEST_F(AnnounceTest, WhatOthersHaveWhileFilesCannotBeWrittenIsKnown) {
   spoke.storage_pkcs12.path = "/etc/spoke.p12";
   spoke.pkcs12_password = "sealed";

@@ -40,22 +40,56 @@ std::vector<x509::Certificate> trusted(const State& state, bool include_rollover
 }
 
 constexpr std::string_view archive_head = "archive ";
-// A file that cannot be replaced is tried again for a day before it is one of these no more.
+constexpr std::string_view try_head = "archive-try ";
+constexpr std::string_view place_head = "archive-place ";
+constexpr std::string_view former_key_head = "former-key ";
+// Each is of another certificate or configuration: one that lies in a place of years ago is known.
 constexpr std::ptrdiff_t archives_max = 32;
+constexpr std::ptrdiff_t former_keys_max = 8;
 
-std::string archive_line(ByteView archive) {
-  return std::string(archive_head) + to_hex(x509::hash(x509::Digest::sha256, archive)) + "\n";
+std::string line_of(std::string_view head, ByteView of) {
+  return std::string(head) + to_hex(x509::hash(x509::Digest::sha256, of)) + "\n";
+}
+
+std::string place_line(const config::Storage& storage) {
+  std::string all;
+  for (const std::string& one :
+       {storage.path, std::to_string(storage.mode), storage.owner, storage.group})
+    all += one + '\0';
+  return line_of(place_head, as_bytes(all));
 }
 
 /// The lines that begin with that head, or all others.
-std::string lines_of(std::string_view text, bool archives) {
+std::string lines_of(std::string_view text, std::string_view line_head, bool having_it = true) {
   std::string lines;
   while (!text.empty()) {
     const std::size_t end = std::min(text.find('\n'), text.size() - 1) + 1;
-    if (text.starts_with(archive_head) == archives) lines += text.substr(0, end);
+    if (text.starts_with(line_head) == having_it) lines += text.substr(0, end);
     text.remove_prefix(end);
   }
   return lines;
+}
+
+void drop_lines(std::string& text, std::string_view line_head) {
+  text = lines_of(text, line_head, false);
+}
+
+/// As the last of at most `max` lines of its kind.
+void add_line(std::string& text, std::string_view line_head, ByteView of, std::ptrdiff_t max) {
+  const std::string line = line_of(line_head, of);
+  std::string lines = lines_of(text, line_head);
+  if (const auto at = lines.find(line); at != std::string::npos) lines.erase(at, line.size());
+  lines += line;
+  while (std::count(lines.begin(), lines.end(), '\n') > max) lines.erase(0, lines.find('\n') + 1);
+  drop_lines(text, line_head);
+  text += lines;
+}
+
+std::vector<Bytes> sorted_ders(const std::vector<x509::Certificate>& certificates) {
+  std::vector<Bytes> all;
+  for (const auto& one : certificates) all.push_back(to_bytes(one.der()));
+  std::sort(all.begin(), all.end());
+  return all;
 }
 
 /// The key that the rollover identity will live on: LABEL#, or LABEL where it keeps its key.
@@ -155,17 +189,62 @@ Result<Bytes> active_archive(const State& state, const config::Trustpoint& confi
                          trusted(state, configuration.storage_pkcs12.rollover_ca));
 }
 
-std::string archive_lines(std::string_view held_since) { return lines_of(held_since, true); }
-
-bool knows_archive(const store::TrustpointRow& row, ByteView archive) {
-  return archive_lines(row.held_since).find(archive_line(archive)) != std::string::npos;
+bool is_active_archive(ByteView archive, const State& state,
+                       const config::Trustpoint& configuration) {
+  if (archive.empty()) return false;
+  const auto opened = x509::from_pkcs12(archive, configuration.pkcs12_password);
+  return opened && opened->key.public_key() == state.key->public_key() &&
+         opened->certificate == *state.identity &&
+         sorted_ders(opened->others) ==
+             sorted_ders(trusted(state, configuration.storage_pkcs12.rollover_ca));
 }
 
-void add_archive(store::TrustpointRow& row, ByteView archive) {
-  std::string lines = archive_lines(row.held_since) + archive_line(archive);
-  while (std::count(lines.begin(), lines.end(), '\n') > archives_max)
-    lines.erase(0, lines.find('\n') + 1);
-  row.held_since = lines_of(row.held_since, false) + lines;
+void begin_archive(store::TrustpointRow& row, ByteView archive) {
+  add_line(row.held_since, try_head, archive, 1);
+}
+
+bool is_on_its_way(const store::TrustpointRow& row, ByteView archive) {
+  return lines_of(row.held_since, try_head) == line_of(try_head, archive);
+}
+
+void finish_archive(store::TrustpointRow& row, ByteView archive, const config::Storage* storage) {
+  drop_lines(row.held_since, try_head);
+  drop_lines(row.held_since, place_head);
+  add_line(row.held_since, archive_head, archive, archives_max);
+  if (storage) row.held_since += place_line(*storage);
+}
+
+bool went_in_last(const store::TrustpointRow& row, ByteView archive,
+                  const config::Storage& storage) {
+  return lines_of(row.held_since, archive_head).ends_with(line_of(archive_head, archive)) &&
+         lines_of(row.held_since, place_head) == place_line(storage);
+}
+
+bool knows_archive(const store::TrustpointRow& row, ByteView archive) {
+  return is_on_its_way(row, archive) ||
+         lines_of(row.held_since, archive_head).find(line_of(archive_head, archive)) !=
+             std::string::npos;
+}
+
+void add_former_key(store::TrustpointRow& row, const x509::PublicKey& key) {
+  add_line(row.held_since, former_key_head, key.spki(), former_keys_max);
+}
+
+bool is_of_trustpoint(const State& state, const x509::Certificate& certificate) {
+  const auto& key = certificate.public_key();
+  for (const auto* const own : {&state.key, &state.shadow_key}) {
+    if (*own && (*own)->public_key() == key) return true;
+  }
+  return lines_of(state.row.held_since, former_key_head)
+                 .find(line_of(former_key_head, key.spki())) != std::string::npos ||
+         read_marks(state.row.announced).identity == mark(certificate);
+}
+
+std::string announcement_lines(std::string_view held_since) {
+  std::string lines;
+  for (const auto head : {archive_head, try_head, place_head, former_key_head})
+    lines += lines_of(held_since, head);
+  return lines;
 }
 
 }  // namespace umbra::client

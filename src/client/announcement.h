@@ -43,11 +43,36 @@ void wipe_keys(PemFiles& files);
 [[nodiscard]] Result<Bytes> active_archive(const State& state,
                                            const config::Trustpoint& configuration);
 
-/// The archives that a trustpoint has made last are known again, whatever became of their password:
-/// lines `archive SHA256` of the row's text of what is held since when (held_since.h).
-void add_archive(store::TrustpointRow& row, ByteView archive);
+/// Whether this is such an archive: it opens with that password, and has the same key and
+/// certificates.
+[[nodiscard]] bool is_active_archive(ByteView archive, const State& state,
+                                     const config::Trustpoint& configuration);
+
+// The archives that a trustpoint has put into its place last are known again, whatever became of
+// their password, by lines of the row's text of what is held since when (held_since.h): `archive
+// SHA256` of each that went in, the newest last; `archive-try SHA256` of the one that is on its
+// way, one at most, so that no number of tries drives out what went in; `archive-place SHA256` of
+// where, and for whom to read, the newest was put.
+
+/// It is on its way, instead of any other.
+void begin_archive(store::TrustpointRow& row, ByteView archive);
+[[nodiscard]] bool is_on_its_way(const store::TrustpointRow& row, ByteView archive);
+/// It went in; `storage`: so. Null: nobody knows how.
+void finish_archive(store::TrustpointRow& row, ByteView archive, const config::Storage* storage);
+/// It is the one that went in last, and there, and so.
+[[nodiscard]] bool went_in_last(const store::TrustpointRow& row, ByteView archive,
+                                const config::Storage& storage);
+/// Any of them.
 [[nodiscard]] bool knows_archive(const store::TrustpointRow& row, ByteView archive);
-/// Its lines of the row's text, for another one.
-[[nodiscard]] std::string archive_lines(std::string_view held_since);
+
+/// It was the trustpoint's key, and is not any more: a certificate of it that other programs still
+/// have is no stranger's. Lines `former-key SHA256` of the same text, the last ones.
+void add_former_key(store::TrustpointRow& row, const x509::PublicKey& key);
+/// Whether the certificate is one of the keys that the trustpoint has or had, or the one that
+/// others were told of last.
+[[nodiscard]] bool is_of_trustpoint(const State& state, const x509::Certificate& certificate);
+
+/// The lines of all that in the row's text, for another one.
+[[nodiscard]] std::string announcement_lines(std::string_view held_since);
 
 }  // namespace umbra::client

@@ -93,6 +93,7 @@ class LabOutlet final : public Outlet {
         found != archives.end() && !ours(found->second))
       others_archives.push_back(found->second);
     archives[storage.path] = to_bytes(archive);
+    if (fails_afterwards) return fail(Errc::storage, "cannot sync");
     return {};
   }
   Result<void> withdraw_pem(const config::Storage& storage) override {
@@ -148,6 +149,7 @@ class LabOutlet final : public Outlet {
   std::vector<Hook> hooks;
   std::vector<std::function<void(Result<void>)>> waiting;
   bool refuse = false;
+  bool fails_afterwards = false;  ///< the archive is in place, and it says that it is not
   bool failing = false;
   bool hangs = false;
 };
@@ -239,7 +241,8 @@ class Lab : public testing::Test, public HttpTransport {
                   if (const auto found = interfaces.find(interface); found != interfaces.end())
                     return found->second;
                   return fail(Errc::not_found, "there is no interface " + interface);
-                }});
+                },
+                .trustpoints = [this] { return neighbours; }});
     ASSERT_TRUE(opened) << opened.error().detail;
     trustpoint = *opened;
     run_due();
@@ -389,6 +392,7 @@ class Lab : public testing::Test, public HttpTransport {
   std::function<std::optional<Result<HttpReply>>(const HttpCall&)> elsewhere;
   std::map<std::string, std::string> interfaces;  ///< of the host, with their addresses
   std::optional<Credential> voucher;              ///< another trustpoint's certificate and key
+  std::vector<std::string> neighbours;            ///< the names of trustpoints in the same store
   std::optional<std::size_t> die_after;
   bool reply_lost = false;
 };

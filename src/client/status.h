@@ -27,6 +27,8 @@ struct HeldCrl {
 struct Outdated {
   bool known = false;             ///< whether anybody can tell
   std::optional<Time> not_after;  ///< of their certificate; nothing = they have none
+  /// Theirs is another's: the key in it is none of this trustpoint's, nor was.
+  bool anothers = false;
 };
 
 /// What the screens show of a trustpoint: a copy taken at one moment.

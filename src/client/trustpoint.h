@@ -76,6 +76,9 @@ struct Environment {
   /// The IPv4 address that an interface of this host has now (`ip-address INTERFACE`), in dotted
   /// decimal. May be empty: there are no interfaces. Errors: not_found.
   std::function<Result<std::string>(const std::string& interface)> address_of{};
+  /// The names of all trustpoints in the store: what these have written is not somebody else's.
+  /// From any thread. May be empty: there is this one alone.
+  std::function<std::vector<std::string>()> trustpoints{};
 };
 
 /// One `crypto pki trustpoint` in its life: authenticate, enrol, RENEW, SHADOW, switch. Public

@@ -156,7 +156,15 @@ Result<Site::TrustpointPtr> Site::open_trustpoint(const config::Trustpoint& trus
          const auto other = all ? all->trustpoint(name) : nullptr;
          return other ? other->credential() : std::nullopt;
        },
-       .address_of = &ipv4_address_of});
+       .address_of = &ipv4_address_of,
+       .trustpoints =
+           [this] {
+             std::vector<std::string> names;
+             if (const RosterPtr all = roster()) {
+               for (const auto& one : all->configuration().trustpoints) names.push_back(one.name);
+             }
+             return names;
+           }});
 }
 
 Result<void> Site::open(std::shared_ptr<const config::Parsed> parsed,
