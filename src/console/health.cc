@@ -133,6 +133,13 @@ Judgement judge(const client::Status& trustpoint, Time now, bool clock_authorita
       fmt::format("files or \"on change exec\" failed, {}",
                   at ? "next try at " + to_rfc3339(*at) : "and are tried again now");
   const bool known = outdated && outdated->known;
+  if (known && outdated->anothers) {
+    return {Health::critical,
+            fmt::format("the certificate that other programs have is another's, none of this "
+                        "trustpoint's keys is in it: {}",
+                        failed),
+            {}};
+  }
   // Peers see what other programs have, however good the trustpoint's own is.
   if (known && (!outdated->not_after || *outdated->not_after <= now)) {
     return {Health::critical,

@@ -140,7 +140,7 @@ TEST(TrustpointHealth, IsCriticalFromTheEndOfTheCertificateThatOtherProgramsHave
   t.renew_at = t.deadlines.front().at;
   t.deadlines.push_back({end() - Days{89}, Timer::announce, t.name});
   const Time published = end() - Days{30};
-  t.outdated = client::Outdated{true, published};
+  t.outdated = client::Outdated{true, published, false};
   const Judgement just = judge(t, published - Seconds{1}, true);
   EXPECT_EQ(just.health, Health::warning);
   EXPECT_NE(just.text.find("ends at " + to_rfc3339(published)), std::string::npos) << just.text;
@@ -153,12 +153,25 @@ TEST(TrustpointHealth, IsCriticalFromTheEndOfTheCertificateThatOtherProgramsHave
       << ended.text;
   t.deadlines.front().timer = Timer::connect_retry;
   EXPECT_EQ(judge(t, published, true).health, Health::critical) << "a warning hides nothing worse";
-  t.outdated = client::Outdated{true, {}};
+  t.outdated = client::Outdated{true, {}, false};
   EXPECT_EQ(health(t, Days{90}), Health::critical) << "they have none at all";
   t.deadlines.pop_back();
   EXPECT_EQ(health(t, Days{90}), Health::critical) << "also while they are being told";
   t.outdated = client::Outdated{};
   EXPECT_EQ(health(t, Days{90}), Health::warning) << "nobody knows what they have";
+}
+
+TEST(TrustpointHealth, IsCriticalWhileOtherProgramsHaveAnothersCertificate) {
+  client::Status t = only(Timer::renew);
+  t.renew_at = t.deadlines.front().at;
+  t.deadlines.push_back({end() - Days{89}, Timer::announce, t.name});
+  t.outdated = client::Outdated{true, end() + Days{30}, true};
+  const Judgement judged = judge(t, before(Days{90}), true);
+  EXPECT_EQ(judged.health, Health::critical) << "however long that one is valid";
+  EXPECT_NE(judged.text.find("the certificate that other programs have is another's"),
+            std::string::npos)
+      << judged.text;
+  EXPECT_NE(judged.text.find("next try at"), std::string::npos);
 }
 
 TEST(ServerHealth, OfAnRaIsThatOfItsCertificateAndOfTheCaAbove) {
