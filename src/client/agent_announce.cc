@@ -97,7 +97,8 @@ void Trustpoint::Agent::on_hook_ended(const std::string& event, const std::strin
 Result<void> Trustpoint::Agent::publish_files() {
   if (!configuration_.storage_pem.path.empty()) {
     UMBRA_TRY(auto files, pem_files(state_, configuration_.storage_pem.rollover_ca));
-    const auto published = environment_.outlet.publish_pem(configuration_.storage_pem, files);
+    const auto published =
+        environment_.outlet.publish_pem(name_, configuration_.storage_pem, files);
     wipe_keys(files);
     UMBRA_CHECK(published);
   }
@@ -126,7 +127,7 @@ Result<void> Trustpoint::Agent::publish_archive() {
     state_.row.held_since = row.held_since;
   }
   UMBRA_CHECK(environment_.outlet.publish_pkcs12(
-      storage, archive_on_its_way_,
+      name_, storage, archive_on_its_way_,
       [this](ByteView content) { return is_ours(content) || is_a_neighbours(content); }));
   finish_archive(row, archive_on_its_way_, &storage);
   archive_on_its_way_.clear();
@@ -198,7 +199,7 @@ Result<std::vector<std::string>> Trustpoint::Agent::withdraw_files() {
     }
   };
   if (const auto& pem = configuration_.storage_pem; !pem.path.empty()) {
-    const auto withdrawn = environment_.outlet.withdraw_pem(pem);
+    const auto withdrawn = environment_.outlet.withdraw_pem(name_, pem);
     if (!withdrawn && withdrawn.error().code != Errc::conflict)
       return tl::unexpected(withdrawn.error());
     if (!withdrawn) stays(withdrawn.error());
@@ -206,7 +207,7 @@ Result<std::vector<std::string>> Trustpoint::Agent::withdraw_files() {
   }
   if (const auto& pkcs12 = configuration_.storage_pkcs12; !pkcs12.path.empty()) {
     const auto withdrawn = environment_.outlet.withdraw_pkcs12(
-        pkcs12, [this](ByteView content) { return is_ours(content); });
+        name_, pkcs12, [this](ByteView content) { return is_ours(content); });
     if (!withdrawn && withdrawn.error().code != Errc::conflict)
       return tl::unexpected(withdrawn.error());
     if (!withdrawn) stays(withdrawn.error());
@@ -219,7 +220,7 @@ void Trustpoint::Agent::leave_places(const config::Trustpoint* next) const {
   for (const auto place : {&config::Trustpoint::storage_pem, &config::Trustpoint::storage_pkcs12}) {
     const config::Storage& storage = configuration_.*place;
     if (!storage.path.empty() && (!next || (next->*place).path != storage.path))
-      environment_.outlet.leave(storage);
+      environment_.outlet.leave(name_, storage);
   }
 }
 

@@ -79,14 +79,15 @@ class LabFiles final : public server::FileSink {
 
 class LabOutlet final : public Outlet {
  public:
-  Result<void> publish_pem(const config::Storage& storage, const PemFiles& files) override {
+  Result<void> publish_pem(std::string_view, const config::Storage& storage,
+                           const PemFiles& files) override {
     if (refuse) return fail(Errc::storage, "disk full");
     published[storage.path] = files.active;
     rollover[storage.path] = files.rollover;
     previous[storage.path] = files.previous;
     return {};
   }
-  Result<void> publish_pkcs12(const config::Storage& storage, ByteView archive,
+  Result<void> publish_pkcs12(std::string_view, const config::Storage& storage, ByteView archive,
                               const IsOurs& ours) override {
     if (refuse) return fail(Errc::storage, "disk full");
     if (const auto found = archives.find(storage.path);
@@ -96,14 +97,15 @@ class LabOutlet final : public Outlet {
     if (fails_afterwards) return fail(Errc::storage, "cannot sync");
     return {};
   }
-  Result<void> withdraw_pem(const config::Storage& storage) override {
+  Result<void> withdraw_pem(std::string_view, const config::Storage& storage) override {
     if (refuse) return fail(Errc::storage, "read-only");
     published.erase(storage.path);
     rollover.erase(storage.path);
     previous.erase(storage.path);
     return {};
   }
-  Result<void> withdraw_pkcs12(const config::Storage& storage, const IsOurs& ours) override {
+  Result<void> withdraw_pkcs12(std::string_view, const config::Storage& storage,
+                               const IsOurs& ours) override {
     if (refuse) return fail(Errc::storage, "read-only");
     const auto found = archives.find(storage.path);
     if (found == archives.end()) return {};
@@ -111,7 +113,9 @@ class LabOutlet final : public Outlet {
     archives.erase(found);
     return {};
   }
-  void leave(const config::Storage& storage) override { left.push_back(storage.path); }
+  void leave(std::string_view, const config::Storage& storage) override {
+    left.push_back(storage.path);
+  }
   Result<Bytes> read_pem(const config::Storage& storage) override {
     const auto found = published.find(storage.path);
     return found == published.end() ? Bytes() : to_bytes(as_bytes(found->second.cert));

@@ -2,6 +2,7 @@
 
 #include <functional>
 #include <string>
+#include <string_view>
 #include <utility>
 #include <vector>
 
@@ -39,26 +40,34 @@ struct Hook {
 using IsOurs = std::function<bool(ByteView)>;
 
 /// What other programs see of a trustpoint: files and a command. The driver does the writing and
-/// the running.
+/// the running. A place is written by one trustpoint at a time, which is told by its name: by the
+/// first that writes there, until it leaves.
 class Outlet {
  public:
   virtual ~Outlet() = default;
-  /// Replaces what the directory holds, atomically: a reader sees all old or all new files.
-  [[nodiscard]] virtual Result<void> publish_pem(const config::Storage& storage,
+  /// Replaces what the directory holds, atomically: a reader sees all old or all new files. Errors:
+  /// conflict (it is another's), storage.
+  [[nodiscard]] virtual Result<void> publish_pem(std::string_view trustpoint,
+                                                 const config::Storage& storage,
                                                  const PemFiles& files) = 0;
   /// Replaces the file, atomically; an archive that is not one of ours is kept beside it.
-  [[nodiscard]] virtual Result<void> publish_pkcs12(const config::Storage& storage,
+  /// Errors: the same.
+  [[nodiscard]] virtual Result<void> publish_pkcs12(std::string_view trustpoint,
+                                                    const config::Storage& storage,
                                                     ByteView archive, const IsOurs& ours) = 0;
   /// Takes away what it has put into the directory, the shadow set too, and nothing of anybody
   /// else's; the directory stays. Nothing there is no error. Errors: conflict (it is another's),
   /// storage.
-  [[nodiscard]] virtual Result<void> withdraw_pem(const config::Storage& storage) = 0;
+  [[nodiscard]] virtual Result<void> withdraw_pem(std::string_view trustpoint,
+                                                  const config::Storage& storage) = 0;
   /// The same of the file, if `ours` says of its content that it is one of ours. Errors: conflict
   /// (it is somebody else's, and stays), storage.
-  [[nodiscard]] virtual Result<void> withdraw_pkcs12(const config::Storage& storage,
+  [[nodiscard]] virtual Result<void> withdraw_pkcs12(std::string_view trustpoint,
+                                                     const config::Storage& storage,
                                                      const IsOurs& ours) = 0;
-  /// Nothing more is written there: the place may be another trustpoint's.
-  virtual void leave(const config::Storage& storage) = 0;
+  /// The trustpoint writes nothing more there: the place may be another one's. Where it already
+  /// is, nothing changes.
+  virtual void leave(std::string_view trustpoint, const config::Storage& storage) = 0;
   /// What other programs find there: PEM with a certificate, or an archive; empty if there is
   /// nothing. Errors: storage.
   [[nodiscard]] virtual Result<Bytes> read_pem(const config::Storage& storage) = 0;

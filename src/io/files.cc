@@ -15,7 +15,9 @@
 #include <cerrno>
 #include <cstdlib>
 #include <cstring>
+#include <ctime>
 #include <filesystem>
+#include <type_traits>
 #include <vector>
 
 namespace umbra::io {
@@ -59,10 +61,13 @@ Result<void> write_all(int file, ByteView content, const std::string& path) {
 
 Result<void> give_to(int file, const FileAccess& access, const std::string& path) {
   constexpr auto as_it_is = static_cast<uid_t>(-1);
-  if ((access.owner || access.group) &&
-      ::fchown(file, access.owner.value_or(as_it_is), access.group.value_or(as_it_is)) != 0)
-    return os_error("give the owner or group it is to have to", path);
+  static_assert(std::is_same_v<uid_t, gid_t>);
+  // The owner last: who may give files away, and no more, sets no mode of what is another's.
+  if (access.group && ::fchown(file, as_it_is, *access.group) != 0)
+    return os_error("give the group it is to have to", path);
   if (::fchmod(file, access.mode) != 0) return os_error("set the mode of", path);
+  if (access.owner && ::fchown(file, *access.owner, as_it_is) != 0)
+    return os_error("give the owner it is to have to", path);
   return {};
 }
 
@@ -153,9 +158,11 @@ bool is_hex(std::string_view digits) {
   return digits.find_first_not_of("0123456789abcdef") == std::string_view::npos;
 }
 
-/// Whether whoever wrote it is gone: a process that lives holds its lock.
-bool is_abandoned(const std::string& path) {
+/// Whether whoever wrote it is gone: a process that lives holds its lock. Nothing, if it is a file
+/// of another user that cannot be opened, so that its lock cannot be asked for.
+std::optional<bool> is_abandoned(const std::string& path) {
   const File file(path, O_RDONLY | O_NOFOLLOW | O_NONBLOCK);
+  if (file.get() < 0 && errno == EACCES) return std::nullopt;
   struct stat found {};
   return file.get() >= 0 && ::fstat(file.get(), &found) == 0 && S_ISREG(found.st_mode) &&
          ::flock(file.get(), LOCK_SH | LOCK_NB) == 0;
@@ -218,6 +225,12 @@ Result<void> Draft::give(const FileAccess& access) { return give_to(file_, acces
 
 Result<void> Draft::write(ByteView content) { return write_all(file_, content, target_); }
 
+std::optional<std::time_t> Draft::written_at() const {
+  struct stat found {};
+  if (::fstat(file_, &found) != 0) return std::nullopt;
+  return found.st_mtime;
+}
+
 Result<void> Draft::put_in_place() {
   if (::fsync(file_) != 0) return os_error("sync", target_);
   if (::rename(path_.c_str(), target_.c_str()) != 0) return os_error("replace", target_);
@@ -239,8 +252,19 @@ void remove_abandoned_drafts(const std::string& directory, const std::string& na
     if (are_random_digits(std::string_view(entry).substr(mark + draft_mark.size())))
       found.push_back(at->path().string());
   }
+  // What is given to another user is put in place at once (write_file): later than this it is not
+  // on its way any more.
+  constexpr std::time_t on_its_way_max = 600;
   for (const std::string& path : found) {
-    if (is_abandoned(path)) ::unlink(path.c_str());
+    const auto abandoned = is_abandoned(path);
+    bool gone = abandoned.value_or(false);
+    struct stat there {};
+    if (!abandoned && ::lstat(path.c_str(), &there) == 0 && S_ISREG(there.st_mode)) {
+      // The time is the file system's, as that of the draft is: what a new file has.
+      const auto latest = Draft::make(directory + "/" + (name.empty() ? "time" : name));
+      gone = latest && latest->written_at().value_or(0) - there.st_mtime > on_its_way_max;
+    }
+    if (gone) ::unlink(path.c_str());
   }
 }
 
@@ -248,9 +272,10 @@ Result<void> write_file(const std::string& path, ByteView content, const FileAcc
   const std::filesystem::path place(path);
   remove_abandoned_drafts(parent_of(place), place.filename().string());
   UMBRA_TRY(auto draft, Draft::make(path));
-  // Nobody else's before it is whose it is to be.
-  UMBRA_CHECK(draft.give(access));
   UMBRA_CHECK(draft.write(content));
+  // Until here nobody else can open it. After this, perhaps only others can: it is the last step
+  // before it is put in place.
+  UMBRA_CHECK(draft.give(access));
   UMBRA_CHECK(draft.put_in_place());
   return sync_directory(parent_of(place));
 }

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <ctime>
 #include <memory>
 #include <optional>
 #include <string>
@@ -41,6 +42,8 @@ class Draft {
   Draft& operator=(Draft&&) = delete;
   [[nodiscard]] Result<void> give(const FileAccess& access);
   [[nodiscard]] Result<void> write(ByteView content);
+  /// By the clock of the file system.
+  [[nodiscard]] std::optional<std::time_t> written_at() const;
   /// Its octets are on the disk then; that it is there, only after sync_directory.
   [[nodiscard]] Result<void> put_in_place();
 
@@ -52,7 +55,8 @@ class Draft {
   int file_;
 };
 /// What processes that died have left of drafts of NAME, or of all drafts if that is empty; those
-/// of processes that live stay.
+/// of processes that live stay. What this process may not open, because it was given to another
+/// user, goes when it is ten minutes old.
 void remove_abandoned_drafts(const std::string& directory, const std::string& name);
 /// Sixteen hexadecimal digits, for names that nobody else has.
 [[nodiscard]] std::string random_digits();

@@ -1,14 +1,21 @@
 #include "io/files.h"
 
 #include <gmock/gmock.h>
+#include <grp.h>
 #include <gtest/gtest.h>
+#include <linux/capability.h>
+#include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
+#include <array>
 #include <atomic>
 #include <csignal>
 #include <cstdlib>
+#include <functional>
 #include <thread>
 
 #include "io/random.h"
@@ -81,6 +88,61 @@ TEST_F(FilesTest, WhatAProcessThatDiedHasLeftIsClearedAwayAndNobodyElses) {
   for (const auto& name : others) EXPECT_EQ(text(path(name)), "somebody else's") << name;
   EXPECT_TRUE(fs::exists(path(".key.umbra-0000000000000000")));
   EXPECT_TRUE(fs::is_symlink(path(".key.umbra-1111111111111111")));
+}
+
+/// Runs `body` in a process of its own as another user, who may do no more than `capabilities` say.
+int status_as(uid_t user, unsigned capabilities, const std::function<int()>& body) {
+  const pid_t child = ::fork();
+  if (child == 0) {
+    __user_cap_header_struct head{_LINUX_CAPABILITY_VERSION_3, 0};
+    const std::array<__user_cap_data_struct, 2> allowed = {
+        {{capabilities, capabilities, 0}, {0, 0, 0}}};
+    if (::prctl(PR_SET_KEEPCAPS, 1) != 0 || ::setgroups(0, nullptr) != 0 ||
+        ::setresgid(user, user, user) != 0 || ::setresuid(user, user, user) != 0 ||
+        ::syscall(SYS_capset, &head, allowed.data()) != 0)
+      ::_exit(100);
+    ::_exit(body());
+  }
+  int status = -1;
+  return ::waitpid(child, &status, 0) == child && WIFEXITED(status) ? WEXITSTATUS(status) : -1;
+}
+constexpr uid_t nobody = 65534;
+constexpr uid_t somebody = 65533;
+
+TEST_F(FilesTest, WhoMayGiveFilesAwayAndNoMoreGivesThemWithTheirMode) {
+  if (::geteuid() != 0) GTEST_SKIP() << "only root becomes another user";
+  ASSERT_EQ(::chown(directory.c_str(), nobody, nobody), 0);
+  FileAccess access(0640);
+  access.owner = somebody;
+  access.group = somebody;
+  EXPECT_EQ(
+      status_as(
+          nobody, 1U << CAP_CHOWN,
+          [&] { return write_file(path("key"), as_bytes(std::string("secret")), access) ? 0 : 1; }),
+      0);
+  struct stat found {};
+  ASSERT_EQ(::stat(path("key").c_str(), &found), 0);
+  EXPECT_EQ(found.st_mode & 07777U, 0640U);
+  EXPECT_EQ(found.st_uid, somebody);
+  EXPECT_EQ(found.st_gid, somebody);
+  EXPECT_EQ(text(path("key")), "secret");
+}
+
+TEST_F(FilesTest, ADraftThatWasGivenAwayIsClearedAwayWhenItIsOld) {
+  if (::geteuid() != 0) GTEST_SKIP() << "only root becomes another user";
+  ASSERT_EQ(::chown(directory.c_str(), nobody, nobody), 0);
+  const std::string old = path(".key.umbra-0123456789abcdef");
+  const std::string on_its_way = path(".key.umbra-0000000000000000");
+  for (const auto& draft : {old, on_its_way}) {
+    ASSERT_TRUE(put(draft, "a key"));
+    ASSERT_EQ(::chown(draft.c_str(), somebody, somebody), 0);
+  }
+  fs::last_write_time(old, fs::last_write_time(on_its_way) - std::chrono::minutes(11));
+  EXPECT_EQ(status_as(nobody, 0, [&] { return put(path("key"), "next") ? 0 : 1; }), 0);
+  EXPECT_EQ(text(path("key")), "next");
+  EXPECT_FALSE(fs::exists(old));
+  EXPECT_TRUE(fs::exists(on_its_way)) << "its writer may be about to put it in place";
+  EXPECT_EQ(std::distance(fs::directory_iterator(directory), fs::directory_iterator()), 2);
 }
 
 TEST_F(FilesTest, ADraftOfWhoLivesIsNotClearedAway) {

@@ -289,6 +289,27 @@ void clear_up(const fs::path& root, const std::string& current) {
   }
 }
 
+/// Whether something of the set is in a directory of the generation.
+bool is_used(const std::vector<Part>& parts, const std::string& directory) {
+  return std::any_of(parts.begin(), parts.end(),
+                     [&](const Part& part) { return part.name.starts_with(directory + "/"); });
+}
+
+/// Writes a generation, and makes it the one that counts. After an error it is not.
+Result<void> make_generation(const fs::path& root, const std::string& name,
+                             const std::vector<Part>& parts,
+                             const std::function<FileAccess(const Part&)>& access) {
+  UMBRA_CHECK(make_readable_directory(root / name));
+  for (const std::string directory : directories) {
+    if (is_used(parts, directory)) UMBRA_CHECK(make_readable_directory(root / name / directory));
+  }
+  for (const Part& part : parts) {
+    UMBRA_CHECK(
+        write_file((root / name / part.name).string(), as_bytes(part.content), access(part)));
+  }
+  return point(root / data_link, name);
+}
+
 /// In: `kept` is told what was somebody else's.
 Result<void> replace_set(const fs::path& root, const std::vector<Part>& parts,
                          const FileAccess& secret,
@@ -296,10 +317,7 @@ Result<void> replace_set(const fs::path& root, const std::vector<Part>& parts,
   FileAccess open = secret;
   open.mode = public_mode;
   const auto access = [&](const Part& part) { return part.secret ? secret : open; };
-  const auto used = [&](const std::string& directory) {
-    return std::any_of(parts.begin(), parts.end(),
-                       [&](const Part& part) { return part.name.starts_with(directory + "/"); });
-  };
+  const auto used = [&](const std::string& directory) { return is_used(parts, directory); };
   std::vector<std::string> links;
   for (const Part& part : parts) {
     if (part.name.find('/') == std::string::npos) links.push_back(part.name);
@@ -315,7 +333,7 @@ Result<void> replace_set(const fs::path& root, const std::vector<Part>& parts,
                                             "place",
                                             (root / data_link).string()));
   }
-  std::string current = fs::read_symlink(root / data_link, error).string();
+  UMBRA_TRY(std::string current, link_target(root / data_link));
   const bool there =
       !current.empty() &&
       std::all_of(parts.begin(), parts.end(),
@@ -330,15 +348,13 @@ Result<void> replace_set(const fs::path& root, const std::vector<Part>& parts,
     // whole.
     UMBRA_TRY(const auto last, last_generation(root));
     const std::string next = prefix + std::to_string(std::max(last, number_of(current)) + 1);
-    UMBRA_CHECK(make_readable_directory(root / next));
-    for (const std::string directory : directories) {
-      if (used(directory)) UMBRA_CHECK(make_readable_directory(root / next / directory));
+    // Or what could not be written lies there with its keys, and a disk that is full of it stays
+    // full.
+    clear_up(root, current);
+    if (const auto made = make_generation(root, next, parts, access); !made) {
+      fs::remove_all(root / next, error);
+      return made;
     }
-    for (const Part& part : parts) {
-      UMBRA_CHECK(
-          write_file((root / next / part.name).string(), as_bytes(part.content), access(part)));
-    }
-    UMBRA_CHECK(point(root / data_link, next));
     current = next;
   }
   for (const std::string& name : links) {
@@ -367,11 +383,8 @@ std::optional<FileOutlet::Identity> identity_of(const fs::path& directory, std::
   return FileOutlet::Identity{found.st_dev, found.st_ino, std::move(name)};
 }
 
-/// Keeps the directory for this process, or says who has it. Out: -1 where there are no locks, or
-/// so many directories that others would go short of files.
-Result<int> lock_directory(const fs::path& root, std::size_t held) {
-  const std::size_t allowed = allow_open_files(files_of_others + held + 1);
-  if (allowed < files_of_others + held + 1) return -1;
+/// Keeps the directory for this process, or says who has it. Out: -1 where there are no locks.
+Result<int> lock_directory(const fs::path& root) {
   const fs::path path = root / lock_name;
   constexpr int tries_max = 10;
   for (int tries = 0; tries < tries_max; ++tries) {
@@ -415,8 +428,8 @@ Result<int> lock_directory(const fs::path& root, std::size_t held) {
 }  // namespace
 
 FileOutlet::~FileOutlet() {
-  for (auto& [path, claim] : claims_) {
-    if (claim.lock >= 0) ::close(claim.lock);
+  for (auto& [identity, place] : places_) {
+    if (place->lock >= 0) ::close(place->lock);
   }
 }
 
@@ -435,65 +448,119 @@ Result<Bytes> read_published(const fs::path& path) {
 
 }  // namespace
 
-/// The first who writes to a place has it until he leaves it.
-Result<void> FileOutlet::claim(const config::Storage& storage, const Identity& identity,
-                               bool with_lock) {
-  const std::lock_guard lock(mutex_);
-  const auto drop = [this](auto at) {
-    if (at->second.lock >= 0) ::close(at->second.lock);
-    owners_.erase(at->second.identity);
-    claims_.erase(at);
-  };
-  if (const auto own = claims_.find(storage.path); own != claims_.end()) {
-    struct stat mine {
-    }, there{};
-    const bool locked =
-        own->second.lock < 0 || (::fstat(own->second.lock, &mine) == 0 &&
-                                 ::lstat((storage.path + "/" + lock_name).c_str(), &there) == 0 &&
-                                 mine.st_ino == there.st_ino && mine.st_dev == there.st_dev);
-    if (own->second.identity == identity && locked) return {};
-    drop(own);  // it is another one by now
+Result<void> FileOutlet::is_free_for(const Owner& owner, const Place& place,
+                                     const Identity& identity) {
+  std::optional<Owner> has;
+  {
+    const std::lock_guard lock(mutex_);
+    has = place.owner;
   }
-  const auto other = owners_.find(identity);
-  if (other != owners_.end()) {
-    const auto [directory, name] = std::pair{fs::path(other->second), identity.name};
-    if (identity_of(name.empty() ? directory : directory.parent_path(), name) == identity) {
-      return fail(Errc::conflict,
-                  fmt::format("{} is {}, which another trustpoint writes; give each a place of its "
-                              "own",
-                              storage.path, other->second));
+  if (!has || has->trustpoint == owner.trustpoint) return {};
+  const fs::path directory = has->path;
+  const std::string& name = identity.name;
+  if (identity_of(name.empty() ? directory : directory.parent_path(), name) != identity) return {};
+  return fail(
+      Errc::conflict,
+      fmt::format("{} is {}, which another trustpoint ({}) writes; give each a place of its "
+                  "own",
+                  owner.path, has->path, has->trustpoint));
+}
+
+void FileOutlet::release(Place& place) {
+  if (place.lock < 0) return;
+  ::close(std::exchange(place.lock, -1));
+  --locks_;
+}
+
+/// Takes the lock, or sees that the one it has is still the directory's.
+Result<void> FileOutlet::keep_lock(Place& place, const std::string& path) {
+  struct stat mine {
+  }, there{};
+  if (place.lock >= 0 && ::fstat(place.lock, &mine) == 0 &&
+      ::lstat((path + "/" + lock_name).c_str(), &there) == 0 && mine.st_ino == there.st_ino &&
+      mine.st_dev == there.st_dev)
+    return {};
+  release(place);
+  const std::size_t wanted = files_of_others + locks_ + 1;
+  const std::size_t allowed = allow_open_files(wanted);
+  if (allowed < wanted) {
+    if (!without_lock_said_.exchange(true)) {
+      log_.event({Severity::warning, "STORAGE",
+                  fmt::format("only {} files may be open: {}, and perhaps others, are written "
+                              "without {}, and another umbrad is not kept out; allow {} "
+                              "(LimitNOFILE, ulimit -n)",
+                              allowed, path, lock_name, wanted),
+                  "UMBRA"});
     }
-    drop(claims_.find(other->second));
+    return {};
   }
-  int file = -1;
-  if (with_lock) {
-    UMBRA_TRY(file, lock_directory(storage.path, claims_.size()));
-  }
-  claims_[storage.path] = {identity, file};
-  owners_[identity] = storage.path;
+  UMBRA_TRY(place.lock, lock_directory(path));
+  if (place.lock >= 0) ++locks_;
   return {};
 }
 
-void FileOutlet::leave(const config::Storage& storage) {
+/// The first who writes to a place has it until he leaves it.
+Result<FileOutlet::Held> FileOutlet::claim(const Owner& owner, const Identity& identity,
+                                           bool with_lock) {
+  leave_but(owner, &identity);  // what his path led to before
+  std::shared_ptr<Place> place;
+  {
+    const std::lock_guard lock(mutex_);
+    auto& found = places_[identity];
+    if (!found) found = std::make_shared<Place>();
+    place = found;
+  }
+  // Who cannot have it does not wait for the one who has it.
+  UMBRA_CHECK(is_free_for(owner, *place, identity));
+  Held held(place);
+  UMBRA_CHECK(is_free_for(owner, *held, identity));
+  if (with_lock) UMBRA_CHECK(keep_lock(*held, owner.path));
   const std::lock_guard lock(mutex_);
-  const auto own = claims_.find(storage.path);
-  if (own == claims_.end()) return;
-  if (own->second.lock >= 0) ::close(own->second.lock);
-  owners_.erase(own->second.identity);
-  claims_.erase(own);
+  held->owner = owner;
+  return held;
 }
 
-Result<void> FileOutlet::claim_directory(const config::Storage& storage) {
-  const auto identity = identity_of(storage.path, "");
-  if (!identity) return fail(Errc::storage, storage.path + " is gone");
-  return claim(storage, *identity, true);
+void FileOutlet::leave_but(const Owner& owner, const Identity* kept) {
+  std::vector<std::shared_ptr<Place>> own;
+  {
+    const std::lock_guard lock(mutex_);
+    for (const auto& [identity, place] : places_) {
+      if (place->owner == owner && !(kept != nullptr && identity == *kept)) own.push_back(place);
+    }
+  }
+  for (auto& place : own) {
+    const std::lock_guard writing(place->writing);
+    const bool still = [&] {
+      const std::lock_guard lock(mutex_);
+      if (place->owner != owner) return false;
+      place->owner.reset();
+      return true;
+    }();
+    if (still) release(*place);
+  }
+  own.clear();
+  const std::lock_guard lock(mutex_);
+  // What somebody is about to claim stays: there is one mutex for each place.
+  std::erase_if(places_, [](const auto& entry) {
+    return !entry.second->owner && entry.second.use_count() == 1;
+  });
 }
 
-Result<void> FileOutlet::claim_file(const config::Storage& storage) {
-  const fs::path file = storage.path;
+void FileOutlet::leave(std::string_view trustpoint, const config::Storage& storage) {
+  leave_but({std::string(trustpoint), storage.path}, nullptr);
+}
+
+Result<FileOutlet::Held> FileOutlet::claim_directory(const Owner& owner) {
+  const auto identity = identity_of(owner.path, "");
+  if (!identity) return fail(Errc::storage, owner.path + " is gone");
+  return claim(owner, *identity, true);
+}
+
+Result<FileOutlet::Held> FileOutlet::claim_file(const Owner& owner) {
+  const fs::path file = owner.path;
   const auto identity = identity_of(file.parent_path(), file.filename().string());
   if (!identity) return fail(Errc::storage, file.parent_path().string() + " is gone");
-  return claim(storage, *identity, false);
+  return claim(owner, *identity, false);
 }
 
 void FileOutlet::say_kept(const fs::path& path) {
@@ -503,30 +570,30 @@ void FileOutlet::say_kept(const fs::path& path) {
               "UMBRA"});
 }
 
-Result<void> FileOutlet::publish_pem(const config::Storage& storage,
+Result<void> FileOutlet::publish_pem(std::string_view trustpoint, const config::Storage& storage,
                                      const client::PemFiles& files) {
   UMBRA_TRY(const FileAccess access, file_access(storage.mode, storage.owner, storage.group));
   auto parts = parts_of(files.active, "");
   for (auto& part : parts_of(files.rollover, "rollover/")) parts.push_back(std::move(part));
   for (auto& part : parts_of(files.previous, "previous/")) parts.push_back(std::move(part));
-  auto replaced = make_readable_directory(storage.path);
-  if (replaced) replaced = claim_directory(storage);
-  if (replaced) {
-    replaced =
-        replace_set(storage.path, parts, access, [this](const fs::path& path) { say_kept(path); });
-  }
+  const auto replaced = [&]() -> Result<void> {
+    UMBRA_CHECK(make_readable_directory(storage.path));
+    UMBRA_TRY(const auto held, claim_directory({std::string(trustpoint), storage.path}));
+    return replace_set(storage.path, parts, access,
+                       [this](const fs::path& path) { say_kept(path); });
+  }();
   for (auto& part : parts) {
     if (part.secret) wipe(part.content);
   }
   return replaced;
 }
 
-Result<void> FileOutlet::publish_pkcs12(const config::Storage& storage, ByteView archive,
-                                        const client::IsOurs& ours) {
+Result<void> FileOutlet::publish_pkcs12(std::string_view trustpoint, const config::Storage& storage,
+                                        ByteView archive, const client::IsOurs& ours) {
   UMBRA_TRY(const FileAccess access, file_access(storage.mode, storage.owner, storage.group));
   const fs::path file = storage.path;
   UMBRA_CHECK(make_readable_directory(file.parent_path()));
-  UMBRA_CHECK(claim_file(storage));
+  UMBRA_TRY(const auto held, claim_file({std::string(trustpoint), storage.path}));
   UMBRA_TRY(const bool anothers, is_anothers_archive(file, ours));
   if (anothers) {
     if (is_taken_aside(file)) return both_there(file);
@@ -536,60 +603,70 @@ Result<void> FileOutlet::publish_pkcs12(const config::Storage& storage, ByteView
   return write_file(storage.path, archive, access);
 }
 
-Result<void> FileOutlet::withdraw_pem(const config::Storage& storage) {
+Result<void> FileOutlet::withdraw_pem(std::string_view trustpoint, const config::Storage& storage) {
   const fs::path root = storage.path;
   std::error_code error;
   const auto kind = fs::status(root, error).type();
   if (kind == fs::file_type::none) return cannot_look_at(root, error);
   if (kind != fs::file_type::directory) return {};
-  UMBRA_CHECK(claim_directory(storage));
-  // The names first, then what they lead to.
-  for (const std::string name : link_names) {
-    UMBRA_TRY(const auto target, link_target(root / name));
-    if (target == wanted_target(name)) UMBRA_CHECK(take_away(root / name));
+  {
+    UMBRA_TRY(const auto held, claim_directory({std::string(trustpoint), storage.path}));
+    // The names first, then what they lead to.
+    for (const std::string name : link_names) {
+      UMBRA_TRY(const auto target, link_target(root / name));
+      if (target == wanted_target(name)) UMBRA_CHECK(take_away(root / name));
+    }
+    UMBRA_TRY(const auto generation, link_target(root / data_link));
+    if (number_of(generation) > 0) UMBRA_CHECK(take_away(root / data_link));
+    std::vector<fs::path> sets;
+    for (fs::directory_iterator at(root, error); !error && at != fs::directory_iterator();
+         at.increment(error)) {
+      if (is_left_over(at->path())) sets.push_back(at->path());
+      if (number_of(at->path().filename().string()) == 0) continue;
+      std::error_code unknown;
+      const auto type = fs::symlink_status(at->path(), unknown).type();
+      if (type == fs::file_type::none) return cannot_look_at(at->path(), unknown);
+      if (type == fs::file_type::directory) sets.push_back(at->path());
+    }
+    if (error) return cannot_look_at(root, error);
+    for (const fs::path& set : sets) UMBRA_CHECK(take_away(set));
+    UMBRA_CHECK(take_away(root / lock_name));
+    UMBRA_CHECK(sync_directory(root.string()));
   }
-  UMBRA_TRY(const auto generation, link_target(root / data_link));
-  if (number_of(generation) > 0) UMBRA_CHECK(take_away(root / data_link));
-  std::vector<fs::path> sets;
-  for (fs::directory_iterator at(root, error); !error && at != fs::directory_iterator();
-       at.increment(error)) {
-    if (is_left_over(at->path())) sets.push_back(at->path());
-    if (number_of(at->path().filename().string()) == 0) continue;
-    std::error_code unknown;
-    const auto type = fs::symlink_status(at->path(), unknown).type();
-    if (type == fs::file_type::none) return cannot_look_at(at->path(), unknown);
-    if (type == fs::file_type::directory) sets.push_back(at->path());
-  }
-  if (error) return cannot_look_at(root, error);
-  for (const fs::path& set : sets) UMBRA_CHECK(take_away(set));
-  UMBRA_CHECK(take_away(root / lock_name));
-  leave(storage);
-  return sync_directory(root.string());
+  leave(trustpoint, storage);
+  return {};
 }
 
-Result<void> FileOutlet::withdraw_pkcs12(const config::Storage& storage,
+Result<void> FileOutlet::withdraw_pkcs12(std::string_view trustpoint,
+                                         const config::Storage& storage,
                                          const client::IsOurs& ours) {
   const fs::path file = storage.path;
   std::error_code error;
   const auto kind = fs::symlink_status(file, error).type();
   if (kind == fs::file_type::not_found) return {};
   if (kind == fs::file_type::none) return cannot_look_at(file, error);
-  const auto somebody_elses = [&] {
-    return fail(Errc::conflict, fmt::format("{} is not what umbrad has written; it stays where it "
-                                            "is",
-                                            file.string()));
-  };
-  if (kind != fs::file_type::regular) return somebody_elses();
-  const auto size = fs::file_size(file, error);
-  if (error) return cannot_look_at(file, error);
-  if (size > file_max) return somebody_elses();
-  UMBRA_TRY(Bytes content, read_file(file.string(), file_max));
-  const bool own = ours(content);
-  wipe(content);
-  if (!own) return somebody_elses();
-  remove_abandoned_drafts(file.parent_path().string(), file.filename().string());
-  UMBRA_CHECK(take_away(file));
-  return sync_directory(file.parent_path().string());
+  {
+    UMBRA_TRY(const auto held, claim_file({std::string(trustpoint), storage.path}));
+    const auto somebody_elses = [&] {
+      return fail(Errc::conflict,
+                  fmt::format("{} is not what umbrad has written; it stays where it "
+                              "is",
+                              file.string()));
+    };
+    if (kind != fs::file_type::regular) return somebody_elses();
+    const auto size = fs::file_size(file, error);
+    if (error) return cannot_look_at(file, error);
+    if (size > file_max) return somebody_elses();
+    UMBRA_TRY(Bytes content, read_file(file.string(), file_max));
+    const bool own = ours(content);
+    wipe(content);
+    if (!own) return somebody_elses();
+    remove_abandoned_drafts(file.parent_path().string(), file.filename().string());
+    UMBRA_CHECK(take_away(file));
+    UMBRA_CHECK(sync_directory(file.parent_path().string()));
+  }
+  leave(trustpoint, storage);
+  return {};
 }
 
 Result<Bytes> FileOutlet::read_pem(const config::Storage& storage) {

@@ -2,11 +2,16 @@
 
 #include <sys/types.h>
 
+#include <atomic>
 #include <compare>
 #include <filesystem>
 #include <map>
+#include <memory>
 #include <mutex>
+#include <optional>
 #include <string>
+#include <string_view>
+#include <utility>
 #include <vector>
 
 #include "base/log.h"
@@ -28,9 +33,9 @@ namespace umbra::io {
 /// beside it as NAME.before-umbra, which is said in the log, and never takes the place of another
 /// one. So it is with an archive that is somebody else's.
 ///
-/// A directory has one writer, whatever names lead to it: the one who wrote there first, until he
-/// leaves it or ends. Among processes DIRECTORY/..umbra-lock is the lock, where the file system
-/// knows locks.
+/// A place has one writer, whatever names lead to it: the trustpoint that wrote there first, until
+/// it leaves it or ends. What one does there waits for what is under way. Among processes
+/// DIRECTORY/..umbra-lock is the lock, where the file system knows locks.
 class FileOutlet final : public client::Outlet {
  public:
   /// Commands are waited for on `loop`.
@@ -38,14 +43,18 @@ class FileOutlet final : public client::Outlet {
   ~FileOutlet() override;
   FileOutlet(const FileOutlet&) = delete;
   FileOutlet& operator=(const FileOutlet&) = delete;
-  [[nodiscard]] Result<void> publish_pem(const config::Storage& storage,
+  [[nodiscard]] Result<void> publish_pem(std::string_view trustpoint,
+                                         const config::Storage& storage,
                                          const client::PemFiles& files) override;
-  [[nodiscard]] Result<void> publish_pkcs12(const config::Storage& storage, ByteView archive,
+  [[nodiscard]] Result<void> publish_pkcs12(std::string_view trustpoint,
+                                            const config::Storage& storage, ByteView archive,
                                             const client::IsOurs& ours) override;
-  [[nodiscard]] Result<void> withdraw_pem(const config::Storage& storage) override;
-  [[nodiscard]] Result<void> withdraw_pkcs12(const config::Storage& storage,
+  [[nodiscard]] Result<void> withdraw_pem(std::string_view trustpoint,
+                                          const config::Storage& storage) override;
+  [[nodiscard]] Result<void> withdraw_pkcs12(std::string_view trustpoint,
+                                             const config::Storage& storage,
                                              const client::IsOurs& ours) override;
-  void leave(const config::Storage& storage) override;
+  void leave(std::string_view trustpoint, const config::Storage& storage) override;
   [[nodiscard]] Result<Bytes> read_pem(const config::Storage& storage) override;
   [[nodiscard]] Result<Bytes> read_pkcs12(const config::Storage& storage) override;
   [[nodiscard]] std::vector<std::string> kept_keys(const config::Storage& storage,
@@ -63,22 +72,49 @@ class FileOutlet final : public client::Outlet {
   };
 
  private:
-  struct Claim {
-    Identity identity;
-    int lock = -1;  ///< an open file, or none
+  struct Owner {
+    std::string trustpoint;
+    std::string path;  ///< as it is configured there
+    friend bool operator==(const Owner&, const Owner&) = default;
+  };
+  struct Place {
+    std::mutex writing;          ///< held while anything is done there
+    std::optional<Owner> owner;  ///< changed with both mutexes held
+    int lock = -1;               ///< an open file, or none; below `writing`
+  };
+  /// A place that is one's own, and that nobody else touches meanwhile.
+  class Held {
+   public:
+    explicit Held(std::shared_ptr<Place> place)
+        : place_(std::move(place)), lock_(place_->writing) {}
+    Place* operator->() const { return place_.get(); }
+    Place& operator*() const { return *place_; }
+
+   private:
+    std::shared_ptr<Place> place_;
+    std::unique_lock<std::mutex> lock_;
   };
   /// Errors: conflict, if it is another's; storage.
-  [[nodiscard]] Result<void> claim(const config::Storage& storage, const Identity& identity,
-                                   bool with_lock);
-  [[nodiscard]] Result<void> claim_directory(const config::Storage& storage);
-  [[nodiscard]] Result<void> claim_file(const config::Storage& storage);
+  [[nodiscard]] Result<Held> claim(const Owner& owner, const Identity& identity, bool with_lock);
+  [[nodiscard]] Result<Held> claim_directory(const Owner& owner);
+  [[nodiscard]] Result<Held> claim_file(const Owner& owner);
+  /// Errors: conflict, if somebody else has the place, and his path still leads there.
+  [[nodiscard]] Result<void> is_free_for(const Owner& owner, const Place& place,
+                                         const Identity& identity);
+  [[nodiscard]] Result<void> keep_lock(Place& place, const std::string& path);
+  void release(Place& place);
+  /// All places but one that he has by this path.
+  void leave_but(const Owner& owner, const Identity* kept);
   void say_kept(const std::filesystem::path& path);
 
   HookRunner hooks_;
   Log& log_;
+  /// Of the map and the owners in it. Nothing that could hang is done while it is held: a place
+  /// that does not answer holds up those alone who write there.
   std::mutex mutex_;
-  std::map<std::string, Claim> claims_;     ///< by the path that is configured
-  std::map<Identity, std::string> owners_;  ///< the paths of those
+  std::map<Identity, std::shared_ptr<Place>> places_;
+  std::atomic<std::size_t> locks_ = 0;
+  std::atomic<bool> without_lock_said_ = false;
 };
 
 }  // namespace umbra::io

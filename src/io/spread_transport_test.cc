@@ -166,15 +166,20 @@ class NoLog final : public Log {
 
 class NoOutlet final : public client::Outlet {
  public:
-  Result<void> publish_pem(const config::Storage&, const client::PemFiles&) override { return {}; }
-  Result<void> publish_pkcs12(const config::Storage&, ByteView, const client::IsOurs&) override {
+  Result<void> publish_pem(std::string_view, const config::Storage&,
+                           const client::PemFiles&) override {
     return {};
   }
-  Result<void> withdraw_pem(const config::Storage&) override { return {}; }
-  Result<void> withdraw_pkcs12(const config::Storage&, const client::IsOurs&) override {
+  Result<void> publish_pkcs12(std::string_view, const config::Storage&, ByteView,
+                              const client::IsOurs&) override {
     return {};
   }
-  void leave(const config::Storage&) override {}
+  Result<void> withdraw_pem(std::string_view, const config::Storage&) override { return {}; }
+  Result<void> withdraw_pkcs12(std::string_view, const config::Storage&,
+                               const client::IsOurs&) override {
+    return {};
+  }
+  void leave(std::string_view, const config::Storage&) override {}
   Result<Bytes> read_pem(const config::Storage&) override { return Bytes(); }
   Result<Bytes> read_pkcs12(const config::Storage&) override { return Bytes(); }
   std::vector<std::string> kept_keys(const config::Storage&, bool) override { return {}; }

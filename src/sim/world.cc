@@ -89,21 +89,24 @@ class World::Files final : public server::FileSink {
 class World::PemOutlet final : public client::Outlet {
  public:
   explicit PemOutlet(World& world) : world_(world) {}
-  Result<void> publish_pem(const config::Storage& storage, const client::PemFiles& files) override {
+  Result<void> publish_pem(std::string_view, const config::Storage& storage,
+                           const client::PemFiles& files) override {
     world_.published_[storage.path] = files.active;
     return {};
   }
-  Result<void> publish_pkcs12(const config::Storage&, ByteView, const client::IsOurs&) override {
+  Result<void> publish_pkcs12(std::string_view, const config::Storage&, ByteView,
+                              const client::IsOurs&) override {
     return {};
   }
-  Result<void> withdraw_pem(const config::Storage& storage) override {
+  Result<void> withdraw_pem(std::string_view, const config::Storage& storage) override {
     world_.published_.erase(storage.path);
     return {};
   }
-  Result<void> withdraw_pkcs12(const config::Storage&, const client::IsOurs&) override {
+  Result<void> withdraw_pkcs12(std::string_view, const config::Storage&,
+                               const client::IsOurs&) override {
     return {};
   }
-  void leave(const config::Storage&) override {}
+  void leave(std::string_view, const config::Storage&) override {}
   Result<Bytes> read_pem(const config::Storage&) override { return Bytes(); }
   Result<Bytes> read_pkcs12(const config::Storage&) override { return Bytes(); }
   std::vector<std::string> kept_keys(const config::Storage&, bool) override { return {}; }

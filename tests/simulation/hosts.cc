@@ -305,19 +305,22 @@ class ClientHost::Transport final : public HttpTransport {
 class ClientHost::Outlet final : public client::Outlet {
  public:
   explicit Outlet(ClientHost& host) : host_(host) {}
-  Result<void> publish_pem(const config::Storage& storage, const client::PemFiles& files) override {
+  Result<void> publish_pem(std::string_view, const config::Storage& storage,
+                           const client::PemFiles& files) override {
     if (!host_.runs_) return fail(Errc::storage, "the machine is off");
     host_.oracle_.saw_pem(host_.name_ + ":" + storage.path, files.active);
     return {};
   }
-  Result<void> publish_pkcs12(const config::Storage&, ByteView, const client::IsOurs&) override {
+  Result<void> publish_pkcs12(std::string_view, const config::Storage&, ByteView,
+                              const client::IsOurs&) override {
     return {};
   }
-  Result<void> withdraw_pem(const config::Storage&) override { return {}; }
-  Result<void> withdraw_pkcs12(const config::Storage&, const client::IsOurs&) override {
+  Result<void> withdraw_pem(std::string_view, const config::Storage&) override { return {}; }
+  Result<void> withdraw_pkcs12(std::string_view, const config::Storage&,
+                               const client::IsOurs&) override {
     return {};
   }
-  void leave(const config::Storage&) override {}
+  void leave(std::string_view, const config::Storage&) override {}
   Result<Bytes> read_pem(const config::Storage&) override { return Bytes(); }
   Result<Bytes> read_pkcs12(const config::Storage&) override { return Bytes(); }
   std::vector<std::string> kept_keys(const config::Storage&, bool) override { return {}; }
