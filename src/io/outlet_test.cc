@@ -421,7 +421,7 @@ TEST_F(OutletTest, TrustpointsThatSwapTheirDirectoriesBothKeepOthersOut) {
 }
 
 TEST_F(OutletTest, WhatIsDoneInOnePlaceIsDoneOneAfterTheOther) {
-  constexpr int times = 100;
+  constexpr int times = 40;
   std::atomic<int> failed = 0;
   const auto run = [&](const std::string& mark) {
     for (int i = 0; i < times; ++i) {
