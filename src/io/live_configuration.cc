@@ -251,7 +251,8 @@ Result<std::string> LiveConfiguration::read_again(const std::string& by) {
   auto text = startup();
   if (!text) return unchanged(text.error());
   config::Parsed read = config::parse(*text);
-  if (read.faults.empty()) read.faults = misplaced(read, own_, &site_.roster()->configuration()).all();
+  if (read.faults.empty())
+    read.faults = misplaced(read, own_, &site_.roster()->configuration()).all();
   const auto parsed = std::make_shared<const config::Parsed>(std::move(read));
   if (!parsed->faults.empty()) {
     for (const config::Fault& fault : parsed->faults) {
