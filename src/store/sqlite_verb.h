@@ -1,32 +1,29 @@
 #pragma once
 
-#include <soci/soci.h>
-#include <soci/sqlite3/soci-sqlite3.h>
+namespace soci {
+class session;
+}
+// As SOCI includes SQLite's header.
+namespace sqlite_api {
+struct sqlite3;
+struct sqlite3_stmt;
+}  // namespace sqlite_api
 
 namespace umbra::store {
 
-inline sqlite_api::sqlite3* native(soci::session& sql) {
-  return static_cast<soci::sqlite3_session_backend*>(sql.get_backend())->conn_;
-}
+/// SQLite's own of a session.
+[[nodiscard]] sqlite_api::sqlite3* native(soci::session& sql);
 
 /// A statement without parameters or rows that is on every request's way, prepared once. Throws
 /// what SOCI throws.
 class Verb {
  public:
-  Verb(soci::session& sql, const char* statement) : database_(native(sql)) {
-    if (sqlite_api::sqlite3_prepare_v2(database_, statement, -1, &statement_, nullptr) != SQLITE_OK)
-      throw soci::soci_error(sqlite_api::sqlite3_errmsg(database_));
-  }
-  ~Verb() { sqlite_api::sqlite3_finalize(statement_); }
+  Verb(soci::session& sql, const char* statement);
+  ~Verb();
   Verb(const Verb&) = delete;
   Verb& operator=(const Verb&) = delete;
 
-  void operator()() const {
-    sqlite_api::sqlite3_step(statement_);
-    // Of a prepared statement, what went wrong is told by its reset.
-    if (sqlite_api::sqlite3_reset(statement_) != SQLITE_OK)
-      throw soci::soci_error(sqlite_api::sqlite3_errmsg(database_));
-  }
+  void operator()() const;
 
  private:
   sqlite_api::sqlite3* database_;
