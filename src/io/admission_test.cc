@@ -70,6 +70,7 @@ class AdmissionTest : public testing::Test {
   std::vector<std::string> served, put_off;
   std::vector<std::chrono::seconds> moments;
   std::size_t looks = 0, verified = 0;
+  std::vector<std::size_t> under_way;
   AdmissionLog log;
   Counters counters;
   Admission admission{{.workers = 1,
@@ -92,10 +93,25 @@ class AdmissionTest : public testing::Test {
                              ++verified;
                              return as_text(sighting.certificate).front() == 'R';
                            },
+                       .under_way = [this](std::size_t many) { under_way.push_back(many); },
                        .log = log,
                        .counters = counters,
                        .now = [this] { return now; }}};
 };
+
+TEST_F(AdmissionTest, TellsHowManyAreUnderWayTheForgedOnesToo) {
+  come("N");
+  come("/scep", "/scep?operation=GetCACaps");
+  come("R5");
+  EXPECT_THAT(under_way, ElementsAre(1, 1, 2)) << "what costs nothing is not counted";
+  work(2);
+  come(Admission::short_line, "N");
+  come(3, "F5");
+  work(1000);
+  EXPECT_TRUE(tasks.empty());
+  EXPECT_EQ(under_way.back(), 0U);
+  for (const std::size_t one : under_way) EXPECT_LE(one, Admission::short_line + 4);
+}
 
 TEST_F(AdmissionTest, AShortLineIsServedAsItCameAndLookedAtByNobody) {
   come("N");
