@@ -35,6 +35,19 @@ class DaemonTest(unittest.TestCase):
             self.assertNotIn("sealed", done.stderr)
         self.assertFalse(data.exists())
 
+    def test_what_became_of_one_place_keeps_nobody_from_starting(self):
+        place = self.lab.path("web.p12")
+        place.mkdir()
+        text = server_text(free_port()) + \
+            f"crypto pki trustpoint web\n storage pkcs12 {place} password 0 sealed\n"
+        status, said = self.check(text)
+        self.assertEqual(status, 2, said)
+        daemon = self.lab.daemon("ca", text)
+        self.assertIn("Certificate Server ROOTCA:", daemon.exec("show crypto pki server"))
+        self.assertIn(f"{place} is a directory", daemon.log())
+        self.assertNotIn("sealed", daemon.log())
+        self.assertEqual(daemon.stop(), 0)
+
     def test_starts_answers_and_stops_with_status_0_on_sigterm(self):
         port = free_port()
         daemon = self.lab.daemon("ca", server_text(port))
