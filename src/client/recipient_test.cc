@@ -167,8 +167,9 @@ class BelowRaTest : public RecipientTest {
   HttpReply answer(const Sent& call) {
     const bool for_us = call.recipient == ra->certificate.serial();
     scep::Answer what = scep::Refusal{scep::FailInfo::bad_message_check, "for somebody else"};
-    if (for_us && status().pending) {
-      const auto& request = *status().pending;
+    const auto pending = status().pending;
+    if (for_us && pending) {
+      const auto& request = *pending;
       what = scep::Granted{{signed_for(request.public_key(), request.subject())}};
     }
     return {200,
