@@ -245,6 +245,10 @@ TEST_F(ArchiveTest, OneThatIsThereAsItWouldBeWrittenIsNotWrittenAnew) {
   outlet.refuse = false;
   start_spoke();
   EXPECT_EQ(archive(), first);
+  outlet.anothers.insert(place);
+  start_spoke();
+  EXPECT_EQ(log.count("/etc/spoke.p12 is B's; next try at"), 1U) << "it is another one's meanwhile";
+  outlet.anothers.clear();
 
   spoke.storage_pkcs12.mode = 0640;
   start_spoke();

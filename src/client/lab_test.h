@@ -97,6 +97,10 @@ class LabOutlet final : public Outlet {
     if (fails_afterwards) return fail(Errc::storage, "cannot sync");
     return {};
   }
+  Result<void> hold_pkcs12(std::string_view, const config::Storage& storage) override {
+    if (anothers.contains(storage.path)) return fail(Errc::conflict, storage.path + " is B's");
+    return {};
+  }
   Result<void> withdraw_pem(std::string_view, const config::Storage& storage) override {
     if (refuse) return fail(Errc::storage, "read-only");
     published.erase(storage.path);
@@ -148,7 +152,8 @@ class LabOutlet final : public Outlet {
   std::map<std::string, Bytes> archives;
   std::vector<Bytes> others_archives;  ///< that were in the way
   std::vector<std::string> left;
-  std::set<std::string> kept;  ///< directories with somebody else's key
+  std::set<std::string> anothers;  ///< archives of another trustpoint
+  std::set<std::string> kept;      ///< directories with somebody else's key
   std::vector<std::string> commands;
   std::vector<Hook> hooks;
   std::vector<std::function<void(Result<void>)>> waiting;

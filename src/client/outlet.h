@@ -55,6 +55,9 @@ class Outlet {
   [[nodiscard]] virtual Result<void> publish_pkcs12(std::string_view trustpoint,
                                                     const config::Storage& storage,
                                                     ByteView archive, const IsOurs& ours) = 0;
+  /// Has the place of the file, as whoever publishes there, and writes nothing. Errors: the same.
+  [[nodiscard]] virtual Result<void> hold_pkcs12(std::string_view trustpoint,
+                                                 const config::Storage& storage) = 0;
   /// Takes away what it has put into the directory, the shadow set too, and nothing of anybody
   /// else's; the directory stays. Nothing there is no error. Errors: conflict (it is another's),
   /// storage.
@@ -78,6 +81,29 @@ class Outlet {
   /// Does not wait for the command. `ended` is called once, from any thread, when it has ended:
   /// an error is how it failed. Not at all if the driver ends first.
   virtual void run(Hook hook, std::function<void(Result<void>)> ended) = 0;
+};
+
+/// Where nothing is to be seen: it writes nothing, finds nothing, and every command ends well at
+/// once.
+class NoOutlet : public Outlet {
+ public:
+  Result<void> publish_pem(std::string_view, const config::Storage&, const PemFiles&) override {
+    return {};
+  }
+  Result<void> publish_pkcs12(std::string_view, const config::Storage&, ByteView,
+                              const IsOurs&) override {
+    return {};
+  }
+  Result<void> hold_pkcs12(std::string_view, const config::Storage&) override { return {}; }
+  Result<void> withdraw_pem(std::string_view, const config::Storage&) override { return {}; }
+  Result<void> withdraw_pkcs12(std::string_view, const config::Storage&, const IsOurs&) override {
+    return {};
+  }
+  void leave(std::string_view, const config::Storage&) override {}
+  Result<Bytes> read_pem(const config::Storage&) override { return Bytes(); }
+  Result<Bytes> read_pkcs12(const config::Storage&) override { return Bytes(); }
+  std::vector<std::string> kept_keys(const config::Storage&, bool) override { return {}; }
+  void run(Hook, std::function<void(Result<void>)> ended) override { ended({}); }
 };
 
 }  // namespace umbra::client

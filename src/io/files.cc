@@ -297,6 +297,29 @@ Result<void> make_directory(const std::string& path) {
   return {};
 }
 
+Result<void> make_readable_directory(const std::filesystem::path& path) {
+  using std::filesystem::perms;
+  constexpr perms readable_by_all = perms::owner_all | perms::group_read | perms::group_exec |
+                                    perms::others_read | perms::others_exec;
+  std::error_code error;
+  if (path.empty() || std::filesystem::is_directory(path, error)) return {};
+  if (path.has_relative_path()) UMBRA_CHECK(make_readable_directory(path.parent_path()));
+  UMBRA_CHECK(make_directory(path.string()));
+  std::filesystem::permissions(path, readable_by_all,
+                               error);  // what is secret in it is so by its own mode
+  if (error)
+    return fail(Errc::storage,
+                fmt::format("cannot set the mode of {}: {}", path.string(), error.message()));
+  return {};
+}
+
+Result<void> remove_tree(const std::filesystem::path& path) {
+  std::error_code error;
+  std::filesystem::remove_all(path, error);
+  if (!error) return {};
+  return fail(Errc::storage, fmt::format("cannot remove {}: {}", path.string(), error.message()));
+}
+
 std::size_t allow_open_files(std::size_t wanted) {
   rlimit limit{};
   if (::getrlimit(RLIMIT_NOFILE, &limit) != 0) return 0;

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <ctime>
+#include <filesystem>
 #include <memory>
 #include <optional>
 #include <string>
@@ -68,6 +69,11 @@ void remove_abandoned_drafts(const std::string& directory, const std::string& na
                                       const FileAccess& access = {});
 /// Makes the directory and its parents, mode 0700, if missing. Errors: storage.
 [[nodiscard]] Result<void> make_directory(const std::string& path);
+/// The same, mode 0755, with those above it where they are missing: a group that may read a key in
+/// it must get there. Errors: storage.
+[[nodiscard]] Result<void> make_readable_directory(const std::filesystem::path& path);
+/// With all that is in it; nothing there is no error. Errors: storage.
+[[nodiscard]] Result<void> remove_tree(const std::filesystem::path& path);
 /// fsync(2) of a directory: what was renamed into it stays. Errors: storage.
 [[nodiscard]] Result<void> sync_directory(const std::string& path);
 

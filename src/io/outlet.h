@@ -1,22 +1,13 @@
 #pragma once
 
-#include <sys/types.h>
-
-#include <atomic>
-#include <compare>
 #include <filesystem>
-#include <map>
-#include <memory>
-#include <mutex>
-#include <optional>
-#include <string>
 #include <string_view>
 #include <utility>
-#include <vector>
 
 #include "base/log.h"
 #include "client/outlet.h"
 #include "io/hook.h"
+#include "io/places.h"
 
 namespace umbra::io {
 
@@ -32,23 +23,18 @@ namespace umbra::io {
 /// What is found under one of these names and is not such a link was there before: it is kept
 /// beside it as NAME.before-umbra, which is said in the log, and never takes the place of another
 /// one. So it is with an archive that is somebody else's.
-///
-/// A place has one writer, whatever names lead to it: the trustpoint that wrote there first, until
-/// it leaves it or ends. What one does there waits for what is under way. Among processes
-/// DIRECTORY/..umbra-lock is the lock, where the file system knows locks.
 class FileOutlet final : public client::Outlet {
  public:
   /// Commands are waited for on `loop`.
-  FileOutlet(boost::asio::io_context& loop, Log& log) : hooks_(loop), log_(log) {}
-  ~FileOutlet() override;
-  FileOutlet(const FileOutlet&) = delete;
-  FileOutlet& operator=(const FileOutlet&) = delete;
+  FileOutlet(boost::asio::io_context& loop, Log& log) : hooks_(loop), log_(log), places_(log) {}
   [[nodiscard]] Result<void> publish_pem(std::string_view trustpoint,
                                          const config::Storage& storage,
                                          const client::PemFiles& files) override;
   [[nodiscard]] Result<void> publish_pkcs12(std::string_view trustpoint,
                                             const config::Storage& storage, ByteView archive,
                                             const client::IsOurs& ours) override;
+  [[nodiscard]] Result<void> hold_pkcs12(std::string_view trustpoint,
+                                         const config::Storage& storage) override;
   [[nodiscard]] Result<void> withdraw_pem(std::string_view trustpoint,
                                           const config::Storage& storage) override;
   [[nodiscard]] Result<void> withdraw_pkcs12(std::string_view trustpoint,
@@ -63,58 +49,12 @@ class FileOutlet final : public client::Outlet {
     hooks_.run(std::move(hook), std::move(ended));
   }
 
-  /// A place, whatever names lead to it.
-  struct Identity {
-    dev_t device = 0;
-    ino_t directory = 0;
-    std::string name;  ///< of the file in it; empty = the directory itself
-    friend auto operator<=>(const Identity&, const Identity&) = default;
-  };
-
  private:
-  struct Owner {
-    std::string trustpoint;
-    std::string path;  ///< as it is configured there
-    friend bool operator==(const Owner&, const Owner&) = default;
-  };
-  struct Place {
-    std::mutex writing;          ///< held while anything is done there
-    std::optional<Owner> owner;  ///< changed with both mutexes held
-    int lock = -1;               ///< an open file, or none; below `writing`
-  };
-  /// A place that is one's own, and that nobody else touches meanwhile.
-  class Held {
-   public:
-    explicit Held(std::shared_ptr<Place> place)
-        : place_(std::move(place)), lock_(place_->writing) {}
-    Place* operator->() const { return place_.get(); }
-    Place& operator*() const { return *place_; }
-
-   private:
-    std::shared_ptr<Place> place_;
-    std::unique_lock<std::mutex> lock_;
-  };
-  /// Errors: conflict, if it is another's; storage.
-  [[nodiscard]] Result<Held> claim(const Owner& owner, const Identity& identity, bool with_lock);
-  [[nodiscard]] Result<Held> claim_directory(const Owner& owner);
-  [[nodiscard]] Result<Held> claim_file(const Owner& owner);
-  /// Errors: conflict, if somebody else has the place, and his path still leads there.
-  [[nodiscard]] Result<void> is_free_for(const Owner& owner, const Place& place,
-                                         const Identity& identity);
-  [[nodiscard]] Result<void> keep_lock(Place& place, const std::string& path);
-  void release(Place& place);
-  /// All places but one that he has by this path.
-  void leave_but(const Owner& owner, const Identity* kept);
   void say_kept(const std::filesystem::path& path);
 
   HookRunner hooks_;
   Log& log_;
-  /// Of the map and the owners in it. Nothing that could hang is done while it is held: a place
-  /// that does not answer holds up those alone who write there.
-  std::mutex mutex_;
-  std::map<Identity, std::shared_ptr<Place>> places_;
-  std::atomic<std::size_t> locks_ = 0;
-  std::atomic<bool> without_lock_said_ = false;
+  Places places_;
 };
 
 }  // namespace umbra::io

@@ -164,28 +164,6 @@ class NoLog final : public Log {
   void debug(std::string_view, std::string_view) override {}
 };
 
-class NoOutlet final : public client::Outlet {
- public:
-  Result<void> publish_pem(std::string_view, const config::Storage&,
-                           const client::PemFiles&) override {
-    return {};
-  }
-  Result<void> publish_pkcs12(std::string_view, const config::Storage&, ByteView,
-                              const client::IsOurs&) override {
-    return {};
-  }
-  Result<void> withdraw_pem(std::string_view, const config::Storage&) override { return {}; }
-  Result<void> withdraw_pkcs12(std::string_view, const config::Storage&,
-                               const client::IsOurs&) override {
-    return {};
-  }
-  void leave(std::string_view, const config::Storage&) override {}
-  Result<Bytes> read_pem(const config::Storage&) override { return Bytes(); }
-  Result<Bytes> read_pkcs12(const config::Storage&) override { return Bytes(); }
-  std::vector<std::string> kept_keys(const config::Storage&, bool) override { return {}; }
-  void run(client::Hook, std::function<void(Result<void>)> ended) override { ended({}); }
-};
-
 /// A fleet that was switched on together: all of it is due in one second.
 class ArrivalTest : public ScratchTest {
  protected:
@@ -219,7 +197,7 @@ class ArrivalTest : public ScratchTest {
   StillClock clock;
   SameRandom random;
   NoLog log;
-  NoOutlet outlet;
+  client::NoOutlet outlet;
   Network network;
   boost::asio::io_context loop{1};
   SpreadTransport transport{loop, clock, random, network};

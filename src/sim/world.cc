@@ -86,7 +86,7 @@ class World::Files final : public server::FileSink {
   World& world_;
 };
 
-class World::PemOutlet final : public client::Outlet {
+class World::PemOutlet final : public client::NoOutlet {
  public:
   explicit PemOutlet(World& world) : world_(world) {}
   Result<void> publish_pem(std::string_view, const config::Storage& storage,
@@ -94,22 +94,10 @@ class World::PemOutlet final : public client::Outlet {
     world_.published_[storage.path] = files.active;
     return {};
   }
-  Result<void> publish_pkcs12(std::string_view, const config::Storage&, ByteView,
-                              const client::IsOurs&) override {
-    return {};
-  }
   Result<void> withdraw_pem(std::string_view, const config::Storage& storage) override {
     world_.published_.erase(storage.path);
     return {};
   }
-  Result<void> withdraw_pkcs12(std::string_view, const config::Storage&,
-                               const client::IsOurs&) override {
-    return {};
-  }
-  void leave(std::string_view, const config::Storage&) override {}
-  Result<Bytes> read_pem(const config::Storage&) override { return Bytes(); }
-  Result<Bytes> read_pkcs12(const config::Storage&) override { return Bytes(); }
-  std::vector<std::string> kept_keys(const config::Storage&, bool) override { return {}; }
   void run(client::Hook hook, std::function<void(Result<void>)> ended) override {
     {
       const std::lock_guard lock(world_.mutex_);

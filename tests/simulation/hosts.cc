@@ -302,7 +302,7 @@ class ClientHost::Transport final : public HttpTransport {
   Network& network_;
 };
 
-class ClientHost::Outlet final : public client::Outlet {
+class ClientHost::Outlet final : public client::NoOutlet {
  public:
   explicit Outlet(ClientHost& host) : host_(host) {}
   Result<void> publish_pem(std::string_view, const config::Storage& storage,
@@ -311,19 +311,6 @@ class ClientHost::Outlet final : public client::Outlet {
     host_.oracle_.saw_pem(host_.name_ + ":" + storage.path, files.active);
     return {};
   }
-  Result<void> publish_pkcs12(std::string_view, const config::Storage&, ByteView,
-                              const client::IsOurs&) override {
-    return {};
-  }
-  Result<void> withdraw_pem(std::string_view, const config::Storage&) override { return {}; }
-  Result<void> withdraw_pkcs12(std::string_view, const config::Storage&,
-                               const client::IsOurs&) override {
-    return {};
-  }
-  void leave(std::string_view, const config::Storage&) override {}
-  Result<Bytes> read_pem(const config::Storage&) override { return Bytes(); }
-  Result<Bytes> read_pkcs12(const config::Storage&) override { return Bytes(); }
-  std::vector<std::string> kept_keys(const config::Storage&, bool) override { return {}; }
   void run(client::Hook, std::function<void(Result<void>)> ended) override {
     if (!host_.runs_) return;
     host_.post(seconds{1}, [ended = std::move(ended)] { ended({}); });
