@@ -8,9 +8,8 @@
 #include <filesystem>
 #include <map>
 #include <optional>
+#include <string_view>
 #include <utility>
-
-#include "config/difference.h"
 
 namespace umbra::io {
 namespace {
@@ -71,8 +70,27 @@ class Examination {
   Examination(const config::Parsed& parsed, const OwnPlaces& own,
               const config::Configuration* before)
       : parsed_(parsed), own_(own) {
+    if (!own.data_directory.empty()) {
+      data_ = resolved(fs::absolute(own.data_directory).string());
+      data_node_ = node_of(data_);
+    }
+    const auto add_file = [this](const std::string& name, const char* what) {
+      if (!name.empty()) files_.push_back({FileAt(fs::absolute(name).string()), what});
+    };
+    add_file(own.config_file, "the configuration file");
+    if (!own.config_file.empty()) {
+      add_file(resolved(fs::absolute(own.config_file).string()).string() + "~",
+               "where \"write memory\" keeps the configuration of before");
+    }
+    add_file(own.passphrase_file, "the file of the passphrase");
+    add_file(own.socket, "the console's socket");
+    std::map<std::string_view, const config::Trustpoint*> by_name;
+    if (before) {
+      for (const auto& one : before->trustpoints) by_name.emplace(one.name, &one);
+    }
     for (const auto& trustpoint : parsed.configuration.trustpoints) {
-      const auto* const was = before ? config::find_trustpoint(*before, trustpoint.name) : nullptr;
+      const auto found = by_name.find(trustpoint.name);
+      const auto* const was = found == by_name.end() ? nullptr : found->second;
       const auto add = [&](config::Storage config::Trustpoint::*which, bool file) {
         const config::Storage& storage = trustpoint.*which;
         if (storage.path.empty()) return;
@@ -122,16 +140,15 @@ class Examination {
     const std::string outside = place.file
                                     ? "expected: a file elsewhere, such as /etc/umbra/spoke.p12"
                                     : "expected: a directory elsewhere, such as /etc/umbra/spoke";
-    if (!own_.data_directory.empty()) {
-      const fs::path data = resolved(fs::absolute(own_.data_directory).string());
-      const auto node = node_of(data);
-      auto above_it = upwards(resolved(path));
+    const fs::path leads_to = resolved(path);
+    if (!data_.empty()) {
+      auto above_it = upwards(leads_to);
       if (place.file) {
         // A link would be replaced, wherever it leads.
         for (auto& above : upwards(FileAt(path).path)) above_it.push_back(std::move(above));
       }
       for (const fs::path& above : above_it) {
-        if (above != data && !(node && node_of(above) == node)) continue;
+        if (above != data_ && !(data_node_ && seen(above) == data_node_)) continue;
         found_.own.push_back(fault(
             place,
             fmt::format("{} is in umbrad's data directory {}, which no other program may read",
@@ -141,21 +158,13 @@ class Examination {
       }
     }
     const FileAt file(path);
-    const auto is = [&](const std::string& name, const char* what) {
-      if (name.empty()) return false;
-      const FileAt itself(fs::absolute(name).string());
+    for (const OwnFile& own : files_) {
       // What a link to it leads to, too.
-      if (!(file == itself || resolved(path) == resolved(itself.path.string()))) return false;
-      found_.own.push_back(fault(place, fmt::format("{} is {}", path, what), outside));
+      if (!(file == own.at || leads_to == own.leads_to)) continue;
+      found_.own.push_back(fault(place, fmt::format("{} is {}", path, own.what), outside));
       return true;
-    };
-    const std::string before =
-        own_.config_file.empty() ? std::string()
-                                 : resolved(fs::absolute(own_.config_file).string()).string() + "~";
-    return is(own_.config_file, "the configuration file") ||
-           is(before, "where \"write memory\" keeps the configuration of before") ||
-           is(own_.passphrase_file, "the file of the passphrase") ||
-           is(own_.socket, "the console's socket");
+    }
+    return false;
   }
 
   void look_at_kind(const Place& place) {
@@ -243,8 +252,25 @@ class Examination {
              one_each);
   }
 
+  /// Of many places, most are below the same directories.
+  const std::optional<Node>& seen(const fs::path& directory) {
+    const auto [at, fresh] = nodes_.try_emplace(directory);
+    if (fresh) at->second = node_of(directory);
+    return at->second;
+  }
+
+  struct OwnFile {
+    FileAt at;
+    const char* what;
+    fs::path leads_to = resolved(at.path.string());
+  };
+
   const config::Parsed& parsed_;
   const OwnPlaces& own_;
+  fs::path data_;
+  std::optional<Node> data_node_;
+  std::vector<OwnFile> files_;
+  std::map<fs::path, std::optional<Node>> nodes_;
   std::vector<Place> places_;
   Misplaced found_;
 };
