@@ -14,7 +14,7 @@ namespace {
 
 namespace fs = std::filesystem;
 
-constexpr std::size_t file_max = 1U << 20;
+constexpr std::size_t archive_max = 1U << 20;
 
 /// PFX ::= SEQUENCE { version INTEGER {v3(3)}, ... } (RFC 7292 4), to the last octet.
 bool looks_like_pkcs12(ByteView content) {
@@ -50,8 +50,8 @@ Result<bool> is_anothers_archive(const fs::path& file, const client::IsOurs& our
   if (type == fs::file_type::regular) {
     const auto size = fs::file_size(file, error);
     if (!error && size == 0) return link;  // nothing is lost
-    if (!error && size <= file_max) {
-      UMBRA_TRY(auto content, read_file(file.string(), file_max));
+    if (!error && size <= archive_max) {
+      UMBRA_TRY(auto content, read_file(file.string(), archive_max));
       const bool archive = looks_like_pkcs12(content);
       const bool own = archive && !link && ours(content);
       wipe(content);
@@ -71,7 +71,7 @@ Result<Bytes> read_published(const fs::path& path) {
   if (type == fs::file_type::none) return cannot_look_at(path, error);
   if (type != fs::file_type::regular)
     return fail(Errc::storage, path.string() + " is no file");  // of a pipe, there is no end
-  return read_file(path.string(), file_max);
+  return read_file(path.string(), archive_max);
 }
 
 }  // namespace
@@ -154,8 +154,8 @@ Result<void> FileOutlet::withdraw_pkcs12(std::string_view trustpoint,
     if (kind != fs::file_type::regular) return somebody_elses();
     const auto size = fs::file_size(file, error);
     if (error) return cannot_look_at(file, error);
-    if (size > file_max) return somebody_elses();
-    UMBRA_TRY(Bytes content, read_file(file.string(), file_max));
+    if (size > archive_max) return somebody_elses();
+    UMBRA_TRY(Bytes content, read_file(file.string(), archive_max));
     const bool own = ours(content);
     wipe(content);
     if (!own) return somebody_elses();

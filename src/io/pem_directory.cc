@@ -19,7 +19,7 @@ namespace {
 namespace fs = std::filesystem;
 
 constexpr unsigned public_mode = 0644;
-constexpr std::size_t file_max = 1U << 20;
+constexpr std::size_t pem_file_max = 1U << 20;
 
 const std::string prefix = "..set-";
 /// Leads to the generation that counts.
@@ -120,7 +120,7 @@ bool is_as_wanted(const fs::path& path, const PemPart& part, const FileAccess& a
   if ((found.st_mode & 07777U) != access.mode || (access.owner && found.st_uid != *access.owner) ||
       (access.group && found.st_gid != *access.group))
     return false;
-  auto content = read_file(path.string(), file_max);
+  auto content = read_file(path.string(), pem_file_max);
   const bool same = content && equal(*content, as_bytes(part.content));
   if (content) wipe(*content);
   return same;
