@@ -40,7 +40,7 @@ Trustpoint::Agent::Agent(config::Trustpoint configuration, Environment environme
       server_(state_.row.enrollment_url),
       contradicts_pin_(!configuration_.selfsigned &&
                        contradicts(configuration_.fingerprint, state_)),
-      snapshot_{state_, {}, false, {}, {}, {}, false, contradicts_pin_, {}} {}
+      snapshot_{state_, {}, false, {}, {}, {}, false, contradicts_pin_, {}, {}, {}} {}
 
 void Trustpoint::Agent::post(std::function<void(Agent&)> task) {
   environment_.post([weak = weak_from_this(), task = std::move(task)] {
@@ -48,16 +48,16 @@ void Trustpoint::Agent::post(std::function<void(Agent&)> task) {
   });
 }
 
-void Trustpoint::Agent::retire() {
+void Trustpoint::Agent::retire(std::shared_ptr<void> until) {
   retired_ = true;
-  leave_places(nullptr);
+  leave_places(nullptr, std::move(until));
 }
 
 void Trustpoint::Agent::reconfigure(const config::Trustpoint& configuration,
-                                    const std::string& fqdn) {
+                                    const std::string& fqdn, std::shared_ptr<void> until) {
   const std::string before = server_in_use();
   const std::string asked_before = asked_where();
-  leave_places(&configuration);
+  leave_places(&configuration, std::move(until));
   {
     const std::lock_guard lock(mutex_);
     configuration_ = configuration;
@@ -76,8 +76,6 @@ void Trustpoint::Agent::reconfigure(const config::Trustpoint& configuration,
         "UMBRA");
     started_ = false;  // what was under way, and whose answer was dropped, is sent again
   }
-  // Files and command are looked at anew, as after a start.
-  forget_published();
   if (elsewhere) {
     exact_.clear();
     holds_ = 0;
@@ -99,9 +97,14 @@ void Trustpoint::Agent::reconfigure(const config::Trustpoint& configuration,
     set_progress(row, facts);
     if (const auto stored = commit(std::move(row)); !stored) hold(stored.error());
   }
+  look_at_files_anew();
+  run_due();
+}
+
+void Trustpoint::Agent::look_at_files_anew() {
+  forget_published();
   publish_snapshot();
   if (started_ && environment_.clock.authoritative()) announce();
-  run_due();
 }
 
 bool Trustpoint::Agent::clock_is_set() {
@@ -129,7 +132,8 @@ void Trustpoint::Agent::run_due() {
   say_if_pin_contradicts();
   if (!clock_is_set()) return;
   forget_what_was_put_off_ahead();
-  if (announce_at_) announce();
+  if (announce_at_ || announce_from_) announce();
+  say_if_slow();
   if (contradicts_pin_) {
     if (!started_) announce();  // what it has, it has
     return;
@@ -229,8 +233,8 @@ bool Trustpoint::Agent::take(const Event& event, const Arrival& arrival) {
   }
   auto told = arrival;
   if (facts.phase == Phase::polling) told.polls = facts.tries;
+  announce();  // the files get on their way before the next request is made
   for (const auto action : step.actions) act(action, told);
-  announce();
   return true;
 }
 

@@ -38,8 +38,10 @@ class Trustpoint::Agent : public std::enable_shared_from_this<Agent> {
                 Seconds spread = Seconds::zero());
   void accept_ca(const x509::Certificate& certificate, std::function<void(Result<void>)> done);
   void enroll_by_hand();
-  void reconfigure(const config::Trustpoint& configuration, const std::string& fqdn);
-  void retire();
+  /// `until` is let go when nothing more is done in the places it has left.
+  void reconfigure(const config::Trustpoint& configuration, const std::string& fqdn,
+                   std::shared_ptr<void> until);
+  void retire(std::shared_ptr<void> until);
 
   // agent_hand.cc, on the strand too.
   [[nodiscard]] Result<void> cancel();
@@ -47,7 +49,11 @@ class Trustpoint::Agent : public std::enable_shared_from_this<Agent> {
   [[nodiscard]] Result<void> import_certificate(const std::vector<x509::Certificate>& received);
   [[nodiscard]] Result<void> import_archive(const x509::Archive& archive, bool exportable);
   [[nodiscard]] Result<Exported> exported() const;
-  [[nodiscard]] Result<std::vector<std::string>> zeroize();
+
+  // agent_files.cc, on the strand too.
+  void zeroize(std::function<void(Result<std::vector<std::string>>)> done);
+  /// What is there is looked at, and put right.
+  void look_at_files_anew();
 
   // agent_revocation.cc, on the strand too.
   void request_crl(std::function<void(Result<x509::CrlFacts>)> done);
@@ -74,6 +80,8 @@ class Trustpoint::Agent : public std::enable_shared_from_this<Agent> {
     bool switch_failed = false;
     bool contradicts_pin = false;
     std::optional<Outdated> outdated;
+    std::optional<Time> slow_at;
+    std::optional<Time> announce_from;
   };
 
   [[nodiscard]] Time now() const { return to_time(environment_.clock.now()); }
@@ -148,6 +156,8 @@ class Trustpoint::Agent : public std::enable_shared_from_this<Agent> {
   // agent_hand.cc: what an administrator does, and what needs no network.
 
   [[nodiscard]] Result<void> no_server_of_ours() const;
+  /// The keys, and what was issued for them.
+  [[nodiscard]] Result<void> forget_keys();
   /// Puts a new request into the row, with the key it is for.
   [[nodiscard]] Result<void> ask_for(store::TrustpointRow& row, lifecycle::RequestKind kind) const;
   /// `enrollment selfsigned`: another certificate that it signs itself.
@@ -183,26 +193,48 @@ class Trustpoint::Agent : public std::enable_shared_from_this<Agent> {
   void announce();
   void on_hook_ended(const std::string& event, const std::string& certificates,
                      const std::string& announcement, const Result<void>& ran);
-  [[nodiscard]] Result<void> publish_files();
-  /// Unless it is there as it would be written.
-  [[nodiscard]] Result<void> publish_archive();
-  /// Whether it has made this archive.
-  [[nodiscard]] bool is_ours(ByteView archive) const;
-  /// Whether another trustpoint of this database has.
-  [[nodiscard]] bool is_a_neighbours(ByteView archive) const;
-  /// What other programs find where the files could not be replaced.
-  [[nodiscard]] Outdated outdated_files() const;
-  /// Of what the files hold, nothing is there any more: they go too. Out: a remark on each
-  /// that is somebody else's, and stays. Errors: storage.
-  [[nodiscard]] Result<std::vector<std::string>> withdraw_files();
-  /// Nothing more is written where `next`, or nobody, writes any more.
-  void leave_places(const config::Trustpoint* next) const;
-  /// What is in the files is not known any more, nor what was to be told of it.
-  void forget_published();
   void announce_later(std::string_view mnemonic, const Error& error,
                       const std::string& certificates);
   /// Nothing waits to be announced; `told`: nor is anybody being told.
   void announced(bool told = true);
+
+  // agent_files.cc: what is done away from the strand, and what follows from it.
+
+  struct Publication;
+  struct Withdrawal;
+  /// Something that is away from the strand.
+  struct Waits {
+    Time since;
+    bool said = false;  ///< that it takes long
+  };
+  void away(std::function<void(Outlet&)> work, std::function<void(Agent&)> then);
+  /// In: what certificates_of says. It announces again when they are there, or could not be put
+  /// there.
+  void publish_files(const std::string& certificates);
+  /// Unless it is there as it would be written.
+  void publish_archive(const std::shared_ptr<Publication>& job);
+  void on_archive_there(const Publication& job);
+  void on_published(const Publication& job);
+  /// Once for each.
+  void say_if_slow();
+  /// When that will be, if nothing has answered by then.
+  [[nodiscard]] std::optional<Time> slow_at() const;
+  /// Whether it has made an archive.
+  [[nodiscard]] static IsOurs is_ours(std::shared_ptr<const State> state,
+                                      const config::Trustpoint& configuration);
+  /// Whether another trustpoint of this database has.
+  [[nodiscard]] IsOurs is_a_neighbours() const;
+  /// What other programs find where the files could not be replaced.
+  static void look_at_files(Outlet& outlet, Publication& job);
+  /// Of what the files hold, nothing is there any more: they go too.
+  static void withdraw(Outlet& outlet, const std::string& name, const config::Trustpoint& from,
+                       const std::shared_ptr<const State>& state, Withdrawal& job);
+  void on_withdrawn(const Withdrawal& job,
+                    const std::function<void(Result<std::vector<std::string>>)>& done);
+  /// Nothing more is written where `next`, or nobody, writes any more.
+  void leave_places(const config::Trustpoint* next, std::shared_ptr<void> until) const;
+  /// What is in the files is not known any more, nor what was to be told of it.
+  void forget_published();
 
   // agent_exchange.cc: what is said to the CA.
 
@@ -307,8 +339,12 @@ class Trustpoint::Agent : public std::enable_shared_from_this<Agent> {
   };
   std::optional<SeenCrl> crl_seen_;
   std::string published_;  ///< the certificates in the files, since the start
+  std::optional<Waits> publishing_;
+  std::optional<Waits> withdrawing_;
+  std::uint64_t newest_publication_ = 0;
   bool hook_runs_ = false;
-  std::optional<Time> announce_at_;  ///< the next try, where one failed
+  std::optional<Time> announce_from_;  ///< when the certificate is valid
+  std::optional<Time> announce_at_;    ///< the next try, where one failed
   Time announce_failed_at_{};
   std::string announce_failed_;  ///< of these certificates
   std::uint32_t announce_tries_ = 0;

@@ -174,8 +174,7 @@ Result<Exported> Trustpoint::Agent::exported() const {
                   .label = label_of(configuration_, device_)};
 }
 
-Result<std::vector<std::string>> Trustpoint::Agent::zeroize() {
-  UMBRA_CHECK(no_server_of_ours());
+Result<void> Trustpoint::Agent::forget_keys() {
   auto row = state_.row;
   set_progress(row, at_rest(state_, Phase::stopped));
   clear_request(row);
@@ -186,22 +185,7 @@ Result<std::vector<std::string>> Trustpoint::Agent::zeroize() {
   row.exportable = false;
   row.last_status.clear();
   row.announced.clear();
-  // The files first: a process that dies in between puts them back, and nothing has happened.
-  auto staying = withdraw_files();
-  if (staying) {
-    if (const auto stored = commit(std::move(row)); !stored)
-      staying = tl::unexpected(stored.error());
-  }
-  if (!staying) {
-    announce();
-    return staying;
-  }
-  forget_call();
-  log(Severity::notice, "KEY_DELETION",
-      fmt::format("A key named {} has been removed from key storage",
-                  label_of(configuration_, device_)),
-      "CRYPTO_ENGINE");
-  return staying;
+  return commit(std::move(row));
 }
 
 Result<void> Trustpoint::Agent::ask_for(store::TrustpointRow& row, RequestKind kind) const {

@@ -16,17 +16,22 @@ using lifecycle::Timer;
 void Trustpoint::Agent::publish_snapshot() {
   {
     const std::lock_guard lock(mutex_);
-    snapshot_ = {state_,      held_until_,    asking_capabilities_, announce_at_, shown_crl_,
-                 come_again_, switch_failed_, contradicts_pin_,     outdated_};
+    snapshot_ = {state_,     held_until_, asking_capabilities_, announce_at_,
+                 shown_crl_, come_again_, switch_failed_,       contradicts_pin_,
+                 outdated_,  slow_at(),   announce_from_};
   }
   if (environment_.changed) environment_.changed();
 }
 
 std::vector<lifecycle::Deadline> Trustpoint::Agent::deadlines_of(const Snapshot& snapshot) const {
   if (!environment_.clock.authoritative()) return {};
+  std::vector<lifecycle::Deadline> of_files;
+  for (const auto& at : {snapshot.announce_at, snapshot.announce_from, snapshot.slow_at}) {
+    if (at) of_files.push_back({*at, Timer::announce, configuration_.name});
+  }
   if (snapshot.contradicts_pin) {
-    if (!snapshot.announce_at) return {};
-    return {{*snapshot.announce_at, Timer::announce, configuration_.name}};
+    std::sort(of_files.begin(), of_files.end());
+    return of_files;
   }
   auto all = lifecycle::deadlines(settings_, snapshot.state.facts(snapshot.come_again),
                                   configuration_.name);
@@ -40,8 +45,7 @@ std::vector<lifecycle::Deadline> Trustpoint::Agent::deadlines_of(const Snapshot&
     const bool held = deadline.timer != Timer::switch_over || snapshot.switch_failed;
     if (held && snapshot.held_until) deadline.at = std::max(deadline.at, *snapshot.held_until);
   }
-  if (snapshot.announce_at)
-    all.push_back({*snapshot.announce_at, Timer::announce, configuration_.name});
+  all.insert(all.end(), of_files.begin(), of_files.end());
   std::sort(all.begin(), all.end());
   return all;
 }

@@ -33,8 +33,6 @@ class AnnounceTest : public Lab {
 };
 
 TEST_F(AnnounceTest, EachChangeIsToldOnceWithWhatItIsAbout) {
-  spoke.storage_pkcs12.path = "/etc/spoke.p12";
-  spoke.pkcs12_password = "sealed";
   spoke.on_change_limit = Seconds{7};
   enrolled();
   EXPECT_THAT(events(), ElementsAre("enrolled"));
@@ -45,7 +43,6 @@ TEST_F(AnnounceTest, EachChangeIsToldOnceWithWhatItIsAbout) {
   EXPECT_EQ(outlet.told("UMBRA_NOT_BEFORE"), to_rfc3339(status().identity->not_before()));
   EXPECT_EQ(outlet.told("UMBRA_CA_NOT_AFTER"), to_rfc3339(status().ca->not_after()));
   EXPECT_EQ(outlet.told("UMBRA_PEM_DIRECTORY"), "/etc/spoke");
-  EXPECT_EQ(outlet.told("UMBRA_PKCS12_FILE"), "/etc/spoke.p12");
   EXPECT_EQ(outlet.told("UMBRA_ROLLOVER_SERIAL"), "");
 
   run_until(day(729));
@@ -58,6 +55,20 @@ TEST_F(AnnounceTest, EachChangeIsToldOnceWithWhatItIsAbout) {
                                     "rollover-identity", "switch-over"));
   start_spoke();
   EXPECT_EQ(events().size(), 6U) << "a start is no change";
+}
+
+TEST_F(AnnounceTest, OfWhatComesWhileFilesAreBeingWrittenTheGreatestIsTold) {
+  enrolled();
+  outlet.server_down = true;
+  run_until(day(729));
+  ASSERT_TRUE(status().rollover_identity);
+  EXPECT_THAT(events(), ElementsAre("enrolled"));
+  outlet.answers();
+  settle();
+  EXPECT_EQ(events().back(), "renewed");
+  EXPECT_EQ(events().size(), 2U);
+  EXPECT_EQ(outlet.told("UMBRA_ROLLOVER_SERIAL"),
+            status().rollover_identity->serial().to_hex_octets());
 }
 
 TEST_F(AnnounceTest, TheShadowSetIsBesideUntilItsSecondAndThenInItsPlace) {
@@ -120,6 +131,7 @@ TEST_F(AnnounceTest, TheArchiveHoldsKeyIdentityAndCaUnderItsPassword) {
   spoke.pkcs12_password = "sealed";
   enrolled();
   EXPECT_TRUE(outlet.published.empty());
+  EXPECT_EQ(outlet.told("UMBRA_PKCS12_FILE"), "/etc/spoke.p12");
   const auto& archive = outlet.archives.at("/etc/spoke.p12");
   const auto opened = x509::from_pkcs12(archive, "sealed");
   ASSERT_TRUE(opened) << opened.error().detail;

@@ -48,7 +48,7 @@ class HostileTest : public Lab {
       for (const auto& one : all) {
         if (one.number != number) continue;
         known = {*x509::Certificate::from_der(one.certificate),
-                 *x509::PrivateKey::unseal(one.sealed_key, "server pass")};
+                 *x509::PrivateKey::unseal(one.sealed_key, spoke_passphrase)};
       }
     }
     return *known;

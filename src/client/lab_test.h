@@ -21,7 +21,7 @@
 namespace umbra::client {
 
 inline const Time zero = *from_rfc3339("2015-10-09T12:14:16Z");
-/// Of the random kind, which is opened with fewer rounds.
+/// Of the random kind, which is opened with fewer rounds; the server's too.
 inline constexpr const char* spoke_passphrase = "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=";
 inline Time day(int n) { return zero + Days{n}; }
 
@@ -79,6 +79,19 @@ class LabFiles final : public server::FileSink {
 
 class LabOutlet final : public Outlet {
  public:
+  void away(std::string_view, std::function<void()> work) override {
+    if (server_down || !held.empty()) return held.push_back(std::move(work));
+    work();
+  }
+  /// The file server is there again.
+  void answers() {
+    server_down = false;
+    while (!held.empty()) {
+      const auto work = std::move(held.front());
+      held.pop_front();
+      work();
+    }
+  }
   Result<void> publish_pem(std::string_view, const config::Storage& storage,
                            const PemFiles& files) override {
     if (refuse) return fail(Errc::storage, "disk full");
@@ -101,8 +114,12 @@ class LabOutlet final : public Outlet {
     if (anothers.contains(storage.path)) return fail(Errc::conflict, storage.path + " is B's");
     return {};
   }
-  Result<void> withdraw_pem(std::string_view, const config::Storage& storage) override {
+  Result<void> withdraw_pem(std::string_view, const config::Storage& storage,
+                            const IsOurs& ours) override {
     if (refuse) return fail(Errc::storage, "read-only");
+    if (const auto found = published.find(storage.path);
+        found != published.end() && !ours(as_bytes(found->second.cert)))
+      return fail(Errc::conflict, storage.path + " is somebody else's");
     published.erase(storage.path);
     rollover.erase(storage.path);
     previous.erase(storage.path);
@@ -157,6 +174,8 @@ class LabOutlet final : public Outlet {
   std::vector<std::string> commands;
   std::vector<Hook> hooks;
   std::vector<std::function<void(Result<void>)>> waiting;
+  std::deque<std::function<void()>> held;
+  bool server_down = false;  ///< what is to be done away from the strand is not done
   bool refuse = false;
   bool fails_afterwards = false;  ///< the archive is in place, and it says that it is not
   bool failing = false;
@@ -222,7 +241,7 @@ class Lab : public testing::Test, public HttpTransport {
     server_store.reset();
     server_store = *store::open_sqlite(directory + "/server.db");
     server = *server::CertificateServer::open(
-        ca, true, {*server_store, clock, random, server_log, files, "server pass"});
+        ca, true, {*server_store, clock, random, server_log, files, spoke_passphrase});
     ASSERT_TRUE(server->run_due());
   }
   /// Also a restart: whatever was on the strand is gone.
@@ -230,6 +249,7 @@ class Lab : public testing::Test, public HttpTransport {
     trustpoint.reset();
     tasks.clear();
     held.clear();
+    outlet.held.clear();
     store.reset();
     store = std::make_unique<LabStore>(directory + "/spoke.db");
     auto opened = Trustpoint::open(

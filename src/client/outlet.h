@@ -36,15 +36,21 @@ struct Hook {
   std::vector<std::pair<std::string, std::string>> variables;
 };
 
-/// Whether an archive is one that the trustpoint has made.
+/// Whether what a file holds is one of what the trustpoint has made.
 using IsOurs = std::function<bool(ByteView)>;
 
 /// What other programs see of a trustpoint: files and a command. The driver does the writing and
 /// the running. A place is written by one trustpoint at a time, which is told by its name: by the
 /// first that writes there, until it leaves.
+///
+/// A file server that is down keeps whoever asks it for as long as it likes. So all but `away` and
+/// `run` are called from within `away` alone.
 class Outlet {
  public:
   virtual ~Outlet() = default;
+  /// Runs `work` where it may wait: it holds up what is given later for the same trustpoint, and
+  /// nothing else. It may be run before this returns. Not at all if the driver ends first.
+  virtual void away(std::string_view trustpoint, std::function<void()> work) = 0;
   /// Replaces what the directory holds, atomically: a reader sees all old or all new files. Errors:
   /// conflict (it is another's), storage.
   [[nodiscard]] virtual Result<void> publish_pem(std::string_view trustpoint,
@@ -59,10 +65,11 @@ class Outlet {
   [[nodiscard]] virtual Result<void> hold_pkcs12(std::string_view trustpoint,
                                                  const config::Storage& storage) = 0;
   /// Takes away what it has put into the directory, the shadow set too, and nothing of anybody
-  /// else's; the directory stays. Nothing there is no error. Errors: conflict (it is another's),
-  /// storage.
+  /// else's; the directory stays. `ours` says of cert.pem there whether it is the trustpoint's.
+  /// Nothing there is no error. Errors: conflict (it is another's, and stays), storage.
   [[nodiscard]] virtual Result<void> withdraw_pem(std::string_view trustpoint,
-                                                  const config::Storage& storage) = 0;
+                                                  const config::Storage& storage,
+                                                  const IsOurs& ours) = 0;
   /// The same of the file, if `ours` says of its content that it is one of ours. Errors: conflict
   /// (it is somebody else's, and stays), storage.
   [[nodiscard]] virtual Result<void> withdraw_pkcs12(std::string_view trustpoint,
@@ -83,8 +90,8 @@ class Outlet {
   virtual void run(Hook hook, std::function<void(Result<void>)> ended) = 0;
 };
 
-/// Where nothing is to be seen: it writes nothing, finds nothing, and every command ends well at
-/// once.
+/// Where nothing is to be seen: it writes nothing, finds nothing, keeps nobody waiting, and every
+/// command ends well at once.
 class NoOutlet : public Outlet {
  public:
   Result<void> publish_pem(std::string_view, const config::Storage&, const PemFiles&) override {
@@ -95,7 +102,10 @@ class NoOutlet : public Outlet {
     return {};
   }
   Result<void> hold_pkcs12(std::string_view, const config::Storage&) override { return {}; }
-  Result<void> withdraw_pem(std::string_view, const config::Storage&) override { return {}; }
+  void away(std::string_view, std::function<void()> work) override { work(); }
+  Result<void> withdraw_pem(std::string_view, const config::Storage&, const IsOurs&) override {
+    return {};
+  }
   Result<void> withdraw_pkcs12(std::string_view, const config::Storage&, const IsOurs&) override {
     return {};
   }

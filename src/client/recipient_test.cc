@@ -139,7 +139,7 @@ class BelowRaTest : public RecipientTest {
     start_server();
     const auto rows = *server_store->generations("ROOTCA");
     authority = scep::Recipient{*x509::Certificate::from_der(rows[0].certificate),
-                                *x509::PrivateKey::unseal(rows[0].sealed_key, "server pass")};
+                                *x509::PrivateKey::unseal(rows[0].sealed_key, spoke_passphrase)};
     const auto key = *x509::PrivateKey::generate_rsa(2048);
     ra = scep::Recipient{signed_for(key.public_key(), *x509::Name::from_ios("CN=RA,OU=ioscs RA")),
                          key};
@@ -158,7 +158,7 @@ class BelowRaTest : public RecipientTest {
     return *x509::sign_certificate({.serial = x509::Serial(++serial),
                                     .issuer = authority->certificate.subject(),
                                     .subject = subject,
-                                    .not_before = to_time(clock.now()),
+                                    .not_before = to_time(clock.now()) + ahead,
                                     .not_after = to_time(clock.now()) + Days{100},
                                     .spki = to_bytes(key.spki()),
                                     .extensions = {}},
@@ -183,6 +183,7 @@ class BelowRaTest : public RecipientTest {
   std::optional<scep::Recipient> authority;
   std::optional<scep::Recipient> ra;
   std::uint32_t serial = 1000;
+  Seconds ahead = Seconds::zero();  ///< the CA's clock
 };
 
 TEST_F(BelowRaTest, AnAnswerThatNobodyKnownHasSignedLetsItLookWhoAnswers) {
@@ -211,6 +212,27 @@ TEST_F(BelowRaTest, WhoHasHadACertificateTakesNobodyNew) {
   const auto before = sent.size();
   until_retry();
   EXPECT_EQ(operations(before), (std::vector<std::string>{"PKIOperation"}));
+}
+
+TEST_F(BelowRaTest, WhatIsNotValidYetTakesNoValidOnesPlace) {
+  whole = true;
+  below_ra();
+  authenticate();
+  ASSERT_TRUE(status().identity);
+  const auto first = *status().identity;
+  ASSERT_EQ(outlet.published.at("/etc/spoke").cert, first.to_pem());
+  ahead = Seconds{3600};
+  ASSERT_TRUE(trustpoint->enroll());
+  settle();
+  ASSERT_NE(*status().identity, first);
+  const Time from = status().identity->not_before();
+  run_until(from - Seconds{1});
+  EXPECT_EQ(outlet.published.at("/etc/spoke").cert, first.to_pem());
+  start_spoke();
+  EXPECT_EQ(outlet.published.at("/etc/spoke").cert, first.to_pem()) << "nor at a start";
+  run_until(from);
+  EXPECT_EQ(outlet.published.at("/etc/spoke").cert, status().identity->to_pem());
+  EXPECT_EQ(outlet.told("UMBRA_EVENT"), "renewed");
 }
 
 }  // namespace

@@ -134,7 +134,7 @@ TEST_F(RevocationTest, AnOlderCrlIsNotTakenBecauseTheNewerOneIsNotHeldAnyMore) {
   EXPECT_TRUE(request_crl()) << "the same one again is none that is older";
   // What has ended says nothing against another one.
   const auto all = *server_store->generations("ROOTCA");
-  const auto key = *x509::PrivateKey::unseal(all.front().sealed_key, "server pass");
+  const auto key = *x509::PrivateKey::unseal(all.front().sealed_key, spoke_passphrase);
   served = *x509::sign_crl({.issuer = status().ca->subject(),
                             .issuer_key_id = {},
                             .number = 9,

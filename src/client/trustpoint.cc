@@ -70,20 +70,19 @@ std::optional<Credential> Trustpoint::credential() const { return agent_->creden
 
 void Trustpoint::reconfigure(config::Trustpoint configuration, std::string fqdn,
                              std::function<void()> done) {
+  // Answered when the last one who holds it lets it go.
   const auto answer = answered_anyway<>(std::move(done));
-  agent_->post(
-      [configuration = std::move(configuration), fqdn = std::move(fqdn), answer](Agent& agent) {
-        agent.reconfigure(configuration, fqdn);
-        (*answer)();
-      });
+  agent_->post([configuration = std::move(configuration), fqdn = std::move(fqdn),
+                answer](Agent& agent) { agent.reconfigure(configuration, fqdn, answer); });
 }
 
 void Trustpoint::retire(std::function<void()> done) {
   const auto answer = answered_anyway<>(std::move(done));
-  agent_->post([answer](Agent& agent) {
-    agent.retire();
-    (*answer)();
-  });
+  agent_->post([answer](Agent& agent) { agent.retire(answer); });
+}
+
+void Trustpoint::look_at_files() {
+  agent_->post([](Agent& agent) { agent.look_at_files_anew(); });
 }
 
 void Trustpoint::fetch_ca(std::function<void(Result<x509::Certificate>)> done) {
@@ -144,7 +143,9 @@ void Trustpoint::cancel(std::function<void(Result<void>)> done) {
 void Trustpoint::zeroize(std::function<void(Result<std::vector<std::string>>)> done) {
   const auto answer =
       answered_anyway<Result<std::vector<std::string>>>(std::move(done), tl::unexpected(ended()));
-  agent_->post([answer](Agent& agent) { (*answer)(agent.zeroize()); });
+  agent_->post([answer](Agent& agent) {
+    agent.zeroize([answer](Result<std::vector<std::string>> gone) { (*answer)(std::move(gone)); });
+  });
 }
 
 void Trustpoint::request_crl(std::function<void(Result<x509::CrlFacts>)> done) {

@@ -109,7 +109,9 @@ struct Environment {
 ///
 /// A new certificate is announced (files, `on change exec`) after its commit. What the command was
 /// told last is stored once it has ended well: a process that died in between announces it after
-/// its start, and what failed is tried again after one, two, four ... retry periods.
+/// its start, and what failed is tried again after one, two, four ... retry periods. A file server
+/// that does not answer holds up the files, the command and `zeroize` of who writes there, and
+/// nothing else; it is said after ten seconds.
 class Trustpoint {
  public:
   /// Reads what the store has; sends nothing yet. Cost: a key derivation for each stored key.
@@ -136,11 +138,14 @@ class Trustpoint {
 
   /// Goes on under another configuration of the same name: what is under way stays under way, with
   /// the same key and transaction; from another URL it is asked again at once. `done` is called
-  /// when that is so, or if the trustpoint ends before.
+  /// when that is so and nothing more is done in the places it has left, or if the trustpoint ends
+  /// before; from any thread, and late where a file server does not answer.
   void reconfigure(config::Trustpoint configuration, std::string fqdn, std::function<void()> done);
   /// Ends it: nothing is sent, stored or run any more, whoever still holds it. What is stored
-  /// stays.
+  /// stays. `done` is called as above.
   void retire(std::function<void()> done);
+  /// Files that somebody has changed or taken away are put there again.
+  void look_at_files();
 
   /// Step 1 of `crypto pki authenticate`: fetches the CA certificate and shows it; nothing is
   /// stored. Errors: unreachable, malformed, crypto (not the configured fingerprint, nor come from

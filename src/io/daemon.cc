@@ -11,6 +11,7 @@
 #include <boost/asio/thread_pool.hpp>
 #include <chrono>
 #include <cstdio>
+#include <cstdlib>
 #include <filesystem>
 #include <mutex>
 #include <thread>
@@ -77,17 +78,19 @@ Result<std::unique_ptr<Clock>> make_clock(const DaemonOptions& options, bool cal
 /// Everything one daemon is made of, in the order it is built; taken down in the reverse.
 class Daemon {
  public:
-  Daemon(const DaemonOptions& options, config::Parsed parsed, std::string file,
-         std::unique_ptr<Clock> clock)
+  Daemon(const DaemonOptions& options, std::shared_ptr<const config::Parsed> parsed,
+         std::string file, std::unique_ptr<Clock> clock, std::vector<RefusedPlace> refused)
       : options_(options),
-        parsed_(std::make_shared<const config::Parsed>(std::move(parsed))),
+        parsed_(std::move(parsed)),
         file_(std::move(file)),
         clock_(std::move(clock)),
         stderr_(*clock_, parsed_->configuration.zone, options.debug, monitor_),
         publishing_(*clock_),
         cores_(std::max(2U, std::thread::hardware_concurrency())),
         workers_(cores_),
-        life_(cores_) {}
+        life_(cores_) {
+    outlet_.refuse(std::move(refused));
+  }
 
   Result<void> open() {
     UMBRA_CHECK(make_directory(options_.data_directory));
@@ -189,8 +192,9 @@ class Daemon {
       }
       return out;
     });
-    live_ = std::make_unique<LiveConfiguration>(*site_, log_, life_, options_.config_path, file_,
-                                                own_places(options_));
+    live_ = std::make_unique<LiveConfiguration>(
+        *site_, log_, life_, options_.config_path, file_, own_places(options_),
+        [this](std::vector<RefusedPlace> places) { outlet_.refuse(std::move(places)); });
     const auto driver = follow(all);
     UMBRA_CHECK(door_->open(all->configuration(), !all->servers.empty()));
     UMBRA_CHECK(open_console());
@@ -223,7 +227,8 @@ class Daemon {
     }
   }
 
-  void stop() {
+  /// Out: false, if a file server keeps somebody who is to be ended with the process.
+  [[nodiscard]] bool stop() {
     notify("STOPPING=1");
     log_.event({Severity::notice, "STOPPING", "umbrad is stopping", "UMBRA"});
     if (door_) door_->stop();
@@ -232,6 +237,7 @@ class Daemon {
     spread_.stop();
     workers_.join();
     life_.join();
+    const bool answered = outlet_.finish_within(seconds_for_last_files);
     // What rested is published before the end; what cannot be sent stays in the outbox.
     if (files_) files_->finish_within(seconds_for_last_files);
     publishing_.stop();
@@ -241,10 +247,17 @@ class Daemon {
     if (site_) site_->close();
     console_.reset();
     if (console_door_) console_door_->close();
+    if (!answered) {
+      log_.event({Severity::warning, "STORAGE",
+                  "a place that \"storage\" names does not answer: umbrad ends without it",
+                  "UMBRA"});
+      return false;
+    }
     environment_.reset();
     door_.reset();
     driver_.reset();
     store_.reset();
+    return true;
   }
 
  private:
@@ -491,46 +504,53 @@ DaemonExit run_daemon(const DaemonOptions& options) {
     complain(text.error().detail);
     return DaemonExit::bad_configuration;
   }
-  config::Parsed parsed = config::parse(as_text(*text));
-  if (parsed.faults.empty()) {
-    Misplaced places = misplaced(parsed, own_places(options));
-    if (options.check) {
-      parsed.faults = places.all();
+  auto parsed = std::make_shared<const config::Parsed>(config::parse(as_text(*text)));
+  std::vector<config::Fault> faults = parsed->faults;
+  std::vector<RefusedPlace> refused;
+  if (faults.empty()) {
+    auto places = misplaced_within(places_answer_within, parsed, own_places(options));
+    if (!places) {
+      complain(places_do_not_answer);
+    } else if (options.check) {
+      faults = places->all();
     } else {
       // What a host has come to since holds up its one trustpoint's files, and nobody else.
-      for (const auto& one : places.unusable)
+      for (const auto& one : places->unusable)
         fmt::print(stderr, "{}\n", config::to_string(one, options.config_path));
-      parsed.faults = std::move(places.own);
+      faults = std::move(places->own);
+      refused = std::move(places->refused);
     }
   }
-  for (const auto& fault : parsed.faults)
+  for (const auto& fault : faults)
     fmt::print(stderr, "{}\n", config::to_string(fault, options.config_path));
-  if (!parsed.faults.empty()) {
-    complain(
-        fmt::format("{} fault(s) in {}; not started", parsed.faults.size(), options.config_path));
+  if (!faults.empty()) {
+    complain(fmt::format("{} fault(s) in {}; not started", faults.size(), options.config_path));
     return DaemonExit::bad_configuration;
   }
   if (options.check) {
-    for (const auto& line : parsed.not_effective)
+    for (const auto& line : parsed->not_effective)
       fmt::print("{}:{}: \"{}\" is kept, and not acted on by this version\n", options.config_path,
                  line.line, line.text);
     fmt::print("{}: {} certificate server(s), {} trustpoint(s), no faults\n", options.config_path,
-               parsed.configuration.servers.size(), parsed.configuration.trustpoints.size());
+               parsed->configuration.servers.size(), parsed->configuration.trustpoints.size());
     return DaemonExit::stopped;
   }
-  auto clock = make_clock(options, parsed.configuration.calendar_valid);
+  auto clock = make_clock(options, parsed->configuration.calendar_valid);
   if (!clock) {
     complain("--time-lapse: " + clock.error().detail);
     return DaemonExit::bad_configuration;
   }
-  Daemon daemon(options, std::move(parsed), std::string(as_text(*text)), *std::move(clock));
+  Daemon daemon(options, std::move(parsed), std::string(as_text(*text)), *std::move(clock),
+                std::move(refused));
   auto started = daemon.open();
   if (started) started = daemon.start();
   if (started) daemon.run();
-  daemon.stop();
-  if (started) return DaemonExit::stopped;
-  complain(started.error().detail);
-  return DaemonExit::failed;
+  const bool in_order = daemon.stop();
+  if (!started) complain(started.error().detail);
+  const DaemonExit exit = started ? DaemonExit::stopped : DaemonExit::failed;
+  // All is on the disk. A thread is within the system, and comes back to what must be there still.
+  if (!in_order) std::_Exit(static_cast<int>(exit));
+  return exit;
 }
 
 }  // namespace umbra::io

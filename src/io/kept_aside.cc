@@ -60,4 +60,14 @@ Result<void> keep_aside(const fs::path& path) {
               fmt::format("cannot keep {} as {}: {}", path.string(), aside, error.message()));
 }
 
+void put_back(const fs::path& path) {
+  const fs::path aside = aside_of(path);
+  std::error_code ignored;
+  // A rename from one name of a file to another one of the same file does nothing (rename(2)).
+  if (are_one(path, aside))
+    fs::remove(aside, ignored);
+  else
+    fs::rename(aside, path, ignored);
+}
+
 }  // namespace umbra::io

@@ -145,13 +145,15 @@ std::vector<std::string> summary(const config::Difference& d) {
 }  // namespace
 
 LiveConfiguration::LiveConfiguration(Site& site, Log& log, asio::thread_pool& life,
-                                     std::string path, std::string file, OwnPlaces own)
+                                     std::string path, std::string file, OwnPlaces own,
+                                     std::function<void(std::vector<RefusedPlace>)> refuse)
     : site_(site),
       log_(log),
       queue_(life.get_executor()),
       path_(std::move(path)),
       file_(std::move(file)),
-      own_(std::move(own)) {}
+      own_(std::move(own)),
+      refuse_(std::move(refuse)) {}
 
 std::string LiveConfiguration::running() const { return site_.roster()->parsed->running_config; }
 
@@ -178,7 +180,10 @@ console::EditResult LiveConfiguration::carry_out(const console::Edit& edit) {
                    "expected: that line again first, if it is to be made anew");
   }
   config::Parsed candidate = config::parse(candidate_text(running, edit, edit.lines.size()));
-  if (candidate.faults.empty()) candidate.faults = misplaced(candidate, own_, &from).all();
+  if (candidate.faults.empty()) {
+    candidate.faults =
+        look_at_places(std::make_shared<const config::Parsed>(candidate), before->parsed).all();
+  }
   if (!candidate.faults.empty()) {
     const std::size_t ahead = count_lines(running) + 1 + (edit.section.empty() ? 0 : 1);
     for (config::Fault& fault : candidate.faults)
@@ -219,6 +224,14 @@ console::EditResult LiveConfiguration::carry_out(const console::Edit& edit) {
   return result;
 }
 
+Misplaced LiveConfiguration::look_at_places(const std::shared_ptr<const config::Parsed>& parsed,
+                                            const std::shared_ptr<const config::Parsed>& before) {
+  auto found = misplaced_within(places_answer_within, parsed, own_, before);
+  if (found) return *std::move(found);
+  log(Severity::warning, "STORAGE", places_do_not_answer);
+  return {};
+}
+
 void LiveConfiguration::left(const std::string& by) {
   log(Severity::notice, "CONFIG_I", "Configured from " + by, "SYS");
 }
@@ -250,10 +263,14 @@ Result<std::string> LiveConfiguration::read_again(const std::string& by) {
   };
   auto text = startup();
   if (!text) return unchanged(text.error());
-  config::Parsed read = config::parse(*text);
-  if (read.faults.empty())
-    read.faults = misplaced(read, own_, &site_.roster()->configuration()).all();
-  const auto parsed = std::make_shared<const config::Parsed>(std::move(read));
+  auto parsed = std::make_shared<const config::Parsed>(config::parse(*text));
+  if (parsed->faults.empty()) {
+    if (auto faults = look_at_places(parsed, site_.roster()->parsed).all(); !faults.empty()) {
+      config::Parsed faulty = *parsed;
+      faulty.faults = std::move(faults);
+      parsed = std::make_shared<const config::Parsed>(std::move(faulty));
+    }
+  }
   if (!parsed->faults.empty()) {
     for (const config::Fault& fault : parsed->faults) {
       log(Severity::error, "RELOAD",
@@ -266,6 +283,14 @@ Result<std::string> LiveConfiguration::read_again(const std::string& by) {
   const auto changed = site_.change(parsed);
   if (!changed) return unchanged(changed.error());
   file_ = *std::move(text);
+  // What somebody has changed of the host, or of the files, since they were looked at.
+  const Misplaced places = look_at_places(parsed, nullptr);
+  for (const config::Fault& fault : places.unusable) {
+    log(Severity::warning, "STORAGE",
+        fmt::format("{}:{}: {} ({})", path_, fault.line, fault.what, fault.hint));
+  }
+  if (refuse_) refuse_(places.refused);
+  for (const auto& trustpoint : site_.roster()->trustpoints) trustpoint->look_at_files();
   std::string said;
   for (const std::string& line : summary(*changed)) {
     log(Severity::notice, "RELOAD", line);

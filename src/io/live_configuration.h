@@ -2,8 +2,10 @@
 
 #include <boost/asio/strand.hpp>
 #include <boost/asio/thread_pool.hpp>
-#include <mutex>
+#include <functional>
+#include <memory>
 #include <string>
+#include <vector>
 
 #include "console/configurator.h"
 #include "io/site.h"
@@ -15,9 +17,11 @@ namespace umbra::io {
 /// from its file, and written to it.
 class LiveConfiguration final : public console::Configurator {
  public:
-  /// In: `file` as it was read for the start. `own`: where no trustpoint may write.
+  /// In: `file` as it was read for the start. `own`: where no trustpoint may write. `refuse` is
+  /// told at each reload which places cannot be their trustpoints' as the host is now.
   LiveConfiguration(Site& site, Log& log, boost::asio::thread_pool& life, std::string path,
-                    std::string file, OwnPlaces own = {});
+                    std::string file, OwnPlaces own = {},
+                    std::function<void(std::vector<RefusedPlace>)> refuse = {});
 
   void edit(console::Edit edit, std::function<void(console::EditResult)> done) override;
   void left(const std::string& by) override;
@@ -31,6 +35,9 @@ class LiveConfiguration final : public console::Configurator {
   [[nodiscard]] console::EditResult carry_out(const console::Edit& edit);
   [[nodiscard]] Result<std::string> write(const std::string& by);
   [[nodiscard]] Result<std::string> read_again(const std::string& by);
+  /// What is found of the places that are new since `before`, or of all.
+  [[nodiscard]] Misplaced look_at_places(const std::shared_ptr<const config::Parsed>& parsed,
+                                         const std::shared_ptr<const config::Parsed>& before);
   void log(Severity severity, std::string_view mnemonic, std::string text,
            std::string_view facility = "UMBRA") const {
     log_.event({severity, mnemonic, std::move(text), facility});
@@ -43,6 +50,7 @@ class LiveConfiguration final : public console::Configurator {
   const std::string path_;
   std::string file_;  ///< as it was last read or written; the queue's
   const OwnPlaces own_;
+  const std::function<void(std::vector<RefusedPlace>)> refuse_;
 };
 
 }  // namespace umbra::io

@@ -83,8 +83,26 @@ void FileOutlet::say_kept(const fs::path& path) {
               "UMBRA"});
 }
 
+void FileOutlet::refuse(std::vector<RefusedPlace> places) {
+  const std::lock_guard lock(mutex_);
+  refused_.clear();
+  for (auto& one : places) refused_[{one.trustpoint, one.path}] = std::move(one.why);
+}
+
+Result<void> FileOutlet::is_allowed(std::string_view trustpoint,
+                                    const config::Storage& storage) const {
+  const std::lock_guard lock(mutex_);
+  const auto found = refused_.find({std::string(trustpoint), storage.path});
+  if (found == refused_.end()) return {};
+  return fail(Errc::conflict,
+              fmt::format("{}; nothing is written there until that is mended and the configuration "
+                          "is read again (SIGHUP)",
+                          found->second));
+}
+
 Result<void> FileOutlet::publish_pem(std::string_view trustpoint, const config::Storage& storage,
                                      const client::PemFiles& files) {
+  UMBRA_CHECK(is_allowed(trustpoint, storage));
   UMBRA_TRY(const FileAccess access, file_access(storage.mode, storage.owner, storage.group));
   auto parts = pem_parts(files);
   const auto replaced = [&]() -> Result<void> {
@@ -101,25 +119,37 @@ Result<void> FileOutlet::publish_pem(std::string_view trustpoint, const config::
 
 Result<void> FileOutlet::publish_pkcs12(std::string_view trustpoint, const config::Storage& storage,
                                         ByteView archive, const client::IsOurs& ours) {
+  UMBRA_CHECK(is_allowed(trustpoint, storage));
   UMBRA_TRY(const FileAccess access, file_access(storage.mode, storage.owner, storage.group));
   const fs::path file = storage.path;
   UMBRA_CHECK(make_readable_directory(file.parent_path()));
   UMBRA_TRY(const auto held, places_.claim_file({std::string(trustpoint), storage.path}));
   UMBRA_TRY(const bool anothers, is_anothers_archive(file, ours));
-  if (anothers) {
-    if (is_taken_aside(file)) return both_there(file);
-    UMBRA_CHECK(keep_aside(file));
-    say_kept(file);
+  if (!anothers) return write_file(storage.path, archive, access);
+  if (is_taken_aside(file)) return both_there(file);
+  // What is theirs stays in its place until there is something to put there.
+  const std::string directory = file.parent_path().string();
+  remove_abandoned_drafts(directory, file.filename().string());
+  UMBRA_TRY(auto draft, Draft::make(storage.path));
+  UMBRA_CHECK(draft.write(archive));
+  UMBRA_CHECK(draft.give(access));
+  UMBRA_CHECK(keep_aside(file));
+  if (const auto placed = draft.put_in_place(); !placed) {
+    put_back(file);
+    return placed;
   }
-  return write_file(storage.path, archive, access);
+  say_kept(file);
+  return sync_directory(directory);
 }
 
 Result<void> FileOutlet::hold_pkcs12(std::string_view trustpoint, const config::Storage& storage) {
+  UMBRA_CHECK(is_allowed(trustpoint, storage));
   UMBRA_TRY(const auto held, places_.claim_file({std::string(trustpoint), storage.path}));
   return {};
 }
 
-Result<void> FileOutlet::withdraw_pem(std::string_view trustpoint, const config::Storage& storage) {
+Result<void> FileOutlet::withdraw_pem(std::string_view trustpoint, const config::Storage& storage,
+                                      const client::IsOurs& ours) {
   const fs::path root = storage.path;
   std::error_code error;
   const auto kind = fs::status(root, error).type();
@@ -127,7 +157,7 @@ Result<void> FileOutlet::withdraw_pem(std::string_view trustpoint, const config:
   if (kind != fs::file_type::directory) return {};
   {
     UMBRA_TRY(const auto held, places_.claim_directory({std::string(trustpoint), storage.path}));
-    UMBRA_CHECK(remove_pem_set(root));
+    UMBRA_CHECK(remove_pem_set(root, ours));
     UMBRA_CHECK(remove_tree(Places::lock_of_directory(root)));
     UMBRA_CHECK(sync_directory(root.string()));
   }
@@ -141,7 +171,11 @@ Result<void> FileOutlet::withdraw_pkcs12(std::string_view trustpoint,
   const fs::path file = storage.path;
   std::error_code error;
   const auto kind = fs::symlink_status(file, error).type();
-  if (kind == fs::file_type::not_found) return {};
+  if (kind == fs::file_type::not_found) {
+    // Of a process that died with the key on its way.
+    remove_abandoned_drafts(file.parent_path().string(), file.filename().string());
+    return {};
+  }
   if (kind == fs::file_type::none) return cannot_look_at(file, error);
   {
     UMBRA_TRY(const auto held, places_.claim_file({std::string(trustpoint), storage.path}));

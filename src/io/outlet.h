@@ -1,15 +1,28 @@
 #pragma once
 
+#include <chrono>
 #include <filesystem>
+#include <map>
+#include <mutex>
+#include <string>
 #include <string_view>
 #include <utility>
+#include <vector>
 
 #include "base/log.h"
 #include "client/outlet.h"
 #include "io/hook.h"
 #include "io/places.h"
+#include "io/slow_work.h"
 
 namespace umbra::io {
+
+/// A place that cannot be a trustpoint's as the host is now.
+struct RefusedPlace {
+  std::string trustpoint;
+  std::string path;  ///< as configured
+  std::string why;
+};
 
 /// `storage pem`, `storage pkcs12` and `on change exec`.
 ///
@@ -27,6 +40,16 @@ class FileOutlet final : public client::Outlet {
  public:
   /// Commands are waited for on `loop`.
   FileOutlet(boost::asio::io_context& loop, Log& log) : hooks_(loop), log_(log), places_(log) {}
+  void away(std::string_view trustpoint, std::function<void()> work) override {
+    slow_.run(std::string(trustpoint), std::move(work));
+  }
+  /// Nothing is written there (conflict) until another list is given. From any thread.
+  void refuse(std::vector<RefusedPlace> places);
+  /// At the end. Out: false, if a file server does not answer: who waits for it ends with the
+  /// process.
+  [[nodiscard]] bool finish_within(std::chrono::seconds grace) {
+    return slow_.finish_within(grace);
+  }
   [[nodiscard]] Result<void> publish_pem(std::string_view trustpoint,
                                          const config::Storage& storage,
                                          const client::PemFiles& files) override;
@@ -36,7 +59,8 @@ class FileOutlet final : public client::Outlet {
   [[nodiscard]] Result<void> hold_pkcs12(std::string_view trustpoint,
                                          const config::Storage& storage) override;
   [[nodiscard]] Result<void> withdraw_pem(std::string_view trustpoint,
-                                          const config::Storage& storage) override;
+                                          const config::Storage& storage,
+                                          const client::IsOurs& ours) override;
   [[nodiscard]] Result<void> withdraw_pkcs12(std::string_view trustpoint,
                                              const config::Storage& storage,
                                              const client::IsOurs& ours) override;
@@ -51,10 +75,15 @@ class FileOutlet final : public client::Outlet {
 
  private:
   void say_kept(const std::filesystem::path& path);
+  [[nodiscard]] Result<void> is_allowed(std::string_view trustpoint,
+                                        const config::Storage& storage) const;
 
   HookRunner hooks_;
   Log& log_;
   Places places_;
+  mutable std::mutex mutex_;
+  std::map<std::pair<std::string, std::string>, std::string> refused_;
+  SlowWork slow_;  ///< ends first
 };
 
 }  // namespace umbra::io

@@ -1,7 +1,11 @@
 #pragma once
 
+#include <sys/wait.h>
+#include <unistd.h>
+
 #include <boost/asio/io_context.hpp>
 #include <filesystem>
+#include <functional>
 #include <string>
 #include <vector>
 
@@ -32,8 +36,18 @@ class OutletTest : public ScratchTest {
       sets += entry.is_directory() && !entry.is_symlink() ? 1U : 0U;
     return sets;
   }
+  static bool mine(ByteView) { return true; }
+  static bool anothers(ByteView) { return false; }
   Result<void> publish_archive(const Bytes& archive) {
     return outlet.publish_pkcs12(trustpoint, storage, archive, [](ByteView) { return true; });
+  }
+  /// In a process of its own, which can give up what it may do. Out: what `body` comes to.
+  static int in_child(const std::function<int()>& body) {
+    const pid_t child = ::fork();
+    if (child == 0) ::_exit(body());
+    int status = -1;
+    if (::waitpid(child, &status, 0) != child || !WIFEXITED(status)) return -1;
+    return WEXITSTATUS(status);
   }
   boost::asio::io_context loop;
   OutletLines log;

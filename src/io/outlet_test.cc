@@ -292,22 +292,106 @@ TEST_F(OutletTest, WhatCannotBeWrittenLeavesNoKeyAndNoFilesBehind) {
 }
 
 TEST_F(OutletTest, WhatItHasWrittenIsWithdrawnAndNothingElse) {
-  EXPECT_TRUE(outlet.withdraw_pem(trustpoint, storage)) << "there never was anything";
+  EXPECT_TRUE(outlet.withdraw_pem(trustpoint, storage, mine)) << "there never was anything";
   ASSERT_TRUE(publish(set("1")));
   ASSERT_TRUE(publish(set("2"), set("3"), {.ca = "ca 1", .cert = "", .key = "", .chain = ""}));
   fs::create_directories(path("pem/..set-2.old"));
   std::ofstream(path("pem/notes")) << "of somebody else";
   fs::remove(path("pem/chain.pem"));
   fs::create_symlink("/etc/hostname", path("pem/chain.pem"));
-  ASSERT_TRUE(outlet.withdraw_pem(trustpoint, storage));
+  ASSERT_TRUE(outlet.withdraw_pem(trustpoint, storage, mine));
   std::set<std::string> left;
   for (const auto& entry : fs::directory_iterator(path("pem")))
     left.insert(entry.path().filename().string());
   EXPECT_EQ(left, (std::set<std::string>{"..set-2.old", "chain.pem", "notes"}));
-  ASSERT_TRUE(outlet.withdraw_pem(trustpoint, storage)) << "nothing is there any more";
+  ASSERT_TRUE(outlet.withdraw_pem(trustpoint, storage, mine)) << "nothing is there any more";
   fs::remove(path("pem/chain.pem"));
   ASSERT_TRUE(publish(set("4")));
   EXPECT_EQ(text(path("pem/key.pem")), "key 4");
+}
+
+TEST_F(OutletTest, ASetOfSomebodyElsesIsNotWithdrawn) {
+  ASSERT_TRUE(publish(set("1")));
+  const auto refused = outlet.withdraw_pem(
+      trustpoint, storage, [&](ByteView cert) { return as_text(cert) != "cert 1"; });
+  ASSERT_FALSE(refused);
+  EXPECT_EQ(refused.error().code, Errc::conflict);
+  EXPECT_THAT(refused.error().detail, HasSubstr(path("pem")));
+  EXPECT_EQ(text(path("pem/key.pem")), "key 1");
+  ASSERT_TRUE(outlet.withdraw_pem(trustpoint, storage, mine));
+  // As others do it who replace a directory at a time.
+  fs::create_directories(path("pem/..2026"));
+  std::ofstream(path("pem/..2026/key.pem")) << "theirs";
+  fs::create_symlink("..2026", path("pem/..data"));
+  fs::create_symlink("..data/key.pem", path("pem/key.pem"));
+  EXPECT_EQ(outlet.withdraw_pem(trustpoint, storage, mine).error().code, Errc::conflict);
+  EXPECT_EQ(text(path("pem/key.pem")), "theirs");
+}
+
+TEST_F(OutletTest, WhoseFilesAreNotAskedForAnyMoreAreTheProcesssAgain) {
+  if (::geteuid() != 0) GTEST_SKIP() << "who is not root cannot give files away";
+  const auto owner_of_key = [&] {
+    struct stat found {};
+    EXPECT_EQ(::stat(path("pem/key.pem").c_str(), &found), 0);
+    return std::pair{found.st_uid, found.st_gid};
+  };
+  storage.owner = "nobody";
+  storage.group = "daemon";
+  ASSERT_TRUE(publish(set("1")));
+  ASSERT_NE(owner_of_key(), std::pair(::geteuid(), ::getegid()));
+  storage.owner.clear();
+  storage.group.clear();
+  ASSERT_TRUE(publish(set("1"))) << "the same certificates";
+  EXPECT_EQ(owner_of_key(), std::pair(::geteuid(), ::getegid()));
+}
+
+TEST_F(OutletTest, ADirectoryIsTakenOverAsAWholeOrNotAtAll) {
+  if (::geteuid() != 0) GTEST_SKIP() << "who is not root cannot become another user";
+  // Nobody but root may move root's files out of a directory like /tmp.
+  constexpr uid_t nobody = 65534;
+  ASSERT_EQ(::chmod(directory.c_str(), 0755), 0);
+  fs::create_directories(path("pem"));
+  ASSERT_EQ(::chmod(path("pem").c_str(), 01777), 0);
+  for (const char* const name : {"cert.pem", "key.pem"})
+    std::ofstream(path("pem/") + name) << "theirs";
+  ASSERT_EQ(::chown(path("pem/cert.pem").c_str(), nobody, nobody), 0);
+  const int came_to = in_child([&] {
+    if (::setuid(nobody) != 0) return 1;
+    return publish(set("1")) ? 2 : 0;
+  });
+  EXPECT_EQ(came_to, 0);
+  EXPECT_EQ(text(path("pem/cert.pem")), "theirs");
+  EXPECT_EQ(text(path("pem/key.pem")), "theirs");
+  EXPECT_FALSE(fs::exists(path("pem/cert.pem.before-umbra"))) << "it is where it was";
+  for (const char* const name : {"ca.pem", "chain.pem", "bundle.pem"})
+    EXPECT_FALSE(fs::is_symlink(path("pem/") + name)) << name;
+}
+
+TEST_F(OutletTest, AnArchiveOfSomebodyElsesStaysUntilThereIsOneToPutThere) {
+  const Bytes theirs{0x30, 0x04, 0x02, 0x01, 0x03, 0x02};
+  storage.path = path("a.p12");
+  ASSERT_TRUE(write_file(storage.path, theirs));
+  rlimit usual{};
+  ASSERT_EQ(::getrlimit(RLIMIT_FSIZE, &usual), 0);
+  auto* const before = ::signal(SIGXFSZ, SIG_IGN);
+  rlimit none = usual;
+  none.rlim_cur = 2;
+  ASSERT_EQ(::setrlimit(RLIMIT_FSIZE, &none), 0);
+  const auto refused = outlet.publish_pkcs12(trustpoint, storage, theirs, anothers);
+  ::setrlimit(RLIMIT_FSIZE, &usual);
+  ::signal(SIGXFSZ, before);
+  ASSERT_FALSE(refused);
+  EXPECT_EQ(refused.error().code, Errc::storage);
+  EXPECT_TRUE(fs::exists(storage.path));
+  EXPECT_FALSE(fs::exists(storage.path + ".before-umbra"));
+  EXPECT_THAT(log.lines, ::testing::IsEmpty());
+}
+
+TEST_F(OutletTest, ADraftOfAnArchiveThatIsNotThereYetIsWithdrawnToo) {
+  storage.path = path("a.p12");
+  std::ofstream(path(".a.p12.umbra-0123456789abcdef")) << "of a process that died";
+  ASSERT_TRUE(outlet.withdraw_pkcs12(trustpoint, storage, mine));
+  EXPECT_FALSE(fs::exists(path(".a.p12.umbra-0123456789abcdef")));
 }
 
 TEST_F(OutletTest, AnArchiveIsWithdrawnIfItIsOneOfOurs) {
@@ -339,7 +423,7 @@ TEST_F(OutletTest, WhatCannotBeLookedAtIsNotTakenForGone) {
   // As below a directory that may not be searched, but for root too.
   fs::create_symlink(path("loop"), path("loop"));
   storage.path = path("loop/pem");
-  const auto files = outlet.withdraw_pem(trustpoint, storage);
+  const auto files = outlet.withdraw_pem(trustpoint, storage, mine);
   ASSERT_FALSE(files);
   EXPECT_EQ(files.error().code, Errc::storage);
   EXPECT_THAT(files.error().detail, HasSubstr(storage.path));
@@ -398,7 +482,7 @@ TEST_F(OutletTest, KeysOfSomebodyElsesThatAreKeptBesideAreNamed) {
   fs::create_directories(path("pem"));
   for (const char* name : {"key.pem", "cert.pem"}) std::ofstream(path("pem/") + name) << "by hand";
   ASSERT_TRUE(publish(set("1")));
-  ASSERT_TRUE(outlet.withdraw_pem(trustpoint, storage));
+  ASSERT_TRUE(outlet.withdraw_pem(trustpoint, storage, mine));
   EXPECT_EQ(outlet.kept_keys(storage, false), std::vector{path("pem/key.pem.before-umbra")});
 }
 

@@ -114,11 +114,15 @@ Result<bool> is_in_the_way(const fs::path& path, const std::string& name) {
   return both_there(path);
 }
 
+/// In: `path`, in a directory that this process has made: what nobody asks for is as it is there.
 bool is_as_wanted(const fs::path& path, const PemPart& part, const FileAccess& access) {
-  struct stat found {};
-  if (::stat(path.c_str(), &found) != 0) return false;
-  if ((found.st_mode & 07777U) != access.mode || (access.owner && found.st_uid != *access.owner) ||
-      (access.group && found.st_gid != *access.group))
+  struct stat found {
+  }, around{};
+  if (::stat(path.c_str(), &found) != 0 || ::stat(path.parent_path().c_str(), &around) != 0)
+    return false;
+  if ((found.st_mode & 07777U) != access.mode ||
+      found.st_uid != access.owner.value_or(around.st_uid) ||
+      found.st_gid != access.group.value_or(around.st_gid))
     return false;
   auto content = read_file(path.string(), pem_file_max);
   const bool same = content && equal(*content, as_bytes(part.content));
@@ -177,6 +181,46 @@ Result<void> make_generation(const fs::path& root, const std::string& name,
   return point(root / data_link, name);
 }
 
+/// All of them, or none that is new: a program that finds some of the names led to another key
+/// than the others has nothing.
+Result<void> put_links(const fs::path& root, const std::vector<std::string>& names,
+                       const std::function<void(const fs::path&)>& kept) {
+  std::vector<fs::path> missing;
+  std::vector<fs::path> kept_now;
+  std::vector<fs::path> made;
+  const auto undo = [&] {
+    std::error_code ignored;
+    for (const auto& link : made) {
+      if (std::find(kept_now.begin(), kept_now.end(), link) == kept_now.end())
+        fs::remove(link, ignored);
+    }
+    for (const auto& path : kept_now) put_back(path);
+  };
+  for (const std::string& name : names) {
+    const fs::path path = root / name;
+    if (is_own_link(path, name)) continue;
+    missing.push_back(path);
+    auto in_the_way = is_in_the_way(path, name);
+    auto done = in_the_way ? Result<void>() : Result<void>(tl::unexpected(in_the_way.error()));
+    if (in_the_way && *in_the_way) {
+      done = keep_aside(path);
+      if (done) kept_now.push_back(path);
+    }
+    if (done) continue;
+    undo();
+    return done;
+  }
+  for (const fs::path& path : missing) {
+    if (auto done = point(path, wanted_target(path.filename().string())); !done) {
+      undo();
+      return done;
+    }
+    made.push_back(path);
+  }
+  for (const auto& path : kept_now) kept(path);
+  return {};
+}
+
 }  // namespace
 
 std::vector<PemPart> pem_parts(const client::PemFiles& files) {
@@ -233,15 +277,7 @@ Result<void> replace_pem_set(const fs::path& root, const std::vector<PemPart>& p
     }
     current = next;
   }
-  for (const std::string& name : links) {
-    if (is_own_link(root / name, name)) continue;
-    UMBRA_TRY(const bool in_the_way, is_in_the_way(root / name, name));
-    if (in_the_way) {
-      UMBRA_CHECK(keep_aside(root / name));
-      kept(root / name);
-    }
-    UMBRA_CHECK(point(root / name, wanted_target(name)));
-  }
+  UMBRA_CHECK(put_links(root, links, kept));
   for (const std::string directory : directories) {
     if (!used(directory) && is_own_link(root / directory, directory))
       fs::remove(root / directory, error);
@@ -251,14 +287,29 @@ Result<void> replace_pem_set(const fs::path& root, const std::vector<PemPart>& p
   return {};
 }
 
-Result<void> remove_pem_set(const fs::path& root) {
+Result<void> remove_pem_set(const fs::path& root, const client::IsOurs& ours) {
   std::error_code error;
+  UMBRA_TRY(const auto generation, link_target(root / data_link));
+  const bool published = number_of(generation) > 0;
+  if (!generation.empty() && !published) {
+    return fail(Errc::conflict, fmt::format("{} is not umbrad's", (root / data_link).string()));
+  }
+  if (published) {
+    const fs::path cert = root / generation / "cert.pem";
+    // A set without a certificate is what a process that died has left.
+    if (fs::exists(cert, error)) {
+      UMBRA_TRY(const Bytes text, read_file(cert.string(), pem_file_max));
+      if (!ours(text)) {
+        return fail(Errc::conflict,
+                    fmt::format("the certificate in {} is not this trustpoint's", root.string()));
+      }
+    }
+  }
   for (const std::string name : link_names) {
     UMBRA_TRY(const auto target, link_target(root / name));
     if (target == wanted_target(name)) UMBRA_CHECK(remove_tree(root / name));
   }
-  UMBRA_TRY(const auto generation, link_target(root / data_link));
-  if (number_of(generation) > 0) UMBRA_CHECK(remove_tree(root / data_link));
+  if (published) UMBRA_CHECK(remove_tree(root / data_link));
   std::vector<fs::path> sets;
   for (fs::directory_iterator at(root, error); !error && at != fs::directory_iterator();
        at.increment(error)) {

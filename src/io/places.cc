@@ -20,21 +20,30 @@ namespace fs = std::filesystem;
 /// What others may have open at the same time.
 constexpr std::size_t files_of_others = 512;
 
-/// Keeps the place for this process, or says who has it. Out: -1 where there are no locks.
-Result<int> lock(const fs::path& path, const std::string& of) {
+struct Lock {
+  int file = -1;             ///< none, where there is none to be had
+  std::string why_not = "";  ///< empty where that is as it is: a file system without locks
+};
+
+/// Keeps the place for this process. Errors: conflict, and who has it; storage.
+Result<Lock> lock(const fs::path& path, const std::string& of) {
   constexpr int tries_max = 10;
   for (int tries = 0; tries < tries_max; ++tries) {
     const int file =
         ::open(path.c_str(), O_RDWR | O_CREAT | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC, 0600);
     if (file < 0) {
       const std::error_code error(errno, std::generic_category());
-      // Of a user this process was before, or where nothing can be written, which who writes will
-      // be told; and who finds his files as they are to be has nothing to write.
-      for (const auto one : {std::errc::permission_denied, std::errc::read_only_file_system,
-                             std::errc::no_space_on_device}) {
-        if (error == one) return -1;
+      // Who has to write will be told, and who finds his files as they are to be has no need to.
+      for (const auto one : {std::errc::read_only_file_system, std::errc::no_space_on_device,
+                             std::errc::filename_too_long}) {
+        if (error == one) return Lock{};
       }
-      if (errno == EDQUOT || error == std::errc::filename_too_long) return -1;
+      if (errno == EDQUOT) return Lock{};
+      if (error == std::errc::permission_denied) {
+        return Lock{-1, fmt::format("{} is another user's, and cannot be opened: take it away, or "
+                                    "run all umbrad that write there as one user",
+                                    path.string())};
+      }
       return fail(Errc::storage, fmt::format("cannot open {}: {}", path.string(), error.message()));
     }
     char text[32] = {};
@@ -43,7 +52,7 @@ Result<int> lock(const fs::path& path, const std::string& of) {
     if (::flock(file, LOCK_EX | LOCK_NB) != 0) {
       const bool taken = errno == EWOULDBLOCK;
       ::close(file);
-      if (!taken) return -1;
+      if (!taken) return Lock{};
       return fail(Errc::conflict,
                   fmt::format("another umbrad (process {}) writes {}; give each a place of its own",
                               holder.substr(0, holder.find('\n')), of));
@@ -59,7 +68,7 @@ Result<int> lock(const fs::path& path, const std::string& of) {
     const std::string pid = std::to_string(::getpid()) + "\n";
     // For the one who finds it locked; the lock holds without.
     static_cast<void>(::ftruncate(file, 0) == 0 && ::pwrite(file, pid.data(), pid.size(), 0) > 0);
-    return file;
+    return Lock{file};
   }
   return fail(Errc::conflict, fmt::format("{} comes and goes", path.string()));
 }
@@ -120,19 +129,27 @@ Result<void> Places::keep_lock(Place& place, const fs::path& file, const std::st
   const std::size_t wanted = files_of_others + locks_ + 1;
   const std::size_t allowed = allow_open_files(wanted);
   if (allowed < wanted) {
-    if (!without_lock_said_.exchange(true)) {
-      log_.event({Severity::warning, "STORAGE",
-                  fmt::format("only {} files may be open: {}, and perhaps others, are written "
-                              "without {}, and another umbrad is not kept out; allow {} "
-                              "(LimitNOFILE, ulimit -n)",
-                              allowed, of, file.filename().string(), wanted),
-                  "UMBRA"});
+    if (!few_files_said_.exchange(true)) {
+      say_without_lock(of, fmt::format("only {} files may be open; allow {} (LimitNOFILE, ulimit "
+                                       "-n)",
+                                       allowed, wanted));
     }
     return {};
   }
-  UMBRA_TRY(place.lock, lock(file, of));
+  UMBRA_TRY(const Lock got, lock(file, of));
+  if (!got.why_not.empty() && !place.without_lock_said) say_without_lock(of, got.why_not);
+  place.without_lock_said = !got.why_not.empty();
+  place.lock = got.file;
   if (place.lock >= 0) ++locks_;
   return {};
+}
+
+void Places::say_without_lock(const std::string& of, const std::string& why) {
+  log_.event({Severity::warning, "STORAGE",
+              fmt::format("{}, and perhaps others, are written without a lock, and another umbrad "
+                          "is not kept out: {}",
+                          of, why),
+              "UMBRA"});
 }
 
 /// The first who writes to a place has it until he leaves it.

@@ -46,7 +46,9 @@ class Places {
   struct Place {
     std::mutex writing;          ///< held while anything is done there
     std::optional<Owner> owner;  ///< changed with both mutexes held
-    int lock = -1;               ///< an open file, or none; below `writing`
+    // Below `writing`.
+    int lock = -1;  ///< an open file, or none
+    bool without_lock_said = false;
   };
 
  public:
@@ -82,6 +84,7 @@ class Places {
   [[nodiscard]] Result<void> keep_lock(Place& place, const std::filesystem::path& file,
                                        const std::string& of);
   void release(Place& place);
+  void say_without_lock(const std::string& of, const std::string& why);
   /// All places but one that he has by this path.
   void leave_but(const Owner& owner, const Identity* kept);
 
@@ -91,7 +94,7 @@ class Places {
   std::mutex mutex_;
   std::map<Identity, std::shared_ptr<Place>> places_;
   std::atomic<std::size_t> locks_ = 0;
-  std::atomic<bool> without_lock_said_ = false;
+  std::atomic<bool> few_files_said_ = false;
 };
 
 }  // namespace umbra::io

@@ -35,7 +35,7 @@ TEST_F(PlacesTest, ADirectoryHasOneWriterWhateverNamesLeadToIt) {
   EXPECT_THAT(refused.error().detail, HasSubstr("(A)"));
   EXPECT_THAT(refused.error().detail, HasSubstr(storage.path));
   EXPECT_EQ(text(path("pem/cert.pem")), "cert 1");
-  const auto withdrawn = outlet.withdraw_pem(trustpoint, storage);
+  const auto withdrawn = outlet.withdraw_pem(trustpoint, storage, mine);
   ASSERT_FALSE(withdrawn) << "nor does it take the other's away";
   EXPECT_EQ(withdrawn.error().code, Errc::conflict);
   EXPECT_EQ(text(path("pem/cert.pem")), "cert 1");
@@ -79,25 +79,24 @@ TEST_F(PlacesTest, APlaceIsItsTrustpointsUntilThatLeavesIt) {
   ASSERT_TRUE(publish(set("1")));
   config::Storage archive{path("a.p12"), "", "", 0600, false};
   const Bytes content{0x30, 0x04, 0x02, 0x01, 0x03, 0x01};
-  const auto ours = [](ByteView) { return true; };
-  ASSERT_TRUE(outlet.publish_pkcs12("A", archive, content, ours));
+  ASSERT_TRUE(outlet.publish_pkcs12("A", archive, content, mine));
   for (const auto& refused :
-       {outlet.publish_pem("B", storage, {set("2"), {}, {}}), outlet.withdraw_pem("B", storage),
-        outlet.publish_pkcs12("B", archive, content, ours),
-        outlet.withdraw_pkcs12("B", archive, ours)}) {
+       {outlet.publish_pem("B", storage, {set("2"), {}, {}}),
+        outlet.withdraw_pem("B", storage, mine), outlet.publish_pkcs12("B", archive, content, mine),
+        outlet.withdraw_pkcs12("B", archive, mine)}) {
     ASSERT_FALSE(refused);
     EXPECT_EQ(refused.error().code, Errc::conflict);
     EXPECT_THAT(refused.error().detail, HasSubstr("another trustpoint (A)"));
   }
   outlet.leave("B", storage);
   outlet.leave("B", archive);
-  EXPECT_FALSE(outlet.withdraw_pem("B", storage)) << "nobody leaves a place for another one";
-  EXPECT_FALSE(outlet.withdraw_pkcs12("B", archive, ours));
+  EXPECT_FALSE(outlet.withdraw_pem("B", storage, mine)) << "nobody leaves a place for another one";
+  EXPECT_FALSE(outlet.withdraw_pkcs12("B", archive, mine));
   outlet.leave("A", storage);
   outlet.leave("A", archive);
   EXPECT_TRUE(outlet.publish_pem("B", storage, {set("2"), {}, {}}));
-  EXPECT_TRUE(outlet.withdraw_pkcs12("B", archive, ours));
-  EXPECT_TRUE(outlet.publish_pkcs12("C", archive, content, ours)) << "what is withdrawn is left";
+  EXPECT_TRUE(outlet.withdraw_pkcs12("B", archive, mine));
+  EXPECT_TRUE(outlet.publish_pkcs12("C", archive, content, mine)) << "what is withdrawn is left";
 }
 
 TEST_F(PlacesTest, TrustpointsThatSwapTheirDirectoriesBothKeepOthersOut) {
@@ -150,7 +149,7 @@ TEST_F(PlacesTest, WhatIsDoneInOnePlaceIsDoneOneAfterTheOther) {
   const auto run = [&](const std::string& mark) {
     for (int i = 0; i < times; ++i) {
       if (!outlet.publish_pem("A", storage, {set(mark + std::to_string(i)), {}, {}})) ++failed;
-      if (i % 10 == 9 && !outlet.withdraw_pem("A", storage)) ++failed;
+      if (i % 10 == 9 && !outlet.withdraw_pem("A", storage, mine)) ++failed;
     }
   };
   std::thread other(run, "other ");
@@ -175,7 +174,7 @@ TEST_F(PlacesTest, APlaceThatDoesNotAnswerHoldsUpNobodyElse) {
   config::Storage other = storage;
   other.path = path("other");
   EXPECT_TRUE(outlet.publish_pem("B", other, {set("3"), {}, {}}));
-  EXPECT_TRUE(outlet.withdraw_pem("B", other));
+  EXPECT_TRUE(outlet.withdraw_pem("B", other, mine));
   outlet.leave("B", other);
   const auto refused = outlet.publish_pem("B", storage, {set("3"), {}, {}});
   ASSERT_FALSE(refused) << "who cannot have the place does not wait for it either";
@@ -188,7 +187,7 @@ TEST_F(PlacesTest, APlaceThatDoesNotAnswerHoldsUpNobodyElse) {
 
 TEST_F(PlacesTest, ThatThereAreTooFewFilesForLocksIsSaidOnce) {
   // In a process of its own: what it may open is less for good.
-  const auto in_child = [&] {
+  const int came_to = in_child([&] {
     const rlimit few{200, 200};
     if (::setrlimit(RLIMIT_NOFILE, &few) != 0) return 1;
     if (!publish(set("1"))) return 2;
@@ -200,12 +199,46 @@ TEST_F(PlacesTest, ThatThereAreTooFewFilesForLocksIsSaidOnce) {
                    log.lines[0].find("LimitNOFILE") != std::string::npos
                ? 0
                : 5;
-  };
-  const pid_t child = ::fork();
-  if (child == 0) ::_exit(in_child());
-  int status = -1;
-  ASSERT_EQ(::waitpid(child, &status, 0), child);
-  EXPECT_EQ(status, 0) << WEXITSTATUS(status);
+  });
+  EXPECT_EQ(came_to, 0);
+}
+
+TEST_F(PlacesTest, ThatALockIsAnotherUsersIsSaid) {
+  if (::geteuid() != 0) GTEST_SKIP() << "who is not root cannot become another user";
+  ASSERT_TRUE(publish(set("1")));  // root's lock, held
+  constexpr uid_t nobody = 65534;
+  ASSERT_EQ(::chown(path("pem").c_str(), nobody, nobody), 0);
+  ASSERT_EQ(::chmod(directory.c_str(), 0755), 0);
+  const int came_to = in_child([&] {
+    if (::setuid(nobody) != 0) return 1;
+    OutletLines lines;
+    FileOutlet another(loop, lines);
+    for (const char* const mark : {"2", "3"}) {
+      if (!another.publish_pem("B", storage, {set(mark), {}, {}})) return 2;
+    }
+    if (lines.lines.size() != 1) return 3;
+    return lines.lines[0].find("pem/..umbra-lock is another user's") != std::string::npos ? 0 : 4;
+  });
+  EXPECT_EQ(came_to, 0);
+}
+
+TEST_F(PlacesTest, APlaceThatIsRefusedIsNotWrittenToUntilItIsNot) {
+  const config::Storage archive{path("a.p12"), "", "", 0600, false};
+  const Bytes content{0x30, 0x04, 0x02, 0x01, 0x03, 0x01};
+  outlet.refuse({{"A", storage.path, "it leads to another one"}, {"A", archive.path, "it too"}});
+  for (const auto& refused : {publish(set("1")), outlet.publish_pkcs12("A", archive, content, mine),
+                              outlet.hold_pkcs12("A", archive)}) {
+    ASSERT_FALSE(refused);
+    EXPECT_EQ(refused.error().code, Errc::conflict);
+    EXPECT_THAT(refused.error().detail, HasSubstr("it"));
+    EXPECT_THAT(refused.error().detail, HasSubstr("read again (SIGHUP)"));
+  }
+  EXPECT_FALSE(fs::exists(storage.path));
+  EXPECT_FALSE(fs::exists(archive.path));
+  EXPECT_TRUE(outlet.publish_pem("B", storage, {set("2"), {}, {}})) << "to another one it is not";
+  outlet.leave("B", storage);
+  outlet.refuse({});
+  EXPECT_TRUE(publish(set("1")));
 }
 
 TEST_F(PlacesTest, TwoProcessesDoNotWriteIntoOneDirectory) {
@@ -218,7 +251,7 @@ TEST_F(PlacesTest, TwoProcessesDoNotWriteIntoOneDirectory) {
     EXPECT_THAT(refused.error().detail,
                 HasSubstr("another umbrad (process " + std::to_string(::getpid()) + ")"));
     EXPECT_EQ(text(path("pem/cert.pem")), "cert 1");
-    ASSERT_TRUE(outlet.withdraw_pem(trustpoint, storage));
+    ASSERT_TRUE(outlet.withdraw_pem(trustpoint, storage, mine));
     ASSERT_TRUE(another.publish_pem(trustpoint, storage, {set("2"), {}, {}})) << "it was left";
     EXPECT_FALSE(publish(set("3")));
   }
@@ -232,11 +265,10 @@ TEST_F(PlacesTest, TwoProcessesDoNotWriteOneArchive) {
   const Bytes archive{0x30, 0x04, 0x02, 0x01, 0x03, 0x01};
   storage.path = path("a.p12");
   ASSERT_TRUE(publish_archive(archive));
-  const auto ours = [](ByteView) { return true; };
   {
     FileOutlet another(loop, log);
     for (const auto& refused :
-         {another.publish_pkcs12("B", storage, archive, ours), another.hold_pkcs12("B", storage)}) {
+         {another.publish_pkcs12("B", storage, archive, mine), another.hold_pkcs12("B", storage)}) {
       ASSERT_FALSE(refused);
       EXPECT_EQ(refused.error().code, Errc::conflict);
       EXPECT_THAT(refused.error().detail,
@@ -245,10 +277,10 @@ TEST_F(PlacesTest, TwoProcessesDoNotWriteOneArchive) {
     }
     config::Storage beside = storage;
     beside.path = path("b.p12");
-    EXPECT_TRUE(another.publish_pkcs12("B", beside, archive, ours)) << "each file has its own";
-    ASSERT_TRUE(outlet.withdraw_pkcs12(trustpoint, storage, ours));
+    EXPECT_TRUE(another.publish_pkcs12("B", beside, archive, mine)) << "each file has its own";
+    ASSERT_TRUE(outlet.withdraw_pkcs12(trustpoint, storage, mine));
     EXPECT_FALSE(fs::exists(Places::lock_of_file(storage.path)));
-    ASSERT_TRUE(another.publish_pkcs12("B", storage, archive, ours)) << "it was left";
+    ASSERT_TRUE(another.publish_pkcs12("B", storage, archive, mine)) << "it was left";
     EXPECT_FALSE(publish_archive(archive));
   }
   ASSERT_TRUE(publish_archive(archive)) << "it has ended";

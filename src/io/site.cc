@@ -6,7 +6,10 @@
 #include <boost/asio/post.hpp>
 #include <boost/asio/strand.hpp>
 #include <boost/asio/thread_pool.hpp>
-#include <future>
+#include <chrono>
+#include <condition_variable>
+#include <mutex>
+#include <set>
 
 #include "io/findings.h"
 #include "io/interface_address.h"
@@ -215,6 +218,42 @@ void Site::close() {
   roster_.reset();
 }
 
+namespace {
+
+/// What a file server that is down may hold up a change, after the last one that it has not.
+constexpr std::chrono::seconds settling_max{5};
+
+/// Trustpoints that have been told something, and have not done it yet.
+class Settling : public std::enable_shared_from_this<Settling> {
+ public:
+  /// To be called when it has.
+  [[nodiscard]] std::function<void()> one(const std::string& name) {
+    const std::lock_guard lock(mutex_);
+    names_.insert(name);
+    return [self = shared_from_this(), name] {
+      const std::lock_guard done(self->mutex_);
+      self->names_.erase(name);
+      self->changed_.notify_all();
+    };
+  }
+  /// Waits while one after another has done it, each within `limit`. Out: who has not.
+  [[nodiscard]] std::set<std::string> wait(std::chrono::seconds limit) {
+    std::unique_lock lock(mutex_);
+    while (!names_.empty()) {
+      const std::size_t before = names_.size();
+      if (!changed_.wait_for(lock, limit, [&] { return names_.size() < before; })) break;
+    }
+    return names_;
+  }
+
+ private:
+  std::mutex mutex_;
+  std::condition_variable changed_;
+  std::set<std::string> names_;
+};
+
+}  // namespace
+
 /// One change on its way.
 class Site::Change {
  public:
@@ -342,27 +381,28 @@ class Site::Change {
   }
 
   void settle_trustpoints() {
-    std::vector<std::future<void>> done;
-    const auto wait_for = [&done] {
-      const auto promise = std::make_shared<std::promise<void>>();
-      done.push_back(promise->get_future());
-      return [promise] { promise->set_value(); };
-    };
+    const auto settling = std::make_shared<Settling>();
     for (const std::string& name : difference_.trustpoints_removed)
-      before_->trustpoint(name)->retire(wait_for());
+      before_->trustpoint(name)->retire(settling->one(name));
     const std::string fqdn = to_.fqdn();
     if (difference_.fqdn) {
       for (const auto& one : to_.trustpoints) {
         if (!opened_trustpoints_.contains(one.name))
-          before_->trustpoint(one.name)->reconfigure(one, fqdn, wait_for());
+          before_->trustpoint(one.name)->reconfigure(one, fqdn, settling->one(one.name));
       }
     } else {
       for (const std::string& name : difference_.trustpoints_changed) {
         before_->trustpoint(name)->reconfigure(*config::find_trustpoint(to_, name), fqdn,
-                                               wait_for());
+                                               settling->one(name));
       }
     }
-    for (auto& one : done) one.wait();
+    for (const std::string& name : settling->wait(settling_max)) {
+      site_.log(
+          Severity::warning, "STORAGE",
+          fmt::format("Trustpoint {}: it has not done yet what the change asks of it, perhaps "
+                      "as its files are where nothing answers; it goes on by itself",
+                      name));
+    }
   }
 
   void start_and_stop(const Roster& roster) {

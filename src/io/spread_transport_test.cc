@@ -14,6 +14,7 @@
 #include "client/trustpoint.h"
 #include "io/random.h"
 #include "io/scratch_test.h"
+#include "lab_passphrase.h"
 
 namespace umbra::io {
 namespace {
@@ -185,7 +186,7 @@ class ArrivalTest : public ScratchTest {
                                          .outlet = outlet,
                                          .post = [](const std::function<void()>& task) { task(); },
                                          .changed = [] {},
-                                         .key_passphrase = "pass",
+                                         .key_passphrase = lab_passphrase,
                                          .fqdn = "host.example",
                                          .board_serial = ""});
       ASSERT_TRUE(opened) << opened.error().detail;

@@ -114,6 +114,7 @@ class Examination {
 
  private:
   void unusable(const Place& place, std::string what, std::string hint) {
+    found_.refused.push_back({place.trustpoint->name, place.storage->path, what});
     found_.unusable.push_back(fault(place, std::move(what), std::move(hint)));
   }
 
@@ -288,6 +289,16 @@ std::vector<config::Fault> Misplaced::all() const {
 Misplaced misplaced(const config::Parsed& parsed, const OwnPlaces& own,
                     const config::Configuration* before) {
   return Examination(parsed, own, before).run();
+}
+
+std::optional<Misplaced> misplaced_within(std::chrono::milliseconds limit,
+                                          std::shared_ptr<const config::Parsed> parsed,
+                                          const OwnPlaces& own,
+                                          std::shared_ptr<const config::Parsed> before) {
+  return answered_within<Misplaced>(
+      limit, [parsed = std::move(parsed), own, before = std::move(before)] {
+        return misplaced(*parsed, own, before ? &before->configuration : nullptr);
+      });
 }
 
 }  // namespace umbra::io

@@ -1,9 +1,13 @@
 #pragma once
 
+#include <chrono>
+#include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
 #include "config/config.h"
+#include "io/outlet.h"
 
 namespace umbra::io {
 
@@ -21,6 +25,8 @@ struct Misplaced {
   /// A file where a directory is wanted, or another trustpoint's place by another name: nothing is
   /// written there as long as it is so, and that can have become so since.
   std::vector<config::Fault> unusable;
+  /// Whose they are.
+  std::vector<RefusedPlace> refused;
   /// Both, by line.
   [[nodiscard]] std::vector<config::Fault> all() const;
 };
@@ -30,5 +36,16 @@ struct Misplaced {
 /// forbids no other change.
 [[nodiscard]] Misplaced misplaced(const config::Parsed& parsed, const OwnPlaces& own,
                                   const config::Configuration* before = nullptr);
+
+/// What a file server that is down may hold up a start or a change.
+inline constexpr std::chrono::seconds places_answer_within{5};
+inline constexpr const char* places_do_not_answer =
+    "a place that \"storage\" names does not answer: it was not looked at whether all of them can "
+    "be written to";
+
+/// The same, or nothing where a file server does not answer in time.
+[[nodiscard]] std::optional<Misplaced> misplaced_within(
+    std::chrono::milliseconds limit, std::shared_ptr<const config::Parsed> parsed,
+    const OwnPlaces& own, std::shared_ptr<const config::Parsed> before = nullptr);
 
 }  // namespace umbra::io

@@ -94,7 +94,8 @@ class World::PemOutlet final : public client::NoOutlet {
     world_.published_[storage.path] = files.active;
     return {};
   }
-  Result<void> withdraw_pem(std::string_view, const config::Storage& storage) override {
+  Result<void> withdraw_pem(std::string_view, const config::Storage& storage,
+                            const client::IsOurs&) override {
     world_.published_.erase(storage.path);
     return {};
   }

@@ -22,7 +22,7 @@ constexpr der::Oid oid_ec("1.2.840.10045.2.1");
 // What OWASP asks for of what people think up (2023). To 256 random bits no number of rounds adds
 // anything, and at each start there is a key to open for every CA that has not ended.
 constexpr int rounds_for_people = 600000;
-constexpr int rounds_for_random = 100000;
+constexpr int rounds_for_random = 10000;
 
 /// 32 octets in base64 or hexadecimal, as umbrad and `openssl rand` make them.
 bool is_random(std::string_view passphrase) {

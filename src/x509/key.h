@@ -68,7 +68,7 @@ class PrivateKey {
   /// On P-256, P-384 or P-521. Errors: crypto, unsupported.
   [[nodiscard]] static Result<PrivateKey> generate_ec(int bits);
   /// PKCS #8, encrypted with PBES2 (PBKDF2-SHA256, AES-256-CBC) under `passphrase`: the form at
-  /// rest. Cost: 600,000 rounds, but 100,000 for 32 random octets in base64 or hexadecimal.
+  /// rest. Cost: 600,000 rounds, but 10,000 for 32 random octets in base64 or hexadecimal.
   [[nodiscard]] Result<Bytes> seal(std::string_view passphrase) const;
   /// Errors: crypto on a wrong passphrase, malformed otherwise.
   [[nodiscard]] static Result<PrivateKey> unseal(ByteView encrypted_pkcs8,

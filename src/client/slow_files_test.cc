@@ -1,0 +1,146 @@
+#include <gmock/gmock.h>
+
+#include "client/lab_test.h"
+#include "x509/pkcs12.h"
+
+/// A file server that does not answer: its files wait, and nothing else does.
+namespace umbra::client {
+namespace {
+
+using ::testing::HasSubstr;
+
+class SlowFilesTest : public Lab {
+ protected:
+  SlowFilesTest() {
+    ca.lifetime_crl = Days{14};
+    spoke.on_change_exec.clear();
+  }
+  void enrolled() {
+    start();
+    authenticate();
+    ASSERT_TRUE(status().identity);
+  }
+  std::optional<Result<std::vector<std::string>>> zeroized;
+  void zeroize() {
+    trustpoint->zeroize([this](auto result) { zeroized = std::move(result); });
+    settle();
+  }
+  void answers() {
+    outlet.answers();
+    settle();
+    outlet.answers();  // an archive follows the set
+    settle();
+  }
+};
+
+TEST_F(SlowFilesTest, WhatHangsIsSaidOnceAndHoldsUpNothingElse) {
+  outlet.server_down = true;
+  enrolled();
+  EXPECT_TRUE(outlet.published.empty());
+  EXPECT_FALSE(status().outdated) << "it may be there any moment";
+  run_until(zero + Seconds{9});
+  EXPECT_EQ(log.count("%UMBRA-3-STORAGE"), 0U);
+  run_until(zero + Seconds{10});
+  EXPECT_EQ(log.count("/etc/spoke does not answer since " + to_rfc3339(zero)), 1U);
+  ASSERT_TRUE(status().outdated);
+  EXPECT_FALSE(status().outdated->known);
+  const auto first = *status().identity;
+  run_until(day(300));
+  EXPECT_NE(*status().identity, first) << "it is renewed in its time";
+  EXPECT_EQ(log.count("%UMBRA-3-STORAGE"), 1U);
+  EXPECT_EQ(outlet.held.size(), 1U) << "nor does more and more wait";
+  answers();
+  EXPECT_EQ(outlet.published.at("/etc/spoke").cert, status().identity->to_pem());
+  EXPECT_FALSE(status().outdated);
+  EXPECT_EQ(outlet.held.size(), 0U);
+}
+
+TEST_F(SlowFilesTest, WhatAnswersInTimeIsNotSpokenOf) {
+  enrolled();
+  outlet.server_down = true;
+  run_until(status().renew_at.value() + Seconds{5});
+  answers();
+  run_until(day(300));
+  EXPECT_EQ(log.count("%UMBRA-3-STORAGE"), 0U);
+  EXPECT_EQ(outlet.published.at("/etc/spoke").cert, status().identity->to_pem());
+}
+
+TEST_F(SlowFilesTest, KeysThatWereRemovedMeanwhileDoNotComeBack) {
+  spoke.storage_pkcs12.path = "/etc/spoke.p12";
+  spoke.pkcs12_password = "sealed";
+  outlet.server_down = true;
+  enrolled();
+  zeroize();
+  EXPECT_FALSE(zeroized) << "the files go first";
+  EXPECT_TRUE(status().identity);
+  std::optional<Result<std::vector<std::string>>> again;
+  trustpoint->zeroize([&](auto result) { again = std::move(result); });
+  settle();
+  ASSERT_TRUE(again);
+  EXPECT_EQ(again->error().code, Errc::conflict);
+  answers();
+  ASSERT_TRUE(zeroized);
+  EXPECT_TRUE(*zeroized);
+  EXPECT_FALSE(status().identity);
+  answers();
+  EXPECT_TRUE(outlet.published.empty());
+  EXPECT_TRUE(outlet.archives.empty());
+}
+
+TEST_F(SlowFilesTest, ACertificateThatComesWhileKeysAreBeingRemovedGoesWithThem) {
+  enrolled();
+  outlet.server_down = true;
+  zeroize();
+  ASSERT_TRUE(trustpoint->enroll());
+  settle();
+  answers();
+  ASSERT_TRUE(zeroized);
+  EXPECT_TRUE(*zeroized);
+  EXPECT_FALSE(status().identity);
+  EXPECT_TRUE(outlet.published.empty());
+}
+
+TEST_F(SlowFilesTest, WhoEndsIsWaitedForUntilHeHasLeftHisPlaces) {
+  enrolled();
+  outlet.server_down = true;
+  spoke.storage_pem.path = "/etc/other";
+  bool done = false;
+  trustpoint->reconfigure(spoke, "spoke.lab", [&] { done = true; });
+  settle();
+  EXPECT_FALSE(done);
+  answers();
+  EXPECT_TRUE(done);
+  EXPECT_THAT(outlet.left, ::testing::ElementsAre("/etc/spoke"));
+  EXPECT_EQ(outlet.published.at("/etc/other").cert, status().identity->to_pem());
+
+  outlet.server_down = true;
+  done = false;
+  trustpoint->retire([&] { done = true; });
+  settle();
+  EXPECT_FALSE(done);
+  answers();
+  EXPECT_TRUE(done);
+  EXPECT_EQ(outlet.left.back(), "/etc/other");
+}
+
+TEST_F(SlowFilesTest, WhatWasUnderWayForAnotherConfigurationIsNotTakenForThisOnes) {
+  outlet.server_down = true;
+  enrolled();
+  spoke.storage_pem.rollover_ca = true;
+  spoke.storage_pem.path = "/etc/other";
+  trustpoint->reconfigure(spoke, "spoke.lab", [] {});
+  settle();
+  answers();
+  EXPECT_TRUE(outlet.published.contains("/etc/other"));
+}
+
+TEST_F(SlowFilesTest, FilesThatSomebodyTookAwayArePutBackWhenAsked) {
+  enrolled();
+  outlet.published.clear();
+  trustpoint->look_at_files();
+  settle();
+  EXPECT_EQ(outlet.published.at("/etc/spoke").cert, status().identity->to_pem());
+}
+
+}  // namespace
+}  // namespace umbra::client
