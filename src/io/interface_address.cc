@@ -2,29 +2,45 @@
 
 #include <arpa/inet.h>
 #include <fmt/format.h>
-#include <ifaddrs.h>
 #include <net/if.h>
+#include <sys/ioctl.h>
+#include <sys/socket.h>
 
-#include <memory>
+#include <cerrno>
+#include <cstring>
+
+#include "io/descriptor.h"
 
 namespace umbra::io {
 
 Result<std::string> ipv4_address_of(const std::string& interface) {
-  ifaddrs* first = nullptr;
-  if (::getifaddrs(&first) != 0)
-    return fail(Errc::not_found, "the interfaces of this host cannot be read");
-  const std::unique_ptr<ifaddrs, void (*)(ifaddrs*)> all(first, &::freeifaddrs);
-  for (const ifaddrs* one = first; one; one = one->ifa_next) {
-    if (interface != one->ifa_name || !one->ifa_addr || one->ifa_addr->sa_family != AF_INET)
-      continue;
-    char text[INET_ADDRSTRLEN];
-    const auto* const address = reinterpret_cast<const sockaddr_in*>(one->ifa_addr);
-    if (::inet_ntop(AF_INET, &address->sin_addr, text, sizeof text)) return std::string(text);
+  ifreq asked{};
+  int error = ENODEV;
+  if (interface.size() < sizeof asked.ifr_name) {  // no longer one is an interface's
+    interface.copy(asked.ifr_name, interface.size());
+    // Not by getifaddrs(3): that takes a netlink socket, which a service may be forbidden to open.
+    const Descriptor socket(::socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0));
+    const bool told = socket.good() && ::ioctl(socket.get(), SIOCGIFADDR, &asked) == 0;
+    error = told ? 0 : errno;
   }
-  return fail(Errc::not_found,
-              ::if_nametoindex(interface.c_str()) == 0
-                  ? fmt::format("there is no interface {} (ip-address)", interface)
-                  : fmt::format("the interface {} has no IPv4 address (ip-address)", interface));
+  switch (error) {
+    case 0:
+      break;
+    case ENODEV:
+      return fail(Errc::not_found, fmt::format("there is no interface {} (ip-address)", interface));
+    case EADDRNOTAVAIL:
+      return fail(Errc::not_found,
+                  fmt::format("the interface {} has no IPv4 address (ip-address)", interface));
+    default:
+      return fail(Errc::not_found,
+                  fmt::format("the address of the interface {} cannot be read (ip-address): {}",
+                              interface, std::strerror(error)));
+  }
+  sockaddr_in address{};
+  std::memcpy(&address, &asked.ifr_addr, sizeof address);
+  char text[INET_ADDRSTRLEN];
+  ::inet_ntop(AF_INET, &address.sin_addr, text, sizeof text);
+  return std::string(text);
 }
 
 }  // namespace umbra::io
