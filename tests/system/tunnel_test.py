@@ -81,11 +81,13 @@ class Gateway:
             own=own, other=other, name=name, peer=peer, reauth=reauth))
         self.environment = {**os.environ, "STRONGSWAN_CONF": str(self.path / "strongswan.conf"),
                             "SWANCTL_DIR": str(self.path)}
+        # As `systemctl reload strongswan` does it.
         self.hook = lab.write(f"charon-{name}/on-change", f"""#!/bin/sh
 echo "$UMBRA_EVENT" >>{self.path}/told
-[ ! -S {self.path}/vici ] ||
-  STRONGSWAN_CONF={self.path}/strongswan.conf SWANCTL_DIR={self.path} \\
-  exec swanctl --load-creds --clear --noprompt --uri unix://{self.path}/vici
+[ -S {self.path}/vici ] || exit 0
+export STRONGSWAN_CONF={self.path}/strongswan.conf SWANCTL_DIR={self.path}
+swanctl --reload --uri unix://{self.path}/vici &&
+  exec swanctl --load-all --clear --noprompt --uri unix://{self.path}/vici
 """)
         self.hook.chmod(0o755)
         self.holder = lab.spawn("unshare", "--net", "--mount", "sleep", "infinity")
