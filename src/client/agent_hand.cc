@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "client/agent.h"
+#include "client/before_switch.h"
 #include "client/lineage.h"
 
 /// What an administrator does to a trustpoint by hand, beside authenticating and enrolling it over
@@ -185,6 +186,8 @@ Result<void> Trustpoint::Agent::forget_keys() {
   row.exportable = false;
   row.last_status.clear();
   row.announced.clear();
+  // The certificate may have gone with its CA: then nothing else tells that its key was put away.
+  forget_before_switch(row);
   return commit(std::move(row));
 }
 

@@ -36,16 +36,22 @@ bool valid(const x509::Certificate& certificate, Time now) {
 }  // namespace
 
 void keep_before_switch(store::TrustpointRow& row, const store::TrustpointRow& before) {
-  if (const auto old = line_in(row.held_since); !old.empty())
-    row.held_since.erase(row.held_since.find(old), old.size());
+  forget_before_switch(row);
   row.held_since +=
       fmt::format("{}{} {} {} {} {}\n", word, mark_of(row), field(before.ca_certificate),
                   field(before.ra_certificates), field(before.identity), field(before.sealed_key));
 }
 
+void forget_before_switch(store::TrustpointRow& row) {
+  if (const auto line = line_in(row.held_since); !line.empty())
+    row.held_since.erase(row.held_since.find(line), line.size());
+}
+
 std::string before_switch_line(const store::TrustpointRow& row) {
   const auto line = line_in(row.held_since);
   if (line.empty() || !line.substr(word.size()).starts_with(mark_of(row) + " ")) return {};
+  // A switch takes no key away: this one was zeroized, by a version that forgot the line.
+  if (row.sealed_key.empty() && !line.ends_with(" -\n")) return {};
   return std::string(line);
 }
 
@@ -79,6 +85,8 @@ std::optional<store::TrustpointRow> before_switch(const store::TrustpointRow& ro
   back.rollover_ra_certificates = row.ra_certificates;
   back.rollover_identity = row.identity;
   back.sealed_shadow_key.clear();
+  // There was none: what has come since is for the first certificate, and no shadow's.
+  if (key.empty()) key = row.sealed_key;
   if (key != row.sealed_key) back.sealed_shadow_key = row.sealed_key;
   back.ca_certificate = std::move(ca_der);
   back.ra_certificates = std::move(ras);

@@ -18,6 +18,8 @@ namespace umbra::client {
 
 /// In: `row`, switched over, and what it was `before`.
 void keep_before_switch(store::TrustpointRow& row, const store::TrustpointRow& before);
+/// It is not known any more, and its key is gone with it: the keys go.
+void forget_before_switch(store::TrustpointRow& row);
 /// Its line of the row's text, while it is known.
 [[nodiscard]] std::string before_switch_line(const store::TrustpointRow& row);
 /// The row with the switch undone, to be made again in its time: what was put away is active, and

@@ -375,52 +375,5 @@ INSTANTIATE_TEST_SUITE_P(Trustpoint, CrashTest, testing::Bool(), [](const auto& 
   return param_info.param ? "AfterTheAnswer" : "BeforeTheFirstOctet";
 });
 
-TEST_F(ShadowTest, ASwitchThatAClockAheadHasMadeIsUndoneWhenItIsRight) {
-  spoke.regenerate = true;
-  enrolled_on(365);
-  run_until(day(700));
-  const auto before = row();
-  const auto old_identity = *status().identity;
-  const auto shadow = *status().rollover_identity;
-  clock.set(day(800));
-  run_due();
-  ASSERT_EQ(*status().identity, shadow);
-  start_spoke();
-  clock.set(day(701));
-  run_due();
-  EXPECT_EQ(log.count("%UMBRA-5-SWITCH_BACK"), 1U);
-  EXPECT_EQ(*status().identity, old_identity);
-  EXPECT_EQ(*status().rollover_identity, shadow);
-  EXPECT_EQ(outlet.published.at("/etc/spoke").cert, old_identity.to_pem());
-  const auto back = row();
-  EXPECT_EQ(back.ca_certificate, before.ca_certificate);
-  EXPECT_EQ(back.rollover_ca_certificate, before.rollover_ca_certificate);
-  EXPECT_EQ(back.sealed_key, before.sealed_key);
-  EXPECT_EQ(back.sealed_shadow_key, before.sealed_shadow_key);
-  EXPECT_EQ(armed(), "SWITCH OVER Root-CA " + to_rfc3339(day(730)));
-  run_until(day(731));
-  EXPECT_EQ(*status().identity, shadow) << "in its time, for good";
-  EXPECT_EQ(status().ca->not_before(), day(730));
-  // What is renewed by then has nothing to go back to.
-  run_until(day(1025));
-  ASSERT_FALSE(*status().identity == shadow);
-  EXPECT_EQ(row().held_since.find("before-switch"), std::string::npos);
-  clock.set(day(720));
-  run_due();
-  EXPECT_FALSE(status().rollover_ca);
-}
-
-TEST_F(ShadowTest, WhatASwitchHasPutAwayGoesWithTheKeys) {
-  enrolled_on(365);
-  run_until(day(731));
-  ASSERT_NE(row().held_since.find("before-switch"), std::string::npos);
-  trustpoint->zeroize([](const auto& gone) { EXPECT_TRUE(gone); });
-  settle();
-  EXPECT_EQ(row().held_since.find("before-switch"), std::string::npos);
-  clock.set(day(720));
-  run_due();
-  EXPECT_FALSE(status().identity);
-}
-
 }  // namespace
 }  // namespace umbra::client
