@@ -191,8 +191,10 @@ class Trustpoint::Agent : public std::enable_shared_from_this<Agent> {
   /// Puts the files in place if the certificates in them have changed, and runs the command if it
   /// was not told of them. What fails is tried again.
   void announce();
+  /// In: `withdrawals`: as many as there had been when it was run.
   void on_hook_ended(const std::string& event, const std::string& certificates,
-                     const std::string& announcement, const Result<void>& ran);
+                     const std::string& announcement, std::uint64_t withdrawals,
+                     const Result<void>& ran);
   void announce_later(std::string_view mnemonic, const Error& error,
                       const std::string& certificates);
   /// Nothing waits to be announced; `told`: nor is anybody being told.
@@ -343,6 +345,7 @@ class Trustpoint::Agent : public std::enable_shared_from_this<Agent> {
   std::optional<Waits> withdrawing_;
   std::uint64_t newest_publication_ = 0;
   bool hook_runs_ = false;
+  std::uint64_t withdrawals_ = 0;      ///< of what others were told: zeroized so often
   std::optional<Time> announce_from_;  ///< when the certificate is valid
   std::optional<Time> announce_at_;    ///< the next try, where one failed
   Time announce_failed_at_{};

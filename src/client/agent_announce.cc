@@ -41,18 +41,22 @@ void Trustpoint::Agent::announce() {
        .command = configuration_.on_change_exec,
        .limit = configuration_.on_change_limit,
        .variables = variables_of(state_, configuration_, event)},
-      [weak = weak_from_this(), event, certificates, announcement](const Result<void>& ran) {
+      [weak = weak_from_this(), event, certificates, announcement,
+       withdrawals = withdrawals_](const Result<void>& ran) {
         const auto self = weak.lock();
         if (!self) return;
-        self->post([event, certificates, announcement, ran](Agent& agent) {
-          agent.on_hook_ended(event, certificates, announcement, ran);
+        self->post([event, certificates, announcement, withdrawals, ran](Agent& agent) {
+          agent.on_hook_ended(event, certificates, announcement, withdrawals, ran);
         });
       });
 }
 
 void Trustpoint::Agent::on_hook_ended(const std::string& event, const std::string& certificates,
-                                      const std::string& announcement, const Result<void>& ran) {
+                                      const std::string& announcement, std::uint64_t withdrawals,
+                                      const Result<void>& ran) {
   hook_runs_ = false;
+  // Withdrawn meanwhile: whatever there is by now, nobody was told of anything before it.
+  if (withdrawals != withdrawals_) return announce();
   if (certificates_of(state_, configuration_).empty()) return announced();  // gone meanwhile
   if (!ran) {
     // What they were told of last is what they may have read.

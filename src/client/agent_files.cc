@@ -314,6 +314,7 @@ void Trustpoint::Agent::on_withdrawn(
     return done(tl::unexpected(result.error()));
   }
   forget_call();
+  ++withdrawals_;
   log(Severity::notice, "KEY_DELETION",
       fmt::format("A key named {} has been removed from key storage",
                   label_of(configuration_, device_)),

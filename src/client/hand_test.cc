@@ -381,6 +381,43 @@ TEST_F(HandTest, WhatWaitedToBeAnnouncedIsForgottenWithTheKeys) {
   EXPECT_EQ(armed(), "") << "of what is gone, nothing is tried again";
 }
 
+TEST_F(HandTest, ACommandThatEndsAfterWhatItToldWasWithdrawnHasToldNothing) {
+  outlet.hangs = true;
+  start();
+  authenticate();
+  ASSERT_EQ(outlet.waiting.size(), 1U);
+  const auto told = status().identity->serial().to_hex_octets();
+  ASSERT_EQ(outlet.told("UMBRA_SERIAL"), told);
+  ASSERT_TRUE(zeroize());
+  ASSERT_TRUE(trustpoint->enroll());
+  settle();
+  ASSERT_NE(status().identity->serial().to_hex_octets(), told);
+  ASSERT_EQ(outlet.waiting.size(), 1U) << "one command at a time";
+  outlet.waiting.front()({});
+  settle();
+  EXPECT_EQ(row().announced, "") << "what others have now, nobody has been told of";
+  ASSERT_EQ(outlet.waiting.size(), 2U);
+  EXPECT_EQ(outlet.told("UMBRA_EVENT"), "enrolled");
+  EXPECT_EQ(outlet.told("UMBRA_SERIAL"), status().identity->serial().to_hex_octets());
+  outlet.waiting.back()({});
+  settle();
+  EXPECT_NE(row().announced, "");
+  EXPECT_EQ(outlet.waiting.size(), 2U);
+}
+
+TEST_F(HandTest, KeysThatCouldNotBeWithdrawnAreToldOfAllTheSame) {
+  outlet.hangs = true;
+  start();
+  authenticate();
+  store->refuse = true;
+  EXPECT_EQ(zeroize().error().code, Errc::storage);
+  store->refuse = false;
+  outlet.waiting.front()({});
+  settle();
+  EXPECT_NE(row().announced, "");
+  EXPECT_EQ(outlet.waiting.size(), 1U);
+}
+
 TEST_F(HandTest, WhatTheStoreRefusesHasNotHappened) {
   by_hand();
   const auto asked = *request();
