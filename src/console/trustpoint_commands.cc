@@ -68,6 +68,31 @@ std::string beside(const std::string& url, std::string_view ending) {
   return url + std::string(ending);
 }
 
+/// What `crypto key zeroize` has come to with each of those that have the key.
+struct Zeroized {
+  std::vector<std::string> gone;
+  std::vector<std::string> failures;
+  std::vector<std::string> remarks;
+
+  void add(const std::string& whose, const Result<void>& removed) {
+    if (removed) return gone.push_back(whose);
+    failures.push_back(whose + ": " + removed.error().detail);
+  }
+  [[nodiscard]] ExecResult answer(bool keys_alone) const {
+    std::string out;
+    for (const std::string& one : failures) out += "% Not removed: " + one + "\n";
+    if (!failures.empty()) {
+      for (const std::string& one : gone) out += "% Removed: " + one + "\n";
+    } else {
+      out = keys_alone ? "% Keys are removed\n"
+                       : "% Keys and certificates are removed, and withdrawn from the files of "
+                         "\"storage\"\n";
+    }
+    for (const std::string& one : remarks) out += "% " + one + "\n";
+    return {failures.empty(), out};
+  }
+};
+
 void accept(const TrustpointControl& found, const x509::Certificate& ca, const std::string& shown,
             const ExecDone& done) {
   found.accept_ca(ca, [done, shown](const Result<void>& accepted) {
@@ -417,27 +442,19 @@ void Exec::zeroize(const Match& match, const std::optional<std::string>& input,
   if (auto question = to_ask(input, above, "% Do you really want to remove these keys?"))
     return done(*std::move(question));
   if (!says_yes(*input)) return done({true, "% Nothing is removed\n"});
-  if (waits) {
-    if (const auto removed = environment_->keys->remove(label); !removed)
-      return done(failed(removed.error()));
-  }
-  // One after another: the first that fails is said.
+  const auto so_far = std::make_shared<Zeroized>();
+  if (waits) so_far->add("the key pair that no trustpoint has", environment_->keys->remove(label));
+  // One after another. What fails keeps nobody else's keys.
   const auto next = std::make_shared<std::function<void(std::size_t)>>();
-  const auto staying = std::make_shared<std::string>();
-  *next = [users, done, staying, weak = std::weak_ptr(next)](std::size_t at) {
-    if (at == users.size()) {
-      return done({true, (users.empty() ? "% Keys are removed\n"
-                                        : "% Keys and certificates are removed, and withdrawn from "
-                                          "the files of \"storage\"\n") +
-                             *staying});
-    }
+  *next = [users, done, so_far, weak = std::weak_ptr(next)](std::size_t at) {
+    if (at == users.size()) return done(so_far->answer(users.empty()));
     const auto self = weak.lock();
-    users[at].hand->zeroize(
-        [done, staying, self, at](const Result<std::vector<std::string>>& gone) {
-          if (!gone) return done(failed(gone.error()));
-          for (const std::string& remark : *gone) *staying += "% " + remark + "\n";
-          (*self)(at + 1);
-        });
+    users[at].hand->zeroize([users, so_far, self, at](Result<std::vector<std::string>> gone) {
+      if (gone) so_far->remarks.insert(so_far->remarks.end(), gone->begin(), gone->end());
+      so_far->add("keys and certificates of trustpoint " + users[at].name,
+                  gone.map([](const auto&) {}));
+      (*self)(at + 1);
+    });
   };
   (*next)(0);
 }
