@@ -42,7 +42,21 @@ server::Delivery deliver_to(const std::string& folder, bool for_owner_alone,
   return delivery;
 }
 
+/// In small letters.
+std::string device_of(const std::string& url) {
+  std::string device = url.substr(0, url.find(':'));
+  for (char& c : device) {
+    if (c >= 'A' && c <= 'Z') c = static_cast<char>(c + ('a' - 'A'));
+  }
+  return device;
+}
+
 }  // namespace
+
+std::optional<std::string> unix_folder(const config::FilePlace& place) {
+  if (device_of(place.url) != "unix") return std::nullopt;
+  return place.url.substr(place.url.find(':') + 1);
+}
 
 FilePlaces::FilePlaces(std::string data_directory)
     : data_directory_(std::move(data_directory)),
@@ -51,16 +65,11 @@ FilePlaces::FilePlaces(std::string data_directory)
                .authorities = data_directory_ + "/tls-ca.pem"}) {}
 
 std::optional<FilePlaces::Folder> FilePlaces::folder_of(const config::FilePlace& place) const {
-  const std::size_t colon = place.url.find(':');
-  std::string device = place.url.substr(0, colon);
-  for (char& c : device) {
-    if (c >= 'A' && c <= 'Z') c = static_cast<char>(c + ('a' - 'A'));
-  }
-  std::string path = place.url.substr(colon + 1);
-  if (device == "unix") return Folder{std::move(path), false};
+  if (auto folder = unix_folder(place)) return Folder{*std::move(folder), false};
+  std::string path = place.url.substr(place.url.find(':') + 1);
   if (path.starts_with("//")) return std::nullopt;
   if (!path.empty() && !path.starts_with('/')) path = "/" + path;
-  return Folder{fmt::format("{}/{}{}", data_directory_, device, path), true};
+  return Folder{fmt::format("{}/{}{}", data_directory_, device_of(place.url), path), true};
 }
 
 void FilePlaces::clear_up_once(const std::string& folder) {

@@ -2,6 +2,7 @@
 
 #include <memory>
 #include <mutex>
+#include <optional>
 #include <set>
 #include <string>
 
@@ -9,6 +10,9 @@
 #include "server/publication.h"
 
 namespace umbra::io {
+
+/// DIR of unix:/DIR; nothing for any other place.
+[[nodiscard]] std::optional<std::string> unix_folder(const config::FilePlace& place);
 
 /// Where published files are kept: folders of this machine by themselves, other machines through
 /// Upload.

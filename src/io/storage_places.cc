@@ -11,12 +11,20 @@
 #include <string_view>
 #include <utility>
 
+#include "config/difference.h"
+#include "io/file_places.h"
+#include "server/ios_files.h"
+
 namespace umbra::io {
 namespace {
 
 namespace fs = std::filesystem;
 
 constexpr const char* one_each = "expected: a place of its own for each trustpoint";
+
+/// What `storage pem` keeps in its directory, beside names that begin with two dots.
+constexpr std::array set_names = {"ca.pem",     "cert.pem", "chain.pem", "key.pem",
+                                  "bundle.pem", "rollover", "previous"};
 
 /// A directory, whatever names lead to it.
 using Node = std::pair<dev_t, ino_t>;
@@ -55,6 +63,36 @@ struct FileAt {
   bool operator==(const FileAt& other) const {
     return path == other.path ||
            (directory && directory == other.directory && path.filename() == other.path.filename());
+  }
+};
+
+/// A directory that may not be there yet.
+struct DirectoryAt {
+  fs::path path;
+  std::optional<Node> node;
+  explicit DirectoryAt(const fs::path& name) : path(resolved(name.string())), node(node_of(path)) {}
+  bool operator==(const DirectoryAt& other) const {
+    return node && other.node ? *node == *other.node : path == other.path;
+  }
+};
+
+/// Whether `storage pem` keeps something of this name in its directory.
+bool is_of_set(const std::string& name) {
+  return name.starts_with("..") ||
+         std::find(set_names.begin(), set_names.end(), name) != set_names.end();
+}
+
+/// Where a certificate server publishes on this host.
+struct Published {
+  const config::Server* server;
+  server::PublicationPlace place;
+  bool asked;  ///< whether it is new, or something of what goes there
+  DirectoryAt folder;
+  /// The directories that it is below by a name that a set there would have.
+  std::vector<DirectoryAt> set_above = {};
+
+  [[nodiscard]] bool writes(const std::string& name) const {
+    return server::is_written_to(place, *server, name);
   }
 };
 
@@ -100,47 +138,125 @@ class Examination {
       add(&config::Trustpoint::storage_pem, false);
       add(&config::Trustpoint::storage_pkcs12, true);
     }
+    if (!places_.empty()) add_published(before);
   }
 
   Misplaced run() {
-    if (std::none_of(places_.begin(), places_.end(), [](const auto& one) { return one.asked; }))
-      return {};
+    const auto is_asked = [](const auto& one) { return one.asked; };
+    const bool servers_asked = std::any_of(published_.begin(), published_.end(), is_asked);
+    const bool asked = std::any_of(places_.begin(), places_.end(), is_asked);
     for (const Place& place : places_) {
-      if (place.asked && !is_own(place)) look_at_kind(place);
+      if (!place.asked && !servers_asked) continue;
+      if ((place.asked && is_own(place)) || is_published(place)) continue;
+      if (place.asked) look_at_kind(place);
     }
-    look_for_shared();
+    if (asked) look_for_shared();
     return std::move(found_);
   }
 
  private:
+  void add_published(const config::Configuration* before) {
+    for (const config::Server& server : parsed_.configuration.servers) {
+      // A registration authority issues nothing.
+      if (server.mode == config::ServerMode::ra ||
+          server.mode == config::ServerMode::ra_transparent)
+        continue;
+      const auto* const was = before ? config::find_server(*before, server.name) : nullptr;
+      const auto of_before =
+          was ? server::places_of(*was) : std::vector<server::PublicationPlace>();
+      for (server::PublicationPlace& place : server::places_of(server)) {
+        const auto folder = unix_folder(place.where);
+        if (!folder) continue;
+        const bool known = std::any_of(of_before.begin(), of_before.end(), [&](const auto& old) {
+          return old.where.url == place.where.url &&
+                 std::all_of(place.slots.begin(), place.slots.end(),
+                             [&](const auto& slot) { return old.has(slot); });
+        });
+        Published made{&server, std::move(place), !known, DirectoryAt(*folder)};
+        for (const fs::path& above : upwards(fs::path(*folder).lexically_normal())) {
+          if (is_of_set(above.filename().string()))
+            made.set_above.emplace_back(above.parent_path());
+        }
+        published_.push_back(std::move(made));
+      }
+    }
+  }
+
   void unusable(const Place& place, std::string what, std::string hint) {
     found_.refused.push_back({place.trustpoint->name, place.storage->path, what});
     found_.unusable.push_back(fault(place, std::move(what), std::move(hint)));
   }
 
   [[nodiscard]] config::Fault fault(const Place& place, std::string what, std::string hint) const {
-    const std::string_view key = place.file ? "storage pkcs12" : "storage pem";
-    const auto at = std::find_if(parsed_.lines.begin(), parsed_.lines.end(),
-                                 [&](const config::SettingLine& one) {
-                                   return one.in == config::SettingLine::In::trustpoint &&
-                                          one.block == place.trustpoint->name && one.key == key;
-                                 });
+    return fault_in(config::SettingLine::In::trustpoint, place.trustpoint->name,
+                    place.file ? "storage pkcs12" : "storage pem", place.storage->path,
+                    std::move(what), std::move(hint));
+  }
+
+  /// In: `argument`: of the line that it is about, where there are several of the key.
+  [[nodiscard]] config::Fault fault_in(config::SettingLine::In in, const std::string& block,
+                                       std::string_view key, const std::string& argument,
+                                       std::string what, std::string hint) const {
     config::Fault made{0, 1, "", std::move(what), std::move(hint)};
-    if (at != parsed_.lines.end()) {
-      made.line = at->line;
-      made.text = " " + at->text;
-      const std::size_t path = made.text.find(place.storage->path);
-      if (path != std::string::npos) made.column = path + 1;
+    for (const config::SettingLine& one : parsed_.lines) {
+      if (one.in != in || one.block != block || !one.key.starts_with(key)) continue;
+      const std::string text = " " + one.text;
+      const std::size_t whole = (text + " ").find(" " + argument + " ");
+      if (made.line != 0 && whole == std::string::npos) continue;
+      const std::size_t at = text.find(argument);
+      made.line = one.line;
+      made.text = text;
+      if (at != std::string::npos) made.column = at + 1;
+      if (whole != std::string::npos) break;
     }
     return made;
+  }
+
+  [[nodiscard]] static std::string outside(const Place& place) {
+    return place.file ? "expected: a file elsewhere, such as /etc/umbra/spoke.p12"
+                      : "expected: a directory elsewhere, such as /etc/umbra/spoke";
+  }
+
+  /// What a certificate server writes, a place for the trustpoint's files.
+  bool is_published(const Place& place) {
+    if (published_.empty()) return false;
+    const fs::path path(place.storage->path);
+    const fs::path leads_to = resolved(path.string());
+    const DirectoryAt itself(path);
+    const std::array files = {
+        std::pair(DirectoryAt(path.parent_path()), path.filename().string()),
+        std::pair(DirectoryAt(leads_to.parent_path()), leads_to.filename().string())};
+    for (const Published& one : published_) {
+      if (!place.asked && !one.asked) continue;
+      std::string what;
+      for (const auto& [around, name] : files) {
+        if (around == one.folder && one.writes(name)) what = name;
+      }
+      if (!place.file && itself == one.folder) {
+        for (const std::string name : set_names) {
+          if (one.writes(name)) what = name;
+        }
+      }
+      for (const DirectoryAt& above : one.set_above) {
+        if (!place.file && itself == above) what = "its files";
+      }
+      if (what.empty()) continue;
+      what = fmt::format("{} is trustpoint {}'s, and certificate server {} publishes {} to {}",
+                         place.storage->path, place.trustpoint->name, one.server->name, what,
+                         one.place.where.url);
+      found_.own.push_back(place.asked
+                               ? fault(place, std::move(what), outside(place))
+                               : fault_in(config::SettingLine::In::server, one.server->name,
+                                          "database url", one.place.where.url, std::move(what),
+                                          "expected: a directory that no trustpoint writes to"));
+      return true;
+    }
+    return false;
   }
 
   /// umbrad's own files, which would be replaced, or taken for a trustpoint's.
   bool is_own(const Place& place) {
     const std::string& path = place.storage->path;
-    const std::string outside = place.file
-                                    ? "expected: a file elsewhere, such as /etc/umbra/spoke.p12"
-                                    : "expected: a directory elsewhere, such as /etc/umbra/spoke";
     const fs::path leads_to = resolved(path);
     if (!data_.empty()) {
       auto above_it = upwards(leads_to);
@@ -154,7 +270,7 @@ class Examination {
             place,
             fmt::format("{} is in umbrad's data directory {}, which no other program may read",
                         path, own_.data_directory),
-            outside));
+            outside(place)));
         return true;
       }
     }
@@ -162,7 +278,7 @@ class Examination {
     for (const OwnFile& own : files_) {
       // What a link to it leads to, too.
       if (!(file == own.at || leads_to == own.leads_to)) continue;
-      found_.own.push_back(fault(place, fmt::format("{} is {}", path, own.what), outside));
+      found_.own.push_back(fault(place, fmt::format("{} is {}", path, own.what), outside(place)));
       return true;
     }
     return false;
@@ -240,12 +356,8 @@ class Examination {
   }
 
   void within(const Place& place, const Place& around) {
-    constexpr std::array kept = {"ca.pem",     "cert.pem", "chain.pem", "key.pem",
-                                 "bundle.pem", "rollover", "previous"};
     if (!place.asked && !around.asked) return;
-    const std::string name = fs::path(place.storage->path).filename().string();
-    const bool taken =
-        name.starts_with("..") || std::find(kept.begin(), kept.end(), name) != kept.end();
+    const bool taken = is_of_set(fs::path(place.storage->path).filename().string());
     if (!taken && place.trustpoint == around.trustpoint) return;
     unusable(place.asked ? place : around,
              fmt::format("{} is within the directory of trustpoint {}, {}", place.storage->path,
@@ -273,6 +385,7 @@ class Examination {
   std::vector<OwnFile> files_;
   std::map<fs::path, std::optional<Node>> nodes_;
   std::vector<Place> places_;
+  std::vector<Published> published_;
   Misplaced found_;
 };
 

@@ -20,7 +20,8 @@ struct OwnPlaces {
 };
 
 struct Misplaced {
-  /// A place within umbrad's own: to write there would end what is there.
+  /// A place within umbrad's own, or of a file that one of its certificate servers publishes to
+  /// unix:/DIR: to write there would end what is there.
   std::vector<config::Fault> own;
   /// A file where a directory is wanted, or another trustpoint's place by another name: nothing is
   /// written there as long as it is so, and that can have become so since.

@@ -30,6 +30,13 @@ class StoragePlacesTest : public ScratchTest {
     return "crypto pki trustpoint " + name + "\n storage pkcs12 " + place +
            " password 0 between-us\n";
   }
+  static std::string server(const std::string& name, const std::string& lines) {
+    return "crypto pki server " + name + "\n database archive pkcs12 password 0 between-us\n" +
+           lines;
+  }
+  static std::string url(const std::string& folder) {
+    return " database url unix:" + folder + "\n";
+  }
   std::vector<config::Fault> faults(const std::string& text, const std::string& before = "") const {
     const auto parsed = config::parse(text);
     EXPECT_THAT(parsed.faults, IsEmpty()) << text;
@@ -139,6 +146,78 @@ TEST_F(StoragePlacesTest, WhatWasConfiguredBeforeIsNotQuestionedByAnotherChange)
   EXPECT_THAT(fault(pem("A", path("web")) + pem("B", path("link")), pem("B", path("link"))),
               AllOf(HasSubstr("F:2:"), HasSubstr("where trustpoint B writes")))
       << "it is the new one's line that is wrong";
+}
+
+TEST_F(StoragePlacesTest, AFileThatACertificateServerPublishesIsNoTrustpoints) {
+  fs::create_directories(path("ca"));
+  fs::create_directory_symlink(path("ca"), path("link"));
+  const std::string root = server("ROOT", url(path("ca")));
+  EXPECT_THAT(fault(root + pkcs12("A", path("ca/ROOT.p12"))),
+              AllOf(HasSubstr("F:5:17:"),
+                    HasSubstr(path("ca/ROOT.p12") +
+                              " is trustpoint A's, and certificate server "
+                              "ROOT publishes ROOT.p12 to unix:" +
+                              path("ca")),
+                    HasSubstr("expected: a file elsewhere")));
+  for (const char* name : {"ca/ROOT_00001.p12", "ca/ROOT.crl", "ca/ROOT.ser", "ca/2a.crt",
+                           "ca/2a.cnm", "link/ROOT.p12", "ca/../ca/./ROOT.p12"})
+    EXPECT_THAT(fault(root + pkcs12("A", path(name))), HasSubstr("publishes")) << name;
+  for (const char* name : {"ca/A.p12", "ca/ROOT.pem", "ca/ROOT2.p12", "ca/ROOT_1.p12", "ca/2A.crt",
+                           "ca/02a.crt", "ROOT.p12"})
+    EXPECT_THAT(faults(root + pkcs12("A", path(name))), IsEmpty()) << name;
+  std::ofstream(path("ca/ROOT.p12")) << "the CA's";
+  fs::create_symlink(path("ca/ROOT.p12"), path("alias.p12"));
+  EXPECT_THAT(fault(root + pkcs12("A", path("alias.p12"))), HasSubstr("publishes ROOT.p12"));
+  EXPECT_THAT(fault(root + pem("A", path("ca/ROOT.crl"))),
+              AllOf(HasSubstr("publishes ROOT.crl"), HasSubstr("expected: a directory elsewhere")));
+  const auto found = misplaced(config::parse(root + pkcs12("A", path("ca/ROOT.p12"))), own);
+  EXPECT_EQ(found.own.size(), 1U) << "what is lost is the CA's archive: umbrad does not start";
+  EXPECT_THAT(fault(server("ROOT", url(path("later"))) + pkcs12("A", path("later/ROOT.p12"))),
+              HasSubstr("publishes ROOT.p12"))
+      << "though it is not there yet";
+}
+
+TEST_F(StoragePlacesTest, EachTypeOfFileHasThePlaceThatItIsPublishedTo) {
+  const std::string root = server("ROOT", " database url p12 UNIX:" + path("archives") +
+                                              "\n database url crl publish unix:" + path("web") +
+                                              "\n database url " + "unix:" + path("ca") + "\n");
+  EXPECT_THAT(fault(root + pkcs12("A", path("archives/ROOT.p12"))), HasSubstr("F:7:"));
+  EXPECT_THAT(fault(root + pkcs12("A", path("web/ROOT.crl"))), HasSubstr("F:7:"));
+  EXPECT_THAT(fault(root + pkcs12("A", path("ca/ROOT.crl"))), HasSubstr("F:7:"));
+  EXPECT_THAT(faults(root + pkcs12("A", path("ca/ROOT.p12")) + pkcs12("B", path("web/ROOT.ser"))),
+              IsEmpty());
+  EXPECT_THAT(faults(server("ROOT", " database url ftp://192.0.2.1" + path("ca") + "\n") +
+                     pkcs12("A", path("ca/ROOT.p12"))),
+              IsEmpty())
+      << "another host's";
+}
+
+TEST_F(StoragePlacesTest, ADirectoryOfSetsHasNoFilesOfACertificateServerUnderItsNames) {
+  const std::string below = url(path("web"));
+  EXPECT_THAT(faults(server("ROOT", below) + pem("A", path("web"))), IsEmpty());
+  EXPECT_THAT(faults(server("ca", below) + pem("A", path("web"))), IsEmpty());
+  EXPECT_THAT(fault("crypto pki server ca\n database archive pem password 0 between-us\n" + below +
+                    pem("A", path("web"))),
+              AllOf(HasSubstr("F:5:"), HasSubstr("server ca publishes ca.pem")));
+  EXPECT_THAT(fault(server("ROOT", url(path("web/rollover"))) + pem("A", path("web"))),
+              HasSubstr("publishes its files to unix:" + path("web/rollover")));
+  EXPECT_THAT(faults(server("ROOT", url(path("web/published"))) + pem("A", path("web"))),
+              IsEmpty());
+}
+
+TEST_F(StoragePlacesTest, AServerThatIsNewIsTheOneThatIsWrong) {
+  const std::string before = pkcs12("A", path("ca/ROOT.p12"));
+  const std::string root =
+      server("ROOT", " database url crl publish unix:" + path("ca/crl") + "\n" + url(path("ca")));
+  EXPECT_THAT(fault(root + before, before),
+              AllOf(HasSubstr("F:4:15:"), HasSubstr("is trustpoint A's, and certificate server"),
+                    HasSubstr("expected: a directory that no trustpoint writes to")));
+  const std::string unsealed = "crypto pki server ROOT\n" + url(path("ca"));
+  EXPECT_THAT(fault(root + before, unsealed + before), HasSubstr("F:4:"))
+      << "the archive goes there since";
+  EXPECT_THAT(faults(root + before + pem("B", path("b")), root + before), IsEmpty())
+      << "nor is it asked again";
+  EXPECT_THAT(faults(root + " grant auto\n" + before, root + before), IsEmpty());
 }
 
 }  // namespace

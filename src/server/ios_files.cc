@@ -40,6 +40,30 @@ std::pair<std::string, std::uint32_t> archive_of(const std::string& stem) {
   return {stem.substr(0, stem.size() - tail), static_cast<std::uint32_t>(std::stoul(digits)) + 1};
 }
 
+bool is_written_to(const PublicationPlace& place, const config::Server& server,
+                   const std::string& name) {
+  using config::FileType;
+  const std::string stem = split(name).stem;
+  return std::any_of(place.slots.begin(), place.slots.end(), [&](Slot slot) {
+    switch (slot.type) {
+      case FileType::ser:
+        return name == ser_name(server.name);
+      case FileType::crl:
+        return name == crl_name(server.name);
+      case FileType::p12:
+      case FileType::pem:
+        return name == archive_name(server.name, 1, server.archive_format) ||
+               name == archive_name(server.name, archive_of(stem).second, server.archive_format);
+      case FileType::cnm:
+      case FileType::crt: {
+        const auto serial = serial_named(stem);
+        return serial && name == certificate_file_name(*serial, slot.type);
+      }
+    }
+    return false;
+  });
+}
+
 bool is_archive(const FileName& name) {
   return name.suffix == "p12" || name.suffix == "pfx" || name.suffix == "pem";
 }

@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "base/bytes.h"
+#include "config/model.h"
 #include "server/publication.h"
 #include "x509/certificate.h"
 
@@ -24,6 +25,9 @@ struct FileName {
 [[nodiscard]] std::optional<x509::Serial> serial_named(const std::string& stem);
 /// ROOTCA of the first archive, ROOTCA_00001 of the first rollover's: the server, and which CA.
 [[nodiscard]] std::pair<std::string, std::uint32_t> archive_of(const std::string& stem);
+/// Whether a file of this name is one that the server writes there, now or some day.
+[[nodiscard]] bool is_written_to(const PublicationPlace& place, const config::Server& server,
+                                 const std::string& name);
 /// DER or PEM. Errors: malformed.
 [[nodiscard]] Result<x509::Certificate> certificate_in(const Bytes& content);
 
