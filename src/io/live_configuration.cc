@@ -5,11 +5,16 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <array>
 #include <boost/asio/post.hpp>
 #include <filesystem>
+#include <map>
+#include <optional>
 #include <set>
+#include <string_view>
 
 #include "io/files.h"
+#include "io/kept_aside.h"
 
 namespace umbra::io {
 namespace {
@@ -122,6 +127,60 @@ std::string remarks(const config::Difference& d, const config::Configuration& be
   return out;
 }
 
+/// As one spelling, however it is spelled; links are followed.
+std::string one_name(const std::string& path) {
+  std::error_code error;
+  const auto name = std::filesystem::weakly_canonical(path, error);
+  return error ? path : name.string();
+}
+
+/// Where the keys of trustpoints lie that write there no more: whom they were for reads them still,
+/// and nothing withdraws them. A sentence for each trustpoint.
+std::vector<std::string> left_behind(const Roster& from, const config::Configuration& to) {
+  constexpr std::array places = {&config::Trustpoint::storage_pem,
+                                 &config::Trustpoint::storage_pkcs12};
+  std::map<std::string_view, const config::Trustpoint*> by_name;
+  for (const auto& one : to.trustpoints) by_name.emplace(one.name, &one);
+  std::optional<std::set<std::string>> written;  // by anybody, from now on
+  const auto is_written = [&](const std::string& path) {
+    if (!written) {
+      written.emplace();
+      for (const auto& one : to.trustpoints) {
+        for (const auto place : places) {
+          if (!(one.*place).path.empty()) written->insert(one_name((one.*place).path));
+        }
+      }
+    }
+    return written->contains(one_name(path));
+  };
+  std::vector<std::string> all;
+  for (const auto& was : from.configuration().trustpoints) {
+    const auto found = by_name.find(was.name);
+    const auto* const now = found == by_name.end() ? nullptr : found->second;
+    std::string left;
+    for (const auto place : places) {
+      const std::string& path = (was.*place).path;
+      if (path.empty() || (now && (now->*place).path == path)) continue;
+      const bool directory = place == &config::Trustpoint::storage_pem;
+      if (occupied(directory ? path + "/key.pem" : path) && !is_written(path))
+        left += (left.empty() ? "" : " and ") + path;
+    }
+    if (left.empty()) continue;
+    const client::Status status = from.trustpoint(was.name)->status();
+    if (!status.keys_generated) continue;  // what is there is somebody else's
+    all.push_back(
+        fmt::format("key and certificate of trustpoint {} stay in {}, where it writes no "
+                    "more: remove them by hand",
+                    was.name, left));
+    // Of one that goes on, the key is in use; a certificate server's is not to be zeroized.
+    if (now || was.role != config::Role::device) continue;
+    all.back() += fmt::format(
+        ", or configure it again and say \"crypto key zeroize rsa {}\" before it is taken out",
+        status.key_label);
+  }
+  return all;
+}
+
 /// One line of the log for each thing that a file changes.
 std::vector<std::string> summary(const config::Difference& d) {
   std::vector<std::string> all;
@@ -221,6 +280,10 @@ console::EditResult LiveConfiguration::carry_out(const console::Edit& edit) {
     say(edit.section.empty() ? line : edit.section + ": " + line);
   console::EditResult result;
   result.output = remarks(*changed, from, fresh, *site_.roster());
+  for (const std::string& one : left_behind(*before, site_.roster()->configuration())) {
+    log(Severity::warning, "STORAGE", one);
+    result.output += "% " + one + "\n";
+  }
   return result;
 }
 
@@ -280,6 +343,7 @@ Result<std::string> LiveConfiguration::read_again(const std::string& by) {
     return unchanged(
         {Errc::malformed, fmt::format("{} fault(s) in {}", parsed->faults.size(), path_)});
   }
+  const RosterPtr before = site_.roster();
   const auto changed = site_.change(parsed);
   if (!changed) return unchanged(changed.error());
   file_ = *std::move(text);
@@ -295,6 +359,10 @@ Result<std::string> LiveConfiguration::read_again(const std::string& by) {
   for (const std::string& line : summary(*changed)) {
     log(Severity::notice, "RELOAD", line);
     said += line + "\n";
+  }
+  for (const std::string& one : left_behind(*before, parsed->configuration)) {
+    log(Severity::warning, "STORAGE", one);
+    said += one + "\n";
   }
   if (said.empty()) said = fmt::format("{} says what is in force\n", path_);
   left(fmt::format("{} by {}", path_, by));

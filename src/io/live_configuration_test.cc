@@ -427,6 +427,49 @@ TEST_F(LiveConfigurationTest, AFileIsReadAgainAsAWhole) {
   EXPECT_EQ(site_->roster()->server("CA"), nullptr);
 }
 
+TEST_F(LiveConfigurationTest, WhereKeysStayOfATrustpointThatIsTakenOutIsSaid) {
+  start_server();
+  const std::string pem = directory_ + "/web";
+  const std::string pkcs12 = directory_ + "/web.p12";
+  auto lines = spoke_lines();
+  lines.push_back("storage pem " + pem);
+  lines.push_back("storage pkcs12 " + pkcs12 + " password 0 between-us");
+  const auto has_key = [&] { return std::filesystem::exists(pem + "/key.pem"); };
+  const auto come = [&] {
+    good("crypto pki trustpoint SPOKE", lines);
+    EXPECT_TRUE(soon([&] { return has_key() && std::filesystem::exists(pkcs12); }));
+  };
+  come();
+  const std::string stays = "key and certificate of trustpoint SPOKE stay in ";
+  EXPECT_THAT(edit("", {"no crypto pki trustpoint SPOKE"}).output,
+              AllOf(HasSubstr("% " + stays + pem + " and " + pkcs12 + ", where it writes no more"),
+                    HasSubstr("say \"crypto key zeroize rsa KEY\" before it is taken out\n")));
+  EXPECT_TRUE(has_key());
+  EXPECT_THAT(log_.all(), Contains(HasSubstr("%UMBRA-4-STORAGE: " + stays + pem)));
+
+  come();
+  write(text_);
+  EXPECT_THAT(reload().value(),
+              AllOf(HasSubstr("trustpoint SPOKE is gone"), HasSubstr(stays + pem)));
+
+  // Of a key that is in use, no zeroizing is advised.
+  come();
+  const std::string link = directory_ + "/link";
+  std::filesystem::create_directory_symlink(pem, link);
+  EXPECT_THAT(edit("crypto pki trustpoint SPOKE", {"storage pem " + link}).output,
+              Not(HasSubstr(stays)))
+      << "it is the same place";
+  EXPECT_THAT(edit("crypto pki trustpoint SPOKE", {"storage pem " + directory_ + "/moved"}).output,
+              HasSubstr(stays + link + ", where it writes no more: remove them by hand\n"));
+
+  std::promise<Result<std::vector<std::string>>> gone;
+  site_->roster()->trustpoint("SPOKE")->zeroize(
+      [&](Result<std::vector<std::string>> r) { gone.set_value(std::move(r)); });
+  ASSERT_TRUE(gone.get_future().get());
+  EXPECT_THAT(edit("", {"no crypto pki trustpoint SPOKE"}).output, Not(HasSubstr(stays)))
+      << "they were withdrawn";
+}
+
 TEST_F(LiveConfigurationTest, IsWrittenToItsFileWhichIsKept) {
   ASSERT_EQ(::chmod(path_.c_str(), 0640), 0);
   good("", {"hostname centre"});
