@@ -13,7 +13,8 @@ using ::testing::Not;
 /// Keeps the files of one trustpoint.
 class KeepingOutlet final : public client::NoOutlet {
  public:
-  Result<void> withdraw_pem(std::string_view trustpoint, const config::Storage& storage) override {
+  Result<void> withdraw_pem(std::string_view trustpoint, const config::Storage& storage,
+                            const client::IsOurs&) override {
     if (trustpoint == kept_of) return fail(Errc::storage, "cannot remove " + storage.path);
     published.erase(storage.path);
     return {};
