@@ -88,9 +88,14 @@ TEST(SlowWork, WhatIsGivenWhileItIsDoneIsDoneToo) {
 TEST(SlowWork, TheEndWaitsNoLongerThanItIsTold) {
   Gate gate;
   SlowWork work;
+  std::promise<void> under_way;
   std::atomic<bool> begun = false;
-  work.run("A", [&] { gate.pass(); });
+  work.run("A", [&] {
+    under_way.set_value();
+    gate.pass();
+  });
   work.run("A", [&] { begun = true; });
+  under_way.get_future().wait();
   EXPECT_FALSE(work.finish_within(1ms));
   gate.open();
   EXPECT_TRUE(work.finish_within(1h));
