@@ -66,6 +66,7 @@ class Trustpoint::Agent : public std::enable_shared_from_this<Agent> {
   [[nodiscard]] const std::string& name() const { return name_; }
   [[nodiscard]] std::optional<Credential> credential() const;
   [[nodiscard]] bool contradicts_pin() const;
+  [[nodiscard]] IsOurs made() const;
 
  private:
   using Event = lifecycle::TrustpointEvent;
@@ -210,15 +211,19 @@ class Trustpoint::Agent : public std::enable_shared_from_this<Agent> {
     bool said = false;  ///< that it takes long
   };
   void away(std::function<void(Outlet&)> work, std::function<void(Agent&)> then);
-  /// In: what certificates_of says. It announces again when they are there, or could not be put
-  /// there.
-  void publish_files(const std::string& certificates);
+  /// It announces again when they are there, or could not be put there.
+  void publish_files();
+  /// What there is when it comes to it: ten thousand that wait for their turn hold nothing.
+  /// From any thread.
+  void fill(Publication& job) const;
   /// Unless it is there as it would be written.
   void publish_archive(const std::shared_ptr<Publication>& job);
   void on_archive_there(const Publication& job);
   void on_published(const Publication& job);
-  /// Once for each.
+  /// Once for each, and once more after each change.
   void say_if_slow();
+  /// When what failed is tried again; nothing while it is, or cannot be.
+  [[nodiscard]] std::optional<Time> next_try() const;
   /// When that will be, if nothing has answered by then.
   [[nodiscard]] std::optional<Time> slow_at() const;
   /// Whether it has made an archive.

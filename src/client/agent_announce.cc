@@ -26,7 +26,7 @@ void Trustpoint::Agent::announce() {
     publish_snapshot();
   }
   if (early) return;
-  if (published_ != certificates) return publish_files(certificates);
+  if (published_ != certificates) return publish_files();
   if (hook_runs_) return;  // it looks again when it ends
   const std::string event = event_between(state_.row.announced, certificates);
   if (configuration_.on_change_exec.empty() || event.empty()) {

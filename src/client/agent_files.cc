@@ -51,16 +51,10 @@ struct Trustpoint::Agent::Publication {
   config::Trustpoint configuration;  ///< as it was when it began
   std::shared_ptr<const State> state;
   IsOurs replaceable;  ///< which archives are nobody else's
-  PemFiles files;
   Bytes archive;
   Result<void> result;
   Result<Bytes> archive_there;  ///< before anything is written
   Outdated outdated;            ///< what others have after an error
-
-  Publication() = default;
-  Publication(const Publication&) = delete;
-  Publication& operator=(const Publication&) = delete;
-  ~Publication() { wipe_keys(files); }
 };
 
 /// What `crypto key zeroize` takes out of the files.
@@ -78,28 +72,22 @@ void Trustpoint::Agent::away(std::function<void(Outlet&)> work, std::function<vo
   });
 }
 
-void Trustpoint::Agent::publish_files(const std::string& certificates) {
+void Trustpoint::Agent::publish_files() {
   if (publishing_) return;  // it looks again when that ends
-  const auto job = std::make_shared<Publication>();
-  job->number = newest_publication_;
-  job->certificates = certificates;
-  job->configuration = configuration_;
-  job->state = std::make_shared<const State>(state_);
-  job->replaceable = [ours = is_ours(job->state, configuration_), neighbours = is_a_neighbours()](
-                         ByteView archive) { return ours(archive) || neighbours(archive); };
-  if (!configuration_.storage_pem.path.empty()) {
-    auto files = pem_files(state_, configuration_.storage_pem.rollover_ca);
-    if (!files) return announce_later("STORAGE", files.error(), certificates);
-    job->files = *std::move(files);
-  }
   publishing_ = Waits{now(), false};
   publish_snapshot();
+  const auto job = std::make_shared<Publication>();
+  job->number = newest_publication_;
   away(
-      [job, name = name_](Outlet& outlet) {
+      [job, weak = weak_from_this()](Outlet& outlet) {
+        if (const auto self = weak.lock()) self->fill(*job);
+        if (job->certificates.empty()) return;
         const config::Trustpoint& to = job->configuration;
         if (!to.storage_pem.path.empty()) {
-          job->result = outlet.publish_pem(name, to.storage_pem, job->files);
-          wipe_keys(job->files);
+          auto files = pem_files(*job->state, to.storage_pem.rollover_ca);
+          if (files) job->result = outlet.publish_pem(to.name, to.storage_pem, *files);
+          if (!files) job->result = tl::unexpected(files.error());
+          if (files) wipe_keys(*files);
         }
         if (!to.storage_pkcs12.path.empty())
           job->archive_there = outlet.read_pkcs12(to.storage_pkcs12);
@@ -108,9 +96,20 @@ void Trustpoint::Agent::publish_files(const std::string& certificates) {
       [job](Agent& agent) { agent.publish_archive(job); });
 }
 
+void Trustpoint::Agent::fill(Publication& job) const {
+  {
+    const std::lock_guard lock(mutex_);
+    job.state = std::make_shared<const State>(snapshot_.state);
+    job.configuration = configuration_;
+  }
+  job.certificates = certificates_of(*job.state, job.configuration);
+  job.replaceable = [ours = is_ours(job.state, job.configuration), neighbours = is_a_neighbours()](
+                        ByteView archive) { return ours(archive) || neighbours(archive); };
+}
+
 void Trustpoint::Agent::publish_archive(const std::shared_ptr<Publication>& job) {
   const config::Storage& storage = job->configuration.storage_pkcs12;
-  const bool overtaken = job->number != newest_publication_;
+  const bool overtaken = job->number != newest_publication_ || job->certificates.empty();
   if (!job->result || storage.path.empty() || overtaken) return on_published(*job);
   auto row = state_.row;
   if (const auto& found = job->archive_there; found && !found->empty()) {
@@ -167,7 +166,7 @@ void Trustpoint::Agent::on_archive_there(const Publication& job) {
 
 void Trustpoint::Agent::on_published(const Publication& job) {
   publishing_.reset();
-  const bool overtaken = job.number != newest_publication_;
+  const bool overtaken = job.number != newest_publication_ || job.certificates.empty();
   if (!overtaken && job.result) published_ = job.certificates;
   if (!overtaken && !job.result) {
     outdated_ = job.outdated;
@@ -190,6 +189,11 @@ void Trustpoint::Agent::say_if_slow() {
         "UMBRA");
     publish_snapshot();
   }
+}
+
+std::optional<Time> Trustpoint::Agent::next_try() const {
+  if (publishing_ || withdrawing_ || announce_from_) return std::nullopt;
+  return announce_at_;
 }
 
 std::optional<Time> Trustpoint::Agent::slow_at() const {
@@ -273,6 +277,7 @@ void Trustpoint::Agent::withdraw(Outlet& outlet, const std::string& name,
     if (withdrawn) return true;
     if (withdrawn.error().code != Errc::conflict) {
       job.result = withdrawn;
+      job.warnings.insert(job.warnings.end(), job.staying.begin(), job.staying.end());
       return false;
     }
     job.warnings.push_back(withdrawn.error().detail);
@@ -313,6 +318,7 @@ void Trustpoint::Agent::on_withdrawn(
     announce();
     return done(tl::unexpected(result.error()));
   }
+  announced();
   forget_call();
   ++withdrawals_;
   log(Severity::notice, "KEY_DELETION",
@@ -339,6 +345,9 @@ void Trustpoint::Agent::leave_places(const config::Trustpoint* next,
 
 void Trustpoint::Agent::forget_published() {
   ++newest_publication_;  // what is under way tells nothing of what is there now
+  for (const auto waits : {&publishing_, &withdrawing_}) {
+    if (*waits) (*waits)->said = false;
+  }
   outdated_.reset();
   published_.clear();
   announce_from_.reset();

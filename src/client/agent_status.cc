@@ -16,7 +16,7 @@ using lifecycle::Timer;
 void Trustpoint::Agent::publish_snapshot() {
   {
     const std::lock_guard lock(mutex_);
-    snapshot_ = {state_,     held_until_, asking_capabilities_, announce_at_,
+    snapshot_ = {state_,     held_until_, asking_capabilities_, next_try(),
                  shown_crl_, come_again_, switch_failed_,       contradicts_pin_,
                  outdated_,  slow_at(),   announce_from_};
   }
@@ -58,6 +58,11 @@ std::vector<lifecycle::Deadline> Trustpoint::Agent::deadlines() const {
 bool Trustpoint::Agent::contradicts_pin() const {
   const std::lock_guard lock(mutex_);
   return snapshot_.contradicts_pin;
+}
+
+IsOurs Trustpoint::Agent::made() const {
+  const std::lock_guard lock(mutex_);
+  return is_ours(std::make_shared<const State>(snapshot_.state), configuration_);
 }
 
 std::optional<Credential> Trustpoint::Agent::credential() const {
@@ -103,6 +108,7 @@ Status Trustpoint::Agent::status() const {
   status.deadlines = deadlines_of(snapshot_);
   status.crl = snapshot_.crl;
   status.outdated = snapshot_.outdated;
+  status.announced_again_at = snapshot_.announce_at;
   status.auto_enroll = settings_.auto_enroll.has_value();
   if (settings_.auto_enroll && state.identity) {
     for (const auto& deadline : status.deadlines) {

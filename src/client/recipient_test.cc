@@ -222,9 +222,15 @@ TEST_F(BelowRaTest, WhatIsNotValidYetTakesNoValidOnesPlace) {
   const auto first = *status().identity;
   ASSERT_EQ(outlet.published.at("/etc/spoke").cert, first.to_pem());
   ahead = Seconds{3600};
+  outlet.refuse = true;  // what failed before is no reason to try
+  trustpoint->look_at_files();
+  settle();
+  ASSERT_TRUE(status().announced_again_at);
+  outlet.refuse = false;
   ASSERT_TRUE(trustpoint->enroll());
   settle();
   ASSERT_NE(*status().identity, first);
+  EXPECT_FALSE(status().announced_again_at);
   const Time from = status().identity->not_before();
   run_until(from - Seconds{1});
   EXPECT_EQ(outlet.published.at("/etc/spoke").cert, first.to_pem());

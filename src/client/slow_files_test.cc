@@ -55,6 +55,54 @@ TEST_F(SlowFilesTest, WhatHangsIsSaidOnceAndHoldsUpNothingElse) {
   EXPECT_EQ(outlet.held.size(), 0U);
 }
 
+TEST_F(SlowFilesTest, AReloadDoesNotMakeItAnyBetter) {
+  outlet.server_down = true;
+  enrolled();
+  run_until(zero + Seconds{10});
+  ASSERT_TRUE(status().outdated);
+  trustpoint->look_at_files();
+  settle();
+  run_until(zero + Seconds{30});
+  EXPECT_TRUE(status().outdated);
+  EXPECT_EQ(log.count("/etc/spoke does not answer since"), 2U);
+  answers();
+  EXPECT_FALSE(status().outdated);
+}
+
+TEST_F(SlowFilesTest, ATryThatHangsIsNotDueAgainAndAgain) {
+  outlet.refuse = true;
+  enrolled();
+  ASSERT_THAT(armed(), HasSubstr("ANNOUNCE"));
+  const Time again = status().announced_again_at.value();
+  outlet.refuse = false;
+  outlet.server_down = true;
+  run_until(again);
+  EXPECT_FALSE(status().announced_again_at) << "nothing has failed since";
+  run_until(again + Seconds{11});
+  for (const auto& deadline : status().deadlines) EXPECT_GT(deadline.at, again + Seconds{11});
+  answers();
+  EXPECT_EQ(outlet.published.at("/etc/spoke").cert, status().identity->to_pem());
+}
+
+TEST_F(SlowFilesTest, WhatIsBeingWrittenHasNotFailed) {
+  outlet.server_down = true;
+  enrolled();
+  EXPECT_FALSE(status().announced_again_at);
+  EXPECT_THAT(armed(), HasSubstr("ANNOUNCE")) << "it is looked at after ten seconds";
+}
+
+TEST_F(SlowFilesTest, KeysThatWereRemovedSlowlyLeaveNothingToWarnOf) {
+  enrolled();
+  outlet.server_down = true;
+  zeroize();
+  run_until(zero + Seconds{20});
+  ASSERT_TRUE(status().outdated);
+  answers();
+  ASSERT_TRUE(zeroized);
+  EXPECT_FALSE(status().outdated);
+  EXPECT_FALSE(status().announced_again_at);
+}
+
 TEST_F(SlowFilesTest, WhatAnswersInTimeIsNotSpokenOf) {
   enrolled();
   outlet.server_down = true;

@@ -64,6 +64,7 @@ struct Status {
   HeldSince held_since;
   /// From when files or "on change exec" failed until they have not.
   std::optional<Outdated> outdated;
+  std::optional<Time> announced_again_at;  ///< the next try
 };
 
 }  // namespace umbra::client

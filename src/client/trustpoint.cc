@@ -66,6 +66,8 @@ const std::string& Trustpoint::name() const { return agent_->name(); }
 
 bool Trustpoint::contradicts_pin() const { return agent_->contradicts_pin(); }
 
+IsOurs Trustpoint::made() const { return agent_->made(); }
+
 std::optional<Credential> Trustpoint::credential() const { return agent_->credential(); }
 
 void Trustpoint::reconfigure(config::Trustpoint configuration, std::string fqdn,

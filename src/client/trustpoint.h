@@ -133,6 +133,9 @@ class Trustpoint {
   [[nodiscard]] const std::string& name() const;
   /// As in status(), for whoever asks often.
   [[nodiscard]] bool contradicts_pin() const;
+  /// Whether an archive is one that it has made, as far as it knows now. To be asked from any
+  /// thread, also when it has ended.
+  [[nodiscard]] IsOurs made() const;
   /// Its identity and the key behind it, while there is one.
   [[nodiscard]] std::optional<Credential> credential() const;
 

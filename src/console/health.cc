@@ -126,7 +126,7 @@ Judgement judge_certificate(const client::Status& trustpoint, Time now, bool clo
 
 Judgement judge(const client::Status& trustpoint, Time now, bool clock_authoritative) {
   Judgement judged = judge_certificate(trustpoint, now, clock_authoritative);
-  const auto at = armed(trustpoint.deadlines, {Timer::announce});
+  const auto& at = trustpoint.announced_again_at;
   const auto& outdated = trustpoint.outdated;
   if ((!at && !outdated) || judged.health == Health::critical) return judged;
   const std::string failed =

@@ -127,7 +127,7 @@ TEST(TrustpointHealth, IsNoneWhileOtherProgramsDoNotHaveTheCertificate) {
   client::Status t = only(Timer::renew);
   t.renew_at = t.deadlines.front().at;
   ASSERT_EQ(health(t, Days{90}), Health::ok);
-  t.deadlines.push_back({end() - Days{89}, Timer::announce, t.name});
+  t.announced_again_at = end() - Days{89};
   const Judgement judged = judge(t, before(Days{90}), true);
   EXPECT_EQ(judged.health, Health::warning);
   EXPECT_NE(
@@ -138,7 +138,7 @@ TEST(TrustpointHealth, IsNoneWhileOtherProgramsDoNotHaveTheCertificate) {
 TEST(TrustpointHealth, IsCriticalFromTheEndOfTheCertificateThatOtherProgramsHave) {
   client::Status t = only(Timer::renew);
   t.renew_at = t.deadlines.front().at;
-  t.deadlines.push_back({end() - Days{89}, Timer::announce, t.name});
+  t.announced_again_at = end() - Days{89};
   const Time published = end() - Days{30};
   t.outdated = client::Outdated{true, published, false};
   const Judgement just = judge(t, published - Seconds{1}, true);
@@ -164,7 +164,7 @@ TEST(TrustpointHealth, IsCriticalFromTheEndOfTheCertificateThatOtherProgramsHave
 TEST(TrustpointHealth, IsCriticalWhileOtherProgramsHaveAnothersCertificate) {
   client::Status t = only(Timer::renew);
   t.renew_at = t.deadlines.front().at;
-  t.deadlines.push_back({end() - Days{89}, Timer::announce, t.name});
+  t.announced_again_at = end() - Days{89};
   t.outdated = client::Outdated{true, end() + Days{30}, true};
   const Judgement judged = judge(t, before(Days{90}), true);
   EXPECT_EQ(judged.health, Health::critical) << "however long that one is valid";

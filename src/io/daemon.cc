@@ -236,8 +236,9 @@ class Daemon {
     transport_.stop();
     spread_.stop();
     workers_.join();
-    life_.join();
+    // Before the pool that hears what became of it, and everybody who is told.
     const bool answered = outlet_.finish_within(seconds_for_last_files);
+    life_.join();
     // What rested is published before the end; what cannot be sent stays in the outbox.
     if (files_) files_->finish_within(seconds_for_last_files);
     publishing_.stop();

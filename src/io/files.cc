@@ -63,8 +63,14 @@ Result<void> give_to(int file, const FileAccess& access, const std::string& path
   constexpr auto as_it_is = static_cast<uid_t>(-1);
   static_assert(std::is_same_v<uid_t, gid_t>);
   // The owner last: who may give files away, and no more, sets no mode of what is another's.
-  if (access.group && ::fchown(file, as_it_is, *access.group) != 0)
-    return os_error("give the group it is to have to", path);
+  if (access.group && ::fchown(file, as_it_is, *access.group) != 0) {
+    if (errno != EPERM) return os_error("give the group it is to have to", path);
+    return fail(
+        Errc::storage,
+        fmt::format("cannot give the group it is to have to {}: the user that umbrad runs as "
+                    "is no member of it (SupplementaryGroups=, or CAP_CHOWN)",
+                    path));
+  }
   if (::fchmod(file, access.mode) != 0) return os_error("set the mode of", path);
   if (access.owner && ::fchown(file, *access.owner, as_it_is) != 0)
     return os_error("give the owner it is to have to", path);

@@ -64,10 +64,12 @@ void put_back(const fs::path& path) {
   const fs::path aside = aside_of(path);
   std::error_code ignored;
   // A rename from one name of a file to another one of the same file does nothing (rename(2)).
-  if (are_one(path, aside))
+  if (are_one(path, aside)) {
     fs::remove(aside, ignored);
-  else
-    fs::rename(aside, path, ignored);
+    return;
+  }
+  const int put = ::renameat2(AT_FDCWD, aside.c_str(), AT_FDCWD, path.c_str(), RENAME_NOREPLACE);
+  if (put != 0 && errno == EINVAL && !occupied(path)) fs::rename(aside, path, ignored);
 }
 
 }  // namespace umbra::io

@@ -20,8 +20,8 @@ namespace umbra::io {
 /// newer is there. Errors: storage.
 [[nodiscard]] Result<void> keep_aside(const std::filesystem::path& path);
 
-/// It is in its place again as it was, or still; nothing newer has come there but ours. As well as
-/// it goes: where it does not, it stays kept.
+/// It is in its place again as it was, or still. As well as it goes: where it does not, or where
+/// something newer is there by now, it stays kept.
 void put_back(const std::filesystem::path& path);
 
 /// Errors of those who ask: conflict, and what to do; storage, since only what is known not to be

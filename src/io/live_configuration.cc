@@ -14,7 +14,7 @@
 #include <string_view>
 
 #include "io/files.h"
-#include "io/kept_aside.h"
+#include "io/pem_directory.h"
 
 namespace umbra::io {
 namespace {
@@ -134,49 +134,83 @@ std::string one_name(const std::string& path) {
   return error ? path : name.string();
 }
 
-/// Where the keys of trustpoints lie that write there no more: whom they were for reads them still,
-/// and nothing withdraws them. A sentence for each trustpoint.
-std::vector<std::string> left_behind(const Roster& from, const config::Configuration& to) {
-  constexpr std::array places = {&config::Trustpoint::storage_pem,
-                                 &config::Trustpoint::storage_pkcs12};
+/// Where a trustpoint wrote that writes there no more.
+struct LeftPlaces {
+  std::string name;
+  std::string pem;     ///< empty = it goes on there, or never did
+  std::string pkcs12;  ///< the same
+  client::IsOurs made;
+  std::string zeroized_by;  ///< the label, where that is to be advised
+};
+
+std::vector<LeftPlaces> left_places(const Roster& from, const config::Configuration& to) {
   std::map<std::string_view, const config::Trustpoint*> by_name;
   for (const auto& one : to.trustpoints) by_name.emplace(one.name, &one);
+  std::vector<LeftPlaces> all;
+  for (const auto& was : from.configuration().trustpoints) {
+    const auto found = by_name.find(was.name);
+    const auto* const now = found == by_name.end() ? nullptr : found->second;
+    const auto left = [&](config::Storage config::Trustpoint::*place) {
+      return now && (now->*place).path == (was.*place).path ? std::string() : (was.*place).path;
+    };
+    LeftPlaces places{was.name,
+                      left(&config::Trustpoint::storage_pem),
+                      left(&config::Trustpoint::storage_pkcs12),
+                      {},
+                      {}};
+    if (places.pem.empty() && places.pkcs12.empty()) continue;
+    const auto trustpoint = from.trustpoint(was.name);
+    const client::Status status = trustpoint->status();
+    if (!status.keys_generated) continue;  // what is there is somebody else's
+    places.made = trustpoint->made();
+    // Of one that goes on, the key is in use; a certificate server's is not to be zeroized.
+    if (!now && was.role == config::Role::device) places.zeroized_by = status.key_label;
+    all.push_back(std::move(places));
+  }
+  return all;
+}
+
+bool has_archive(const std::string& path, const client::IsOurs& made) {
+  constexpr std::size_t archive_max = 1U << 20;
+  std::error_code error;
+  if (!std::filesystem::is_regular_file(std::filesystem::symlink_status(path, error))) return false;
+  const auto content = read_file(path, archive_max);
+  return content && made(*content);
+}
+
+/// Where keys lie that were written for others: those read them still, and nothing withdraws them.
+/// A sentence for each trustpoint.
+std::vector<std::string> left_behind(const std::vector<LeftPlaces>& left,
+                                     const config::Configuration& to) {
   std::optional<std::set<std::string>> written;  // by anybody, from now on
   const auto is_written = [&](const std::string& path) {
     if (!written) {
       written.emplace();
       for (const auto& one : to.trustpoints) {
-        for (const auto place : places) {
-          if (!(one.*place).path.empty()) written->insert(one_name((one.*place).path));
+        for (const auto& place : {one.storage_pem.path, one.storage_pkcs12.path}) {
+          if (!place.empty()) written->insert(one_name(place));
         }
       }
     }
     return written->contains(one_name(path));
   };
   std::vector<std::string> all;
-  for (const auto& was : from.configuration().trustpoints) {
-    const auto found = by_name.find(was.name);
-    const auto* const now = found == by_name.end() ? nullptr : found->second;
-    std::string left;
-    for (const auto place : places) {
-      const std::string& path = (was.*place).path;
-      if (path.empty() || (now && (now->*place).path == path)) continue;
-      const bool directory = place == &config::Trustpoint::storage_pem;
-      if (occupied(directory ? path + "/key.pem" : path) && !is_written(path))
-        left += (left.empty() ? "" : " and ") + path;
-    }
-    if (left.empty()) continue;
-    const client::Status status = from.trustpoint(was.name)->status();
-    if (!status.keys_generated) continue;  // what is there is somebody else's
+  for (const auto& one : left) {
+    std::string where;
+    const auto add = [&](const std::string& path, bool ours) {
+      if (ours && !is_written(path)) where += (where.empty() ? "" : " and ") + path;
+    };
+    add(one.pem, !one.pem.empty() && has_pem_key(one.pem));
+    add(one.pkcs12, !one.pkcs12.empty() && has_archive(one.pkcs12, one.made));
+    if (where.empty()) continue;
     all.push_back(
         fmt::format("key and certificate of trustpoint {} stay in {}, where it writes no "
                     "more: remove them by hand",
-                    was.name, left));
-    // Of one that goes on, the key is in use; a certificate server's is not to be zeroized.
-    if (now || was.role != config::Role::device) continue;
+                    one.name, where));
+    if (one.zeroized_by.empty()) continue;
     all.back() += fmt::format(
         ", or configure it again and say \"crypto key zeroize rsa {}\" before it is taken out",
-        status.key_label);
+        one.zeroized_by);
   }
   return all;
 }
@@ -240,8 +274,9 @@ console::EditResult LiveConfiguration::carry_out(const console::Edit& edit) {
   }
   config::Parsed candidate = config::parse(candidate_text(running, edit, edit.lines.size()));
   if (candidate.faults.empty()) {
-    candidate.faults =
-        look_at_places(std::make_shared<const config::Parsed>(candidate), before->parsed).all();
+    const auto places =
+        look_at_places(std::make_shared<const config::Parsed>(candidate), before->parsed);
+    if (places) candidate.faults = places->all();
   }
   if (!candidate.faults.empty()) {
     const std::size_t ahead = count_lines(running) + 1 + (edit.section.empty() ? 0 : 1);
@@ -280,19 +315,38 @@ console::EditResult LiveConfiguration::carry_out(const console::Edit& edit) {
     say(edit.section.empty() ? line : edit.section + ": " + line);
   console::EditResult result;
   result.output = remarks(*changed, from, fresh, *site_.roster());
-  for (const std::string& one : left_behind(*before, site_.roster()->configuration())) {
+  for (const std::string& one : keys_left_behind(*before)) {
     log(Severity::warning, "STORAGE", one);
     result.output += "% " + one + "\n";
   }
   return result;
 }
 
-Misplaced LiveConfiguration::look_at_places(const std::shared_ptr<const config::Parsed>& parsed,
-                                            const std::shared_ptr<const config::Parsed>& before) {
+std::optional<Misplaced> LiveConfiguration::look_at_places(
+    const std::shared_ptr<const config::Parsed>& parsed,
+    const std::shared_ptr<const config::Parsed>& before) {
   auto found = misplaced_within(places_answer_within, parsed, own_, before);
-  if (found) return *std::move(found);
-  log(Severity::warning, "STORAGE", places_do_not_answer);
-  return {};
+  if (!found) log(Severity::warning, "STORAGE", places_do_not_answer);
+  return found;
+}
+
+std::vector<std::string> LiveConfiguration::keys_left_behind(const Roster& before) {
+  const auto now = site_.roster();
+  auto left = left_places(before, now->configuration());
+  if (left.empty()) return {};
+  std::vector<std::string> unknown;
+  for (const auto& one : left) {
+    unknown.push_back(
+        fmt::format("a place of storage does not answer: it was not looked at "
+                    "whether keys of trustpoint {} stay in {}",
+                    one.name, one.pem.empty() ? one.pkcs12 : one.pem));
+  }
+  return answered_within<std::vector<std::string>>(places_answer_within,
+                                                   [left = std::move(left), parsed = now->parsed] {
+                                                     return left_behind(left,
+                                                                        parsed->configuration);
+                                                   })
+      .value_or(unknown);
 }
 
 void LiveConfiguration::left(const std::string& by) {
@@ -328,9 +382,10 @@ Result<std::string> LiveConfiguration::read_again(const std::string& by) {
   if (!text) return unchanged(text.error());
   auto parsed = std::make_shared<const config::Parsed>(config::parse(*text));
   if (parsed->faults.empty()) {
-    if (auto faults = look_at_places(parsed, site_.roster()->parsed).all(); !faults.empty()) {
+    const auto places = look_at_places(parsed, site_.roster()->parsed);
+    if (places && !places->all().empty()) {
       config::Parsed faulty = *parsed;
-      faulty.faults = std::move(faults);
+      faulty.faults = places->all();
       parsed = std::make_shared<const config::Parsed>(std::move(faulty));
     }
   }
@@ -348,19 +403,20 @@ Result<std::string> LiveConfiguration::read_again(const std::string& by) {
   if (!changed) return unchanged(changed.error());
   file_ = *std::move(text);
   // What somebody has changed of the host, or of the files, since they were looked at.
-  const Misplaced places = look_at_places(parsed, nullptr);
-  for (const config::Fault& fault : places.unusable) {
-    log(Severity::warning, "STORAGE",
-        fmt::format("{}:{}: {} ({})", path_, fault.line, fault.what, fault.hint));
+  if (const auto places = look_at_places(parsed, nullptr)) {
+    for (const config::Fault& fault : places->unusable) {
+      log(Severity::warning, "STORAGE",
+          fmt::format("{}:{}: {} ({})", path_, fault.line, fault.what, fault.hint));
+    }
+    if (refuse_) refuse_(places->refused);
   }
-  if (refuse_) refuse_(places.refused);
   for (const auto& trustpoint : site_.roster()->trustpoints) trustpoint->look_at_files();
   std::string said;
   for (const std::string& line : summary(*changed)) {
     log(Severity::notice, "RELOAD", line);
     said += line + "\n";
   }
-  for (const std::string& one : left_behind(*before, parsed->configuration)) {
+  for (const std::string& one : keys_left_behind(*before)) {
     log(Severity::warning, "STORAGE", one);
     said += one + "\n";
   }

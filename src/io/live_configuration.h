@@ -4,6 +4,7 @@
 #include <boost/asio/thread_pool.hpp>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -35,9 +36,13 @@ class LiveConfiguration final : public console::Configurator {
   [[nodiscard]] console::EditResult carry_out(const console::Edit& edit);
   [[nodiscard]] Result<std::string> write(const std::string& by);
   [[nodiscard]] Result<std::string> read_again(const std::string& by);
-  /// What is found of the places that are new since `before`, or of all.
-  [[nodiscard]] Misplaced look_at_places(const std::shared_ptr<const config::Parsed>& parsed,
-                                         const std::shared_ptr<const config::Parsed>& before);
+  /// What is found of the places that are new since `before`, or of all; nothing where one does not
+  /// answer, which is said.
+  [[nodiscard]] std::optional<Misplaced> look_at_places(
+      const std::shared_ptr<const config::Parsed>& parsed,
+      const std::shared_ptr<const config::Parsed>& before);
+  /// Of trustpoints that have written elsewhere until now.
+  [[nodiscard]] std::vector<std::string> keys_left_behind(const Roster& before);
   void log(Severity severity, std::string_view mnemonic, std::string text,
            std::string_view facility = "UMBRA") const {
     log_.event({severity, mnemonic, std::move(text), facility});

@@ -365,6 +365,36 @@ TEST_F(OutletTest, ADirectoryIsTakenOverAsAWholeOrNotAtAll) {
   EXPECT_FALSE(fs::exists(path("pem/cert.pem.before-umbra"))) << "it is where it was";
   for (const char* const name : {"ca.pem", "chain.pem", "bundle.pem"})
     EXPECT_FALSE(fs::is_symlink(path("pem/") + name)) << name;
+  EXPECT_EQ(generations(), 0U) << "nor is a key of ours left there";
+  EXPECT_FALSE(fs::is_symlink(path("pem/..data")));
+}
+
+TEST_F(OutletTest, WhatCannotBeLinkedLeavesTheSetOfBefore) {
+  if (::geteuid() != 0) GTEST_SKIP() << "who is not root cannot become another user";
+  constexpr uid_t nobody = 65534;
+  ASSERT_EQ(::chmod(directory.c_str(), 0755), 0);
+  fs::create_directories(path("pem"));
+  ASSERT_EQ(::chmod(path("pem").c_str(), 01777), 0);
+  const int came_to = in_child([&] {
+    if (::setuid(nobody) != 0) return 1;
+    OutletLines lines;
+    return FileOutlet(loop, lines).publish_pem("A", storage, {set("1"), {}, {}}) ? 0 : 2;
+  });
+  ASSERT_EQ(came_to, 0);
+  // Root takes one of the names.
+  fs::remove(path("pem/rollover"));
+  std::ofstream(path("pem/rollover")) << "theirs";
+  // Who looks follows links in such a directory only if they are his own (protected_symlinks).
+  const int later = in_child([&] {
+    if (::setuid(nobody) != 0) return 1;
+    OutletLines lines;
+    if (FileOutlet(loop, lines).publish_pem("A", storage, {set("2"), set("3"), {}})) return 2;
+    if (text(path("pem/cert.pem")) != "cert 1") return 3;
+    if (text(path("pem/key.pem")) != "key 1") return 4;
+    return generations() == 1 ? 0 : 5;
+  });
+  EXPECT_EQ(later, 0);
+  EXPECT_EQ(text(path("pem/rollover")), "theirs");
 }
 
 TEST_F(OutletTest, AnArchiveOfSomebodyElsesStaysUntilThereIsOneToPutThere) {

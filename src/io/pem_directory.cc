@@ -191,8 +191,7 @@ Result<void> put_links(const fs::path& root, const std::vector<std::string>& nam
   const auto undo = [&] {
     std::error_code ignored;
     for (const auto& link : made) {
-      if (std::find(kept_now.begin(), kept_now.end(), link) == kept_now.end())
-        fs::remove(link, ignored);
+      if (is_own_link(link, link.filename().string())) fs::remove(link, ignored);
     }
     for (const auto& path : kept_now) put_back(path);
   };
@@ -253,7 +252,8 @@ Result<void> replace_pem_set(const fs::path& root, const std::vector<PemPart>& p
                                             "place",
                                             (root / data_link).string()));
   }
-  UMBRA_TRY(std::string current, link_target(root / data_link));
+  UMBRA_TRY(const std::string before, link_target(root / data_link));
+  std::string current = before;
   const bool there =
       !current.empty() &&
       std::all_of(parts.begin(), parts.end(),
@@ -277,7 +277,17 @@ Result<void> replace_pem_set(const fs::path& root, const std::vector<PemPart>& p
     }
     current = next;
   }
-  UMBRA_CHECK(put_links(root, links, kept));
+  if (const auto put = put_links(root, links, kept); !put) {
+    if (current != before) {
+      // Whatever names lead there lead to what they led to before.
+      if (before.empty())
+        fs::remove(root / data_link, error);
+      else
+        static_cast<void>(point(root / data_link, before));
+      fs::remove_all(root / current, error);
+    }
+    return put;
+  }
   for (const std::string directory : directories) {
     if (!used(directory) && is_own_link(root / directory, directory))
       fs::remove(root / directory, error);
@@ -285,6 +295,10 @@ Result<void> replace_pem_set(const fs::path& root, const std::vector<PemPart>& p
   UMBRA_CHECK(sync_directory(root.string()));
   clear_up(root, current);
   return {};
+}
+
+bool has_pem_key(const fs::path& root) {
+  return is_own_data_link(root / data_link) && is_own_link(root / "key.pem", "key.pem");
 }
 
 Result<void> remove_pem_set(const fs::path& root, const client::IsOurs& ours) {
@@ -297,7 +311,9 @@ Result<void> remove_pem_set(const fs::path& root, const client::IsOurs& ours) {
   if (published) {
     const fs::path cert = root / generation / "cert.pem";
     // A set without a certificate is what a process that died has left.
-    if (fs::exists(cert, error)) {
+    const auto type = fs::status(cert, error).type();
+    if (type == fs::file_type::none) return cannot_look_at(cert, error);
+    if (type != fs::file_type::not_found) {
       UMBRA_TRY(const Bytes text, read_file(cert.string(), pem_file_max));
       if (!ours(text)) {
         return fail(Errc::conflict,

@@ -29,6 +29,8 @@ struct PemPart {
 [[nodiscard]] Result<void> replace_pem_set(
     const std::filesystem::path& root, const std::vector<PemPart>& parts, const FileAccess& secret,
     const std::function<void(const std::filesystem::path&)>& kept);
+/// Whether a key that the above has put there is there, or a name that leads to it.
+[[nodiscard]] bool has_pem_key(const std::filesystem::path& root);
 /// Takes away what the above has made there, and what a process that died has left of it; the names
 /// first, then what they lead to. On the disk after sync_directory. Errors: conflict, if there is a
 /// set, and `ours` says no of its cert.pem: all of it stays; storage.

@@ -40,6 +40,8 @@ Result<Lock> lock(const fs::path& path, const std::string& of) {
       }
       if (errno == EDQUOT) return Lock{};
       if (error == std::errc::permission_denied) {
+        std::error_code ignored;
+        if (!fs::exists(fs::symlink_status(path, ignored))) return Lock{};
         return Lock{-1, fmt::format("{} is another user's, and cannot be opened: take it away, or "
                                     "run all umbrad that write there as one user",
                                     path.string())};
@@ -152,6 +154,30 @@ void Places::say_without_lock(const std::string& of, const std::string& why) {
               "UMBRA"});
 }
 
+void Places::give_up_lock(Place& place, const fs::path& file) {
+  struct stat mine {
+  }, there{};
+  if (place.lock >= 0 && ::fstat(place.lock, &mine) == 0 && ::lstat(file.c_str(), &there) == 0 &&
+      mine.st_ino == there.st_ino && mine.st_dev == there.st_dev)
+    ::unlink(file.c_str());
+  release(place);
+}
+
+fs::path Places::lock_of(const Owner& owner, const Identity& identity) {
+  return identity.name.empty() ? lock_of_directory(owner.path) : lock_of_file(owner.path);
+}
+
+void Places::set_owner(const Identity& identity, Place& place, std::optional<Owner> owner) {
+  if (place.owner == owner) return;
+  if (place.owner) {
+    const auto had = of_owner_.find(*place.owner);
+    had->second.erase(identity);
+    if (had->second.empty()) of_owner_.erase(had);
+  }
+  if (owner) of_owner_[*owner].insert(identity);
+  place.owner = std::move(owner);
+}
+
 /// The first who writes to a place has it until he leaves it.
 Result<Places::Held> Places::claim(const Owner& owner, const Identity& identity) {
   leave_but(owner, &identity);  // what his path led to before
@@ -166,38 +192,38 @@ Result<Places::Held> Places::claim(const Owner& owner, const Identity& identity)
   UMBRA_CHECK(is_free_for(owner, *place, identity));
   Held held(place);
   UMBRA_CHECK(is_free_for(owner, *place, identity));
-  const bool directory = identity.name.empty();
-  UMBRA_CHECK(keep_lock(
-      *place, directory ? lock_of_directory(owner.path) : lock_of_file(owner.path), owner.path));
+  UMBRA_CHECK(keep_lock(*place, lock_of(owner, identity), owner.path));
   const std::lock_guard lock(mutex_);
-  place->owner = owner;
+  set_owner(identity, *place, owner);
   return held;
 }
 
 void Places::leave_but(const Owner& owner, const Identity* kept) {
-  std::vector<std::shared_ptr<Place>> own;
+  std::vector<std::pair<Identity, std::shared_ptr<Place>>> own;
   {
     const std::lock_guard lock(mutex_);
-    for (const auto& [identity, place] : places_) {
-      if (place->owner == owner && !(kept != nullptr && identity == *kept)) own.push_back(place);
+    const auto has = of_owner_.find(owner);
+    if (has == of_owner_.end()) return;
+    for (const Identity& identity : has->second) {
+      if (!(kept != nullptr && identity == *kept)) own.emplace_back(identity, places_.at(identity));
     }
   }
-  for (auto& place : own) {
+  for (const auto& [identity, place] : own) {
     const std::lock_guard writing(place->writing);
-    const bool still = [&] {
+    {
       const std::lock_guard lock(mutex_);
-      if (place->owner != owner) return false;
-      place->owner.reset();
-      return true;
-    }();
-    if (still) release(*place);
+      if (place->owner != owner) continue;
+      set_owner(identity, *place, std::nullopt);
+    }
+    give_up_lock(*place, lock_of(owner, identity));
   }
-  own.clear();
   const std::lock_guard lock(mutex_);
-  // What somebody is about to claim stays: there is one mutex for each place.
-  std::erase_if(places_, [](const auto& entry) {
-    return !entry.second->owner && entry.second.use_count() == 1;
-  });
+  for (auto& [identity, place] : own) {
+    place.reset();
+    // What somebody is about to claim stays: there is one mutex for each place.
+    const auto at = places_.find(identity);
+    if (at != places_.end() && !at->second->owner && at->second.use_count() == 1) places_.erase(at);
+  }
 }
 
 Result<Places::Held> Places::claim_directory(const Owner& owner) {

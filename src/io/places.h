@@ -9,6 +9,7 @@
 #include <memory>
 #include <mutex>
 #include <optional>
+#include <set>
 #include <string>
 #include <utility>
 
@@ -32,7 +33,7 @@ class Places {
   struct Owner {
     std::string trustpoint;
     std::string path;  ///< as it is configured there
-    friend bool operator==(const Owner&, const Owner&) = default;
+    friend auto operator<=>(const Owner&, const Owner&) = default;
   };
 
  private:
@@ -70,7 +71,7 @@ class Places {
   [[nodiscard]] Result<Held> claim_file(const Owner& owner);
   /// Whatever he has by this path may be another one's.
   void leave(const Owner& owner) { leave_but(owner, nullptr); }
-  /// What is locked for who writes there: it goes with the last of his files.
+  /// What is locked for who writes there: it goes when he leaves, or with the last of his files.
   [[nodiscard]] static std::filesystem::path lock_of_directory(const std::filesystem::path& path);
   [[nodiscard]] static std::filesystem::path lock_of_file(const std::filesystem::path& path);
 
@@ -84,6 +85,11 @@ class Places {
   [[nodiscard]] Result<void> keep_lock(Place& place, const std::filesystem::path& file,
                                        const std::string& of);
   void release(Place& place);
+  /// With the locked file, if it is still at its place.
+  void give_up_lock(Place& place, const std::filesystem::path& file);
+  /// Below mutex_: who has it from now on, or nobody.
+  void set_owner(const Identity& identity, Place& place, std::optional<Owner> owner);
+  [[nodiscard]] static std::filesystem::path lock_of(const Owner& owner, const Identity& identity);
   void say_without_lock(const std::string& of, const std::string& why);
   /// All places but one that he has by this path.
   void leave_but(const Owner& owner, const Identity* kept);
@@ -93,6 +99,7 @@ class Places {
   /// that does not answer holds up those alone who write there.
   std::mutex mutex_;
   std::map<Identity, std::shared_ptr<Place>> places_;
+  std::map<Owner, std::set<Identity>> of_owner_;
   std::atomic<std::size_t> locks_ = 0;
   std::atomic<bool> few_files_said_ = false;
 };

@@ -34,8 +34,10 @@ struct SlowWork::State {
       work();
       work = nullptr;  // what it holds may call us
       lock.lock();
-      if (waiting[name].empty())
-        waiting.erase(name);
+      const auto left = waiting.find(name);
+      if (left == waiting.end()) continue;  // dropped
+      if (left->second.empty())
+        waiting.erase(left);
       else
         ready.push_back(name);
     }
@@ -70,8 +72,15 @@ void SlowWork::run(const std::string& name, std::function<void()> work) {
 }
 
 bool SlowWork::finish_within(std::chrono::milliseconds grace) {
+  // What it holds may call us, and whoever is still there.
+  std::map<std::string, std::deque<std::function<void()>>> dropped;
   std::unique_lock lock(state_->mutex);
   state_->closed = true;
+  state_->ready.clear();
+  dropped.swap(state_->waiting);
+  lock.unlock();
+  dropped.clear();
+  lock.lock();
   return state_->ended.wait_for(lock, grace, [this] { return state_->threads == 0; });
 }
 

@@ -24,7 +24,8 @@ class SlowWork {
   SlowWork& operator=(const SlowWork&) = delete;
   /// Thread-safe. Done here and now where the system has no thread for it.
   void run(const std::string& name, std::function<void()> work);
-  /// Begins nothing more, and waits for what is under way. Out: whether all of that has ended.
+  /// Begins nothing more, drops what waits, here and now, and waits for what is under way.
+  /// Out: whether all of that has ended.
   [[nodiscard]] bool finish_within(std::chrono::milliseconds grace);
 
  private:

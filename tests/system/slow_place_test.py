@@ -2,6 +2,7 @@
 
 import os
 import signal
+import subprocess
 import time
 import unittest
 
@@ -71,6 +72,27 @@ class SlowPlaceTest(unittest.TestCase):
         self.assertEqual(agent.stop(), 0)
         self.assertLess(time.monotonic() - begun, 25, "the first one is not waited for")
         self.assertIn("umbrad ends without it", agent.log())
+
+    def test_keys_that_are_being_removed_at_the_end_are_told_of_in_order(self):
+        # What has been given back is no memory to read from.
+        agent = self.lab.daemon("agent", self.text("one"), *self.lapse,
+                                environment={"MALLOC_PERTURB_": "165"})
+        cert = self.lab.path("one") / "cert.pem"
+        wait_for("the files", cert.exists)
+        pipe = cert.resolve()
+        pipe.unlink()
+        os.mkfifo(pipe)
+        with subprocess.Popen([self.lab.build / "umbra", "exec", "crypto key zeroize rsa one-key",
+                               "--socket", agent.data / "umbra.sock"], stdin=subprocess.PIPE,
+                              stdout=subprocess.PIPE, stderr=subprocess.STDOUT) as asked:
+            asked.stdin.write(b"yes\n")
+            asked.stdin.close()
+            wait_for("it to wait for the pipe", lambda: "%UMBRA-3-STORAGE" in agent.log())
+            agent.process.terminate()
+            wait_for("it to stop", lambda: "%UMBRA-5-STOPPING" in agent.log())
+            os.close(os.open(pipe, os.O_WRONLY))
+            self.assertEqual(agent.process.wait(30), 0)
+            asked.wait(30)
 
 
 if __name__ == "__main__":
