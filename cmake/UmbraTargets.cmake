@@ -13,7 +13,8 @@ add_library(umbra_warnings INTERFACE)
 target_compile_options(umbra_warnings INTERFACE -Wall -Wextra -Wpedantic -Wconversion -Wshadow -Werror)
 if(CMAKE_UNITY_BUILD)
   # Of one file's private names these warn when they stand beside another file's.
-  target_compile_options(umbra_warnings INTERFACE -Wno-shadow $<$<CXX_COMPILER_ID:GNU>:-Wshadow=local -Wno-subobject-linkage>)
+  target_compile_options(umbra_warnings INTERFACE
+    -Wno-shadow $<$<COMPILE_LANG_AND_ID:CXX,GNU>:-Wshadow=local -Wno-subobject-linkage>)
 endif()
 
 find_program(UMBRA_CCACHE ccache)

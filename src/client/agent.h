@@ -54,6 +54,8 @@ class Trustpoint::Agent : public std::enable_shared_from_this<Agent> {
   void zeroize(std::function<void(Result<std::vector<std::string>>)> done);
   /// What is there is looked at, and put right.
   void look_at_files_anew();
+  /// When what is being written has been, or is said to take long; now, if nothing is.
+  void after_files(std::function<void()> then);
 
   // agent_revocation.cc, on the strand too.
   void request_crl(std::function<void(Result<x509::CrlFacts>)> done);
@@ -220,6 +222,7 @@ class Trustpoint::Agent : public std::enable_shared_from_this<Agent> {
   void publish_archive(const std::shared_ptr<Publication>& job);
   void on_archive_there(const Publication& job);
   void on_published(const Publication& job);
+  void go_on_after_files();
   /// Once for each, and once more after each change.
   void say_if_slow();
   /// When what failed is tried again; nothing while it is, or cannot be.
@@ -349,6 +352,7 @@ class Trustpoint::Agent : public std::enable_shared_from_this<Agent> {
   std::optional<Waits> publishing_;
   std::optional<Waits> withdrawing_;
   std::uint64_t newest_publication_ = 0;
+  std::vector<std::function<void()>> after_files_;
   bool hook_runs_ = false;
   std::uint64_t withdrawals_ = 0;      ///< of what others were told: zeroized so often
   std::optional<Time> announce_from_;  ///< when the certificate is valid

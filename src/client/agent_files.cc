@@ -174,6 +174,16 @@ void Trustpoint::Agent::on_published(const Publication& job) {
   }
   publish_snapshot();
   announce();
+  if (!publishing_) go_on_after_files();
+}
+
+void Trustpoint::Agent::after_files(std::function<void()> then) {
+  after_files_.push_back(std::move(then));
+  if (!publishing_ || publishing_->said) go_on_after_files();
+}
+
+void Trustpoint::Agent::go_on_after_files() {
+  for (const auto& then : std::exchange(after_files_, {})) then();
 }
 
 void Trustpoint::Agent::say_if_slow() {
@@ -188,6 +198,7 @@ void Trustpoint::Agent::say_if_slow() {
                     configuration_.name, places_of(configuration_), to_rfc3339((*waits)->since)),
         "UMBRA");
     publish_snapshot();
+    go_on_after_files();
   }
 }
 

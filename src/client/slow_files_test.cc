@@ -182,6 +182,36 @@ TEST_F(SlowFilesTest, WhatWasUnderWayForAnotherConfigurationIsNotTakenForThisOne
   EXPECT_TRUE(outlet.published.contains("/etc/other"));
 }
 
+TEST_F(SlowFilesTest, WhoImportsIsToldWhenTheFilesAreThere) {
+  enrolled();
+  std::optional<x509::Archive> mine;
+  trustpoint->exported([&](const Result<Exported>& out) {
+    mine = x509::Archive{
+        *x509::PrivateKey::unseal(row().sealed_key, spoke_passphrase), *out->identity, {out->ca}};
+  });
+  settle();
+  ASSERT_TRUE(mine);
+  std::optional<Result<void>> imported;
+  const auto begin = [&] {
+    zeroize();
+    EXPECT_TRUE(outlet.published.empty());
+    outlet.server_down = true;
+    imported.reset();
+    trustpoint->import_archive(*mine, true, [&](auto result) { imported = result; });
+    settle();
+    EXPECT_FALSE(imported) << "the files are on their way";
+  };
+  begin();
+  answers();
+  ASSERT_TRUE(imported);
+  EXPECT_TRUE(*imported);
+  EXPECT_EQ(outlet.published.at("/etc/spoke").cert, mine->certificate.to_pem());
+  begin();
+  run_until(to_time(clock.now()) + Seconds{10});
+  ASSERT_TRUE(imported) << "nobody waits for what does not answer";
+  EXPECT_TRUE(*imported);
+}
+
 TEST_F(SlowFilesTest, FilesThatSomebodyTookAwayArePutBackWhenAsked) {
   enrolled();
   outlet.published.clear();

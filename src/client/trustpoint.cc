@@ -120,7 +120,8 @@ void Trustpoint::import_certificate(std::vector<x509::Certificate> received,
                                     std::function<void(Result<void>)> done) {
   const auto answer = answered_anyway<Result<void>>(std::move(done), tl::unexpected(ended()));
   agent_->post([received = std::move(received), answer](Agent& agent) {
-    (*answer)(agent.import_certificate(received));
+    const auto imported = agent.import_certificate(received);
+    agent.after_files([answer, imported] { (*answer)(imported); });
   });
 }
 
@@ -128,7 +129,8 @@ void Trustpoint::import_archive(x509::Archive archive, bool exportable,
                                 std::function<void(Result<void>)> done) {
   const auto answer = answered_anyway<Result<void>>(std::move(done), tl::unexpected(ended()));
   agent_->post([archive = std::move(archive), exportable, answer](Agent& agent) {
-    (*answer)(agent.import_archive(archive, exportable));
+    const auto imported = agent.import_archive(archive, exportable);
+    agent.after_files([answer, imported] { (*answer)(imported); });
   });
 }
 

@@ -171,13 +171,15 @@ class Trustpoint {
   /// A renewal while there is an identity. Errors: conflict (not authenticated, or another CA than
   /// the fingerprint's; no authoritative clock), storage, and those of prepare_request.
   void request_by_hand(std::function<void(Result<x509::Request>)> done);
-  /// The certificate that was asked for, among these. Errors: not_found (nothing was asked for),
+  /// The certificate that was asked for, among these. `done` is called when the files are there,
+  /// unless their place does not answer. Errors: not_found (nothing was asked for),
   /// conflict (another CA than the fingerprint's), storage, and those of choose_granted.
   void import_certificate(std::vector<x509::Certificate> received,
                           std::function<void(Result<void>)> done);
-  /// Somebody's key and certificate become this trustpoint's. Errors: conflict (it has a key; the
-  /// CA is another, or not there; something has expired; a certificate server's own), crypto (not
-  /// the pinned CA), unsupported (no RSA key, where SCEP is to renew it), storage.
+  /// Somebody's key and certificate become this trustpoint's. `done` is called as above. Errors:
+  /// conflict (it has a key; the CA is another, or not there; something has expired; a certificate
+  /// server's own), crypto (not the pinned CA), unsupported (no RSA key, where SCEP is to renew
+  /// it), storage.
   void import_archive(x509::Archive archive, bool exportable,
                       std::function<void(Result<void>)> done);
   /// Errors: not_found (not authenticated).
