@@ -50,6 +50,7 @@ void Trustpoint::Agent::post(std::function<void(Agent&)> task) {
 
 void Trustpoint::Agent::retire(std::shared_ptr<void> until) {
   retired_ = true;
+  go_on_after_files();
   leave_places(nullptr, std::move(until));
 }
 
@@ -187,6 +188,9 @@ void Trustpoint::Agent::switch_back_if_too_early() {
 void Trustpoint::Agent::forget_what_was_put_off_ahead() {
   const bool held = held_until_ && now() < held_at_;
   const bool announcing = announce_at_ && now() < announce_failed_at_;
+  for (const auto waits : {&publishing_, &withdrawing_}) {
+    if (*waits) (*waits)->since = std::min((*waits)->since, now());
+  }
   if (held) held_until_.reset();
   if (announcing) announce_at_ = now();
   if (held || announcing) publish_snapshot();

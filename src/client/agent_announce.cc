@@ -99,7 +99,8 @@ void Trustpoint::Agent::announce_later(std::string_view mnemonic, const Error& e
 }
 
 void Trustpoint::Agent::announced(bool told) {
-  const bool waited = announce_at_ || (told && outdated_);
+  const bool waited = announce_at_ || announce_from_ || (told && outdated_);
+  announce_from_.reset();
   announce_at_.reset();
   announce_failed_.clear();
   if (told) outdated_.reset();

@@ -103,6 +103,9 @@ void Trustpoint::Agent::fill(Publication& job) const {
     job.configuration = configuration_;
   }
   job.certificates = certificates_of(*job.state, job.configuration);
+  // One that has come since it was given its turn, and is not valid yet, takes no valid one's
+  // place.
+  if (job.state->identity && now() < job.state->identity->not_before()) job.certificates.clear();
   job.replaceable = [ours = is_ours(job.state, job.configuration), neighbours = is_a_neighbours()](
                         ByteView archive) { return ours(archive) || neighbours(archive); };
 }
@@ -110,7 +113,10 @@ void Trustpoint::Agent::fill(Publication& job) const {
 void Trustpoint::Agent::publish_archive(const std::shared_ptr<Publication>& job) {
   const config::Storage& storage = job->configuration.storage_pkcs12;
   const bool overtaken = job->number != newest_publication_ || job->certificates.empty();
-  if (!job->result || storage.path.empty() || overtaken) return on_published(*job);
+  // What there is by now goes into it; nothing, if that has gone, or is not valid yet.
+  const bool there =
+      !certificates_of(state_, configuration_).empty() && now() >= state_.identity->not_before();
+  if (!job->result || storage.path.empty() || overtaken || !there) return on_published(*job);
   auto row = state_.row;
   if (const auto& found = job->archive_there; found && !found->empty()) {
     // Whoever wrote it died before he could say so, or was told that it failed.
@@ -167,7 +173,12 @@ void Trustpoint::Agent::on_archive_there(const Publication& job) {
 void Trustpoint::Agent::on_published(const Publication& job) {
   publishing_.reset();
   const bool overtaken = job.number != newest_publication_ || job.certificates.empty();
-  if (!overtaken && job.result) published_ = job.certificates;
+  if (!overtaken && job.result) {
+    published_ = job.certificates;
+    announce_at_.reset();
+    announce_failed_.clear();
+    if (outdated_ && !outdated_->known) outdated_.reset();
+  }
   if (!overtaken && !job.result) {
     outdated_ = job.outdated;
     announce_later("STORAGE", job.result.error(), job.certificates);
@@ -179,7 +190,9 @@ void Trustpoint::Agent::on_published(const Publication& job) {
 
 void Trustpoint::Agent::after_files(std::function<void()> then) {
   after_files_.push_back(std::move(then));
-  if (!publishing_ || publishing_->said) go_on_after_files();
+  // Without a clock, nobody says that it takes long.
+  const bool told = publishing_ && !publishing_->said && environment_.clock.authoritative();
+  if (!told) go_on_after_files();
 }
 
 void Trustpoint::Agent::go_on_after_files() {

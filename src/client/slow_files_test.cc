@@ -210,6 +210,32 @@ TEST_F(SlowFilesTest, WhoImportsIsToldWhenTheFilesAreThere) {
   run_until(to_time(clock.now()) + Seconds{10});
   ASSERT_TRUE(imported) << "nobody waits for what does not answer";
   EXPECT_TRUE(*imported);
+  answers();
+  begin();
+  trustpoint->retire([] {});
+  settle();
+  ASSERT_TRUE(imported) << "nor where nobody is left to say so";
+  EXPECT_TRUE(*imported) << "it is in the database";
+}
+
+TEST_F(SlowFilesTest, AnArchiveWhoseCertificateHasGoneMeanwhileIsNotMade) {
+  spoke.storage_pkcs12.path = "/etc/spoke.p12";
+  spoke.pkcs12_password = "sealed";
+  outlet.server_down = true;
+  enrolled();
+  // Another CA is accepted, which ends what the old one issued.
+  ca.issuer_name = "CN=Another";
+  std::filesystem::remove(directory + "/server.db");
+  start_server();
+  outlet.server_down = true;
+  authenticate();
+  answers();
+  run_until(to_time(clock.now()) + Days{1});
+  answers();
+  const auto opened = x509::from_pkcs12(outlet.archives.at("/etc/spoke.p12"), "sealed");
+  ASSERT_TRUE(opened);
+  EXPECT_EQ(opened->certificate, *status().identity);
+  EXPECT_EQ(outlet.published.at("/etc/spoke").cert, status().identity->to_pem());
 }
 
 TEST_F(SlowFilesTest, FilesThatSomebodyTookAwayArePutBackWhenAsked) {

@@ -121,6 +121,7 @@ void Trustpoint::import_certificate(std::vector<x509::Certificate> received,
   const auto answer = answered_anyway<Result<void>>(std::move(done), tl::unexpected(ended()));
   agent_->post([received = std::move(received), answer](Agent& agent) {
     const auto imported = agent.import_certificate(received);
+    if (!imported) return (*answer)(imported);
     agent.after_files([answer, imported] { (*answer)(imported); });
   });
 }
@@ -130,6 +131,7 @@ void Trustpoint::import_archive(x509::Archive archive, bool exportable,
   const auto answer = answered_anyway<Result<void>>(std::move(done), tl::unexpected(ended()));
   agent_->post([archive = std::move(archive), exportable, answer](Agent& agent) {
     const auto imported = agent.import_archive(archive, exportable);
+    if (!imported) return (*answer)(imported);
     agent.after_files([answer, imported] { (*answer)(imported); });
   });
 }

@@ -134,15 +134,6 @@ std::string one_name(const std::string& path) {
   return error ? path : name.string();
 }
 
-/// Where a trustpoint wrote that writes there no more.
-struct LeftPlaces {
-  std::string name;
-  std::string pem;     ///< empty = it goes on there, or never did
-  std::string pkcs12;  ///< the same
-  client::IsOurs made;
-  std::string zeroized_by;  ///< the label, where that is to be advised
-};
-
 std::vector<LeftPlaces> left_places(const Roster& from, const config::Configuration& to) {
   std::map<std::string_view, const config::Trustpoint*> by_name;
   for (const auto& one : to.trustpoints) by_name.emplace(one.name, &one);
@@ -303,6 +294,7 @@ console::EditResult LiveConfiguration::carry_out(const console::Edit& edit) {
     candidate = std::move(normal);
   const auto next = std::make_shared<const config::Parsed>(std::move(candidate));
   const std::set<std::string> fresh = without_ca(*before);
+  auto elsewhere = left_places(*before, next->configuration);
   const auto changed = site_.change(next);
   if (!changed) return refused(0, "", changed.error().detail, "");
 
@@ -315,24 +307,14 @@ console::EditResult LiveConfiguration::carry_out(const console::Edit& edit) {
     say(edit.section.empty() ? line : edit.section + ": " + line);
   console::EditResult result;
   result.output = remarks(*changed, from, fresh, *site_.roster());
-  for (const std::string& one : keys_left_behind(*before)) {
+  for (const std::string& one : keys_left_behind(std::move(elsewhere))) {
     log(Severity::warning, "STORAGE", one);
     result.output += "% " + one + "\n";
   }
   return result;
 }
 
-std::optional<Misplaced> LiveConfiguration::look_at_places(
-    const std::shared_ptr<const config::Parsed>& parsed,
-    const std::shared_ptr<const config::Parsed>& before) {
-  auto found = misplaced_within(places_answer_within, parsed, own_, before);
-  if (!found) log(Severity::warning, "STORAGE", places_do_not_answer);
-  return found;
-}
-
-std::vector<std::string> LiveConfiguration::keys_left_behind(const Roster& before) {
-  const auto now = site_.roster();
-  auto left = left_places(before, now->configuration());
+std::vector<std::string> LiveConfiguration::keys_left_behind(std::vector<LeftPlaces> left) const {
   if (left.empty()) return {};
   std::vector<std::string> unknown;
   for (const auto& one : left) {
@@ -341,12 +323,20 @@ std::vector<std::string> LiveConfiguration::keys_left_behind(const Roster& befor
                     "whether keys of trustpoint {} stay in {}",
                     one.name, one.pem.empty() ? one.pkcs12 : one.pem));
   }
-  return answered_within<std::vector<std::string>>(places_answer_within,
-                                                   [left = std::move(left), parsed = now->parsed] {
-                                                     return left_behind(left,
-                                                                        parsed->configuration);
-                                                   })
+  return answered_within<std::vector<std::string>>(
+             places_answer_within,
+             [left = std::move(left), parsed = site_.roster()->parsed] {
+               return left_behind(left, parsed->configuration);
+             })
       .value_or(unknown);
+}
+
+std::optional<Misplaced> LiveConfiguration::look_at_places(
+    const std::shared_ptr<const config::Parsed>& parsed,
+    const std::shared_ptr<const config::Parsed>& before) {
+  auto found = misplaced_within(places_answer_within, parsed, own_, before);
+  if (!found) log(Severity::warning, "STORAGE", places_do_not_answer);
+  return found;
 }
 
 void LiveConfiguration::left(const std::string& by) {
@@ -398,7 +388,7 @@ Result<std::string> LiveConfiguration::read_again(const std::string& by) {
     return unchanged(
         {Errc::malformed, fmt::format("{} fault(s) in {}", parsed->faults.size(), path_)});
   }
-  const RosterPtr before = site_.roster();
+  auto elsewhere = left_places(*site_.roster(), parsed->configuration);
   const auto changed = site_.change(parsed);
   if (!changed) return unchanged(changed.error());
   file_ = *std::move(text);
@@ -416,7 +406,7 @@ Result<std::string> LiveConfiguration::read_again(const std::string& by) {
     log(Severity::notice, "RELOAD", line);
     said += line + "\n";
   }
-  for (const std::string& one : keys_left_behind(*before)) {
+  for (const std::string& one : keys_left_behind(std::move(elsewhere))) {
     log(Severity::warning, "STORAGE", one);
     said += one + "\n";
   }

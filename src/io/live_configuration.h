@@ -14,6 +14,15 @@
 
 namespace umbra::io {
 
+/// Where a trustpoint wrote that writes there no more.
+struct LeftPlaces {
+  std::string name;
+  std::string pem;     ///< empty = it goes on there, or never did
+  std::string pkcs12;  ///< the same
+  client::IsOurs made;
+  std::string zeroized_by;  ///< the label, where that is to be advised
+};
+
 /// The configuration in force as text and model: how it is changed while it is in force, read anew
 /// from its file, and written to it.
 class LiveConfiguration final : public console::Configurator {
@@ -41,8 +50,8 @@ class LiveConfiguration final : public console::Configurator {
   [[nodiscard]] std::optional<Misplaced> look_at_places(
       const std::shared_ptr<const config::Parsed>& parsed,
       const std::shared_ptr<const config::Parsed>& before);
-  /// Of trustpoints that have written elsewhere until now.
-  [[nodiscard]] std::vector<std::string> keys_left_behind(const Roster& before);
+  /// After the change.
+  [[nodiscard]] std::vector<std::string> keys_left_behind(std::vector<LeftPlaces> left) const;
   void log(Severity severity, std::string_view mnemonic, std::string text,
            std::string_view facility = "UMBRA") const {
     log_.event({severity, mnemonic, std::move(text), facility});

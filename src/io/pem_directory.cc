@@ -279,12 +279,10 @@ Result<void> replace_pem_set(const fs::path& root, const std::vector<PemPart>& p
   }
   if (const auto put = put_links(root, links, kept); !put) {
     if (current != before) {
-      // Whatever names lead there lead to what they led to before.
-      if (before.empty())
-        fs::remove(root / data_link, error);
-      else
-        static_cast<void>(point(root / data_link, before));
-      fs::remove_all(root / current, error);
+      // Whatever names lead there lead to what they led to before; if not, to what is there.
+      const auto back =
+          before.empty() ? remove_tree(root / data_link) : point(root / data_link, before);
+      if (back) fs::remove_all(root / current, error);
     }
     return put;
   }
