@@ -5,17 +5,7 @@
 namespace umbra::client {
 namespace {
 
-class BeforeSwitchTest : public Lab {
- protected:
-  void enrolled_on(int n) {
-    start_server();
-    clock.set(day(n));
-    ASSERT_TRUE(server->run_due());
-    start_spoke();
-    authenticate();
-    ASSERT_TRUE(status().identity);
-  }
-};
+class BeforeSwitchTest : public Lab {};
 
 TEST_F(BeforeSwitchTest, ASwitchThatAClockAheadHasMadeIsUndoneWhenItIsRight) {
   spoke.regenerate = true;
@@ -107,10 +97,10 @@ TEST_F(BareSwitchTest, TheKeyThatItHasPutAwayGoesWithTheKeys) {
 
 TEST_F(BareSwitchTest, AKeyThatAVersionOfBeforeLeftThereStaysZeroized) {
   switched();
-  const std::string held = row().held_since;
+  const std::string kept = row().held_since;
   zeroize();
   auto left = row();
-  left.held_since = held;
+  left.held_since = kept;
   ASSERT_TRUE(store->commit({store::PutTrustpoint{left}}));
   start_spoke();
   clock_steps_back();

@@ -321,6 +321,14 @@ class Lab : public testing::Test, public HttpTransport {
     });
     settle();
   }
+  void enrolled_on(int n) {
+    start_server();
+    clock.set(day(n));
+    ASSERT_TRUE(server->run_due());
+    start_spoke();
+    authenticate();
+    ASSERT_TRUE(status().identity);
+  }
   [[nodiscard]] Status status() const { return trustpoint->status(); }
   [[nodiscard]] std::string armed() const {
     const auto all = trustpoint->deadlines();

@@ -10,17 +10,7 @@ using std::chrono::minutes;
 using testing::Each;
 using testing::ElementsAre;
 
-class ShadowTest : public Lab {
- protected:
-  void enrolled_on(int n) {
-    start_server();
-    clock.set(day(n));
-    ASSERT_TRUE(server->run_due());
-    start_spoke();
-    authenticate();
-    ASSERT_TRUE(status().identity);
-  }
-};
+class ShadowTest : public Lab {};
 
 TEST_F(ShadowTest, TheGuidesLabFromDayZeroToTheDayAfterTheSwitch) {
   enrolled_on(0);

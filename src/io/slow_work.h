@@ -7,6 +7,7 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <system_error>
 #include <thread>
 #include <utility>
 
@@ -33,14 +34,18 @@ class SlowWork {
   std::shared_ptr<State> state_;
 };
 
-/// What `work` comes to, if that does not take longer. In: `work` owns whatever it uses: where it
-/// takes longer, it goes on for as long as it likes.
+/// What `work` comes to, if that does not take longer, and the system has a thread for it. In:
+/// `work` owns whatever it uses: where it takes longer, it goes on for as long as it likes.
 template <class T>
 [[nodiscard]] std::optional<T> answered_within(std::chrono::milliseconds limit,
                                                std::function<T()> work) {
   std::packaged_task<T()> task(std::move(work));
   std::future<T> answer = task.get_future();
-  std::thread(std::move(task)).detach();
+  try {
+    std::thread(std::move(task)).detach();
+  } catch (const std::system_error&) {
+    return std::nullopt;
+  }
   if (answer.wait_for(limit) != std::future_status::ready) return std::nullopt;
   return answer.get();
 }
