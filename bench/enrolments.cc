@@ -4,6 +4,7 @@
 // belong to the machine.
 //
 //   enrolments --umbrad build/release/umbrad [--count 1500] [--rounds 3] [--part first]
+//              [--connections 32]
 
 #include <fmt/format.h>
 #include <sys/utsname.h>
@@ -23,12 +24,12 @@ namespace {
 using namespace umbra::bench;
 using umbra::x509::Certificate;
 
-constexpr unsigned levels[] = {1, 8, 32, 128};
 constexpr double seconds_of_repeats = 2;
 
 struct Sizes {
-  std::size_t count;
-  int rounds;
+  std::size_t count = 1500;
+  int rounds = 3;
+  std::vector<unsigned> connections{1, 8, 32, 128};
 };
 
 /// What is measured: everything, unless some are named.
@@ -39,9 +40,11 @@ struct Parts {
   }
 };
 
-/// One load as it was measured several times: the medians.
+/// One load as it was measured several times: the medians. Beside the floor that was measured just
+/// before and just after each time: over one connection one core works at a time, over several all
+/// of them.
 struct Measured {
-  double rate, cpu_ms, p50, p95, p99, load_cpu_ms;
+  double rate, rate_of_floor, cpu_ms, cpu_of_floor, p50, p95, p99, load_cpu_ms;
 };
 
 void heading(const std::string& text) { fmt::print("\n{}\n\n", text); }
@@ -62,7 +65,8 @@ void machine() {
 
 void print_floor(const Floor& floor) {
   heading("the floor: three RSA-2048 private operations (envelope, certificate, answer)");
-  fmt::print("  {:<44}{:>10.2f} ms\n", "CPU", floor.cpu_ms);
+  fmt::print("  {:<44}{:>10.2f} ms\n", "CPU, on one core", floor.cpu_ms);
+  fmt::print("  {:<44}{:>10.2f} ms\n", "CPU, while all cores compute", floor.cpu_ms_all_cores);
   fmt::print("  {:<44}{:>10.0f} /s\n", "one core", floor.one_core);
   fmt::print("  {:<44}{:>10.0f} /s\n", fmt::format("all {} cores", processors()), floor.all_cores);
 }
@@ -72,31 +76,39 @@ void header() {
              "x floor", "CPU ms", "x floor", "p50 ms", "p95 ms", "p99 ms", "load CPU");
 }
 
-void row(unsigned connections, const Measured& m, const Floor& floor) {
+void row(unsigned connections, const Measured& m) {
   fmt::print("  {:>11} {:>8.0f} {:>8.2f} {:>8.2f} {:>8.2f} {:>8.1f} {:>8.1f} {:>8.1f} {:>9.3f}\n",
-             connections, m.rate, m.rate / floor.all_cores, m.cpu_ms, m.cpu_ms / floor.cpu_ms,
-             m.p50, m.p95, m.p99, m.load_cpu_ms);
+             connections, m.rate, m.rate_of_floor, m.cpu_ms, m.cpu_of_floor, m.p50, m.p95, m.p99,
+             m.load_cpu_ms);
 }
 
 /// `requests`: those of one round.
 Measured measure(pid_t server, std::uint16_t port, unsigned connections, int rounds,
-                 const std::function<std::vector<std::string>()>& requests,
+                 FloorGauge& gauge, const std::function<std::vector<std::string>()>& requests,
                  const std::function<void(const Load&)>& check) {
-  std::vector<double> rate, cpu, p50, p95, p99, own;
+  std::vector<double> rate, rate_of_floor, cpu, cpu_of_floor, p50, p95, p99, own;
   for (int round = 0; round < rounds; ++round) {
     const auto messages = requests();
+    const Floor floor_before = gauge.measure();
     const double before = process_cpu_seconds(server);
     const Load load = send_each(port, messages, connections);
     const double each = 1000.0 / static_cast<double>(messages.size());
-    cpu.push_back((process_cpu_seconds(server) - before) * each);
+    const double cpu_ms = (process_cpu_seconds(server) - before) * each;
+    const Floor floor_after = gauge.measure();
     check(load);
+    const auto floor = [&](double Floor::*of) { return (floor_before.*of + floor_after.*of) / 2; };
     rate.push_back(load.per_second());
+    rate_of_floor.push_back(load.per_second() / floor(&Floor::all_cores));
+    cpu.push_back(cpu_ms);
+    cpu_of_floor.push_back(cpu_ms /
+                           floor(connections == 1 ? &Floor::cpu_ms : &Floor::cpu_ms_all_cores));
     own.push_back(load.load_cpu * each);
     p50.push_back(load.percentile_ms(0.50));
     p95.push_back(load.percentile_ms(0.95));
     p99.push_back(load.percentile_ms(0.99));
   }
-  return {median(rate), median(cpu), median(p50), median(p95), median(p99), median(own)};
+  return {median(rate), median(rate_of_floor), median(cpu), median(cpu_of_floor),
+          median(p50),  median(p95),           median(p99), median(own)};
 }
 
 /// Every answer opened, every serial number another one.
@@ -119,9 +131,9 @@ class Checked {
 };
 
 void print_levels(pid_t server, std::uint16_t port, const Sizes& sizes, FloorGauge& gauge,
-                  Fleet& fleet, Checked& checked, bool renewals, std::vector<Certificate>* keep) {
-  std::vector<Measured> all;
-  for (const unsigned connections : levels) {
+                  Fleet& fleet, Checked& checked, bool renewals) {
+  header();
+  for (const unsigned connections : sizes.connections) {
     std::size_t first = 0;
     const auto requests = [&] {
       std::vector<Certificate> have;
@@ -129,15 +141,9 @@ void print_levels(pid_t server, std::uint16_t port, const Sizes& sizes, FloorGau
       first = fleet.made();
       return renewals ? fleet.renewals(have) : fleet.enrolments(sizes.count);
     };
-    all.push_back(measure(server, port, connections, sizes.rounds, requests, [&](const Load& load) {
-      auto certificates = checked(load, first);
-      if (keep) *keep = std::move(certificates);
-    }));
-    gauge.measure();
+    row(connections, measure(server, port, connections, sizes.rounds, gauge, requests,
+                             [&](const Load& load) { static_cast<void>(checked(load, first)); }));
   }
-  header();
-  const Floor floor = gauge.median();
-  for (std::size_t i = 0; i < all.size(); ++i) row(levels[i], all[i], floor);
 }
 
 void exec(const Daemon& daemon, const std::string& line) {
@@ -146,7 +152,7 @@ void exec(const Daemon& daemon, const std::string& line) {
 }
 
 /// What costs no private operation.
-void print_the_same_for_everybody(const Daemon& daemon, std::uint16_t port) {
+void print_the_same_for_everybody(const Daemon& daemon, std::uint16_t port, const Sizes& sizes) {
   exec(daemon, "crypto pki server BENCH rollover");
   heading(
       fmt::format("what is the same for everybody, asked for {} seconds each", seconds_of_repeats));
@@ -156,7 +162,7 @@ void print_the_same_for_everybody(const Daemon& daemon, std::uint16_t port) {
                                      std::pair{"GetNextCACert", "/scep?operation=GetNextCACert"},
                                      std::pair{"GetCRL", "/scep?operation=GetCRL"},
                                      std::pair{"/crl/BENCH.crl", "/crl/BENCH.crl"}}) {
-    for (const unsigned connections : levels) {
+    for (const unsigned connections : sizes.connections) {
       const double before = process_cpu_seconds(daemon.pid());
       const Load load = repeat(port, get(target), connections, seconds_of_repeats);
       const double cpu = process_cpu_seconds(daemon.pid()) - before;
@@ -181,13 +187,13 @@ void rsa(const std::string& umbrad, const Sizes& sizes, const Parts& parts, Floo
         fmt::format("first enrolments (PKCSReq, RSA-2048), each committed before it is answered; "
                     "{} x {}",
                     sizes.rounds, sizes.count));
-    print_levels(daemon.pid(), port, sizes, gauge, fleet, checked, false, nullptr);
+    print_levels(daemon.pid(), port, sizes, gauge, fleet, checked, false);
   }
   if (parts.has("renewals")) {
     heading("renewals (RenewalReq), the same");
-    print_levels(daemon.pid(), port, sizes, gauge, fleet, checked, true, nullptr);
+    print_levels(daemon.pid(), port, sizes, gauge, fleet, checked, true);
   }
-  if (parts.has("same")) print_the_same_for_everybody(daemon, port);
+  if (parts.has("same")) print_the_same_for_everybody(daemon, port, sizes);
   heading("memory of the server");
   fmt::print("  {:<44}{:>10.1f} MiB\n", "resident, idle", idle);
   fmt::print("  {:<44}{:>10.1f} MiB\n", "resident, peak of all of the above",
@@ -201,7 +207,7 @@ void elliptic(const std::string& umbrad, const Sizes& sizes, FloorGauge& gauge) 
   Checked checked(fleet);
   static_cast<void>(enrolled(port, fleet, 200));
   heading("first enrolments at a P-256 CA with its RSA exchange certificate (two RSA operations)");
-  print_levels(daemon.pid(), port, sizes, gauge, fleet, checked, false, nullptr);
+  print_levels(daemon.pid(), port, sizes, gauge, fleet, checked, false);
 }
 
 /// micromdm's SCEP server, of Debian's package `scep`, with a CA of its own.
@@ -289,13 +295,15 @@ void compare(const std::string& umbrad, const Sizes& sizes) {
 
 int main(int argc, char** argv) {
   std::string umbrad;
-  Sizes sizes{1500, 3};
+  Sizes sizes;
   CLI::App app(
       "Durable enrolments and whatever else a SCEP server answers, beside the crypto floor");
   app.add_option("--umbrad", umbrad, "the daemon to measure")->required()->check(CLI::ExistingFile);
   app.add_option("--count", sizes.count, "requests of one round")->check(CLI::Range(100, 100000));
   app.add_option("--rounds", sizes.rounds, "rounds, of which the median counts")
       ->check(CLI::Range(1, 99));
+  app.add_option("--connections", sizes.connections, "over how many at once; may be given again")
+      ->check(CLI::Range(1, 1024));
   Parts parts;
   app.add_option("--part", parts.named, "this part alone; may be given again")
       ->check(CLI::IsMember({"first", "renewals", "same", "elliptic", "compared"}));
@@ -308,7 +316,6 @@ int main(int argc, char** argv) {
     rsa(umbrad, sizes, parts, gauge);
   if (parts.has("elliptic")) elliptic(umbrad, sizes, gauge);
   if (parts.has("compared")) compare(umbrad, sizes);
-  gauge.measure();
   print_floor(gauge.median());
   return 0;
 }
