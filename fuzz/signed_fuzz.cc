@@ -21,20 +21,19 @@ constexpr const char* attribute_oids[] = {"2.16.840.1.113733.1.9.2", "2.16.840.1
                                           "1.3.6.1.5.5.7.24.1",      "1.2.840.113549.1.9.5"};
 
 /// Any number of (place of the OID, octets of the value, value).
-std::vector<scep::cms::Attribute> attributes_from(ByteView input) {
-  std::vector<scep::cms::Attribute> out;
+std::vector<Bytes> attributes_from(ByteView input) {
+  std::vector<Bytes> out;
   while (input.size() >= 2) {
     const std::size_t size = std::min<std::size_t>(input[1], input.size() - 2);
-    out.push_back(
-        {x509::der::object_identifier(attribute_oids[input[0] % std::size(attribute_oids)]),
-         to_bytes(input.subspan(2, size))});
+    out.push_back(scep::cms::attribute(
+        x509::der::object_identifier(attribute_oids[input[0] % std::size(attribute_oids)]),
+        input.subspan(2, size)));
     input = input.subspan(2 + size);
   }
   return out;
 }
 
-Bytes signed_by(const fuzz::Party& signer, std::vector<scep::cms::Attribute> attributes,
-                ByteView content) {
+Bytes signed_by(const fuzz::Party& signer, std::vector<Bytes> attributes, ByteView content) {
   return scep::cms::sign({.content = to_bytes(content),
                           .form = scep::cms::Content::octets,
                           .attributes = std::move(attributes),

@@ -34,6 +34,9 @@ class Log {
   /// `debug crypto pki ...` lines; `category` is IOS's head: CRYPTO_CS for the server, CRYPTO_PKI
   /// for the client.
   virtual void debug(std::string_view category, std::string_view text) = 0;
+  /// Whether anybody reads what `debug` is told of this category: who has to put a text together
+  /// first asks.
+  [[nodiscard]] virtual bool debugs(std::string_view /*category*/) const { return true; }
 };
 
 }  // namespace umbra

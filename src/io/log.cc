@@ -42,8 +42,12 @@ void StderrLog::set_zone(TimeZone zone) {
 
 void StderrLog::event(const LogEvent& event) { line(to_string(event)); }
 
+bool StderrLog::debugs(std::string_view category) const {
+  return debug_ || monitor_->debugs(console::topic_of(category));
+}
+
 void StderrLog::debug(std::string_view category, std::string_view text) {
-  if (!debug_ && !monitor_->debugs(console::topic_of(category))) return;
+  if (!debugs(category)) return;
   line(std::string(category.substr(0, category.find('/'))) + ": " + std::string(text));
 }
 

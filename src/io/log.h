@@ -23,6 +23,7 @@ class StderrLog final : public Log {
   ~StderrLog() override;
   void event(const LogEvent& event) override;
   void debug(std::string_view category, std::string_view text) override;
+  [[nodiscard]] bool debugs(std::string_view category) const override;
   void set_zone(TimeZone zone);
 
  private:

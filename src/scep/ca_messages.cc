@@ -160,7 +160,7 @@ Result<Bytes> next_ca_cert(const std::vector<x509::Certificate>& next, const Rec
                            Time now) {
   cms::SignTemplate what{.content = cms::degenerate(next, {}),
                          .form = cms::Content::octets,
-                         .attributes = {{to_bytes(cms::oid_signing_time), der::time(now)}},
+                         .attributes = {cms::attribute(cms::oid_signing_time, der::time(now))},
                          .bag = next,
                          .digest = x509::Digest::sha256};
   what.bag.push_back(current.certificate);

@@ -115,8 +115,8 @@ TEST(NextCaCert, UnsignedForgedAndDisguisedAnswersAreRefused) {
   cms::SignTemplate disguised{
       .content = {},
       .form = cms::Content::absent,
-      .attributes = {{x509::der::object_identifier("2.16.840.1.113733.1.9.2"),
-                      x509::der::printable("3")}},
+      .attributes = {cms::attribute(x509::der::Oid("2.16.840.1.113733.1.9.2"),
+                                    x509::der::printable("3"))},
       .bag = {next().certificate},
       .digest = x509::Digest::sha256};
   EXPECT_FALSE(parse_next_ca_cert(*cms::sign(disguised, ca().certificate, ca().key),

@@ -65,11 +65,15 @@ struct SignedData {
 [[nodiscard]] Bytes degenerate(std::span<const x509::Certificate> certificates,
                                std::span<const Bytes> crls);
 
+/// An Attribute of one value, whole. In: its OID and the value, elements both.
+[[nodiscard]] Bytes attribute(ByteView oid, ByteView value);
+[[nodiscard]] Bytes attribute(ByteView oid, std::uint8_t tag, ByteView content);
+
 enum class Content { octets, absent, empty };
 struct SignTemplate {
   Bytes content;
   Content form = Content::octets;
-  std::vector<Attribute> attributes;  ///< contentType and messageDigest are added
+  std::vector<Bytes> attributes;  ///< whole; contentType and messageDigest are added
   std::vector<x509::Certificate> bag;
   x509::Digest digest = x509::Digest::sha256;
 };

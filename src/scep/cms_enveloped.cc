@@ -171,16 +171,18 @@ Result<Bytes> envelop(ByteView content, const x509::Certificate& recipient, Ciph
   wipe(content_key);
   if (!encrypted_key) return tl::unexpected(encrypted_key.error());
   if (!encrypted) return tl::unexpected(encrypted.error());
-  const Bytes rsa = der::sequence({oid_rsa_encryption, der::tlv(tag::null, {})});
+  constexpr std::array<std::uint8_t, 3> version_0 = {tag::integer, 1, 0};
   const Bytes recipient_info =
-      der::sequence({der::small_integer(0), to_der(recipient.issuer(), recipient.serial()), rsa,
-                     der::tlv(tag::octet_string, *encrypted_key)});
-  const Bytes algorithm = der::sequence({chosen.oid, der::tlv(tag::octet_string, iv)});
-  const Bytes encrypted_info =
-      der::sequence({oid_data, algorithm, der::tlv(der::context_primitive(0), *encrypted)});
-  const Bytes body =
-      der::sequence({der::small_integer(0), der::tlv(tag::set, recipient_info), encrypted_info});
-  return der::sequence({oid_enveloped_data, der::tlv(der::context(0), body)});
+      der::sequence({version_0, to_der(recipient.issuer(), recipient.serial()),
+                     der::sequence({oid_rsa_encryption, der::Header(tag::null, 0)}),
+                     der::Header(tag::octet_string, encrypted_key->size()), *encrypted_key});
+  const Bytes algorithm =
+      der::sequence({chosen.oid, der::Header(tag::octet_string, iv.size()), iv});
+  const Bytes encrypted_info = der::sequence(
+      {oid_data, algorithm, der::Header(der::context_primitive(0), encrypted->size()), *encrypted});
+  const Bytes body = der::sequence(
+      {version_0, der::Header(tag::set, recipient_info.size()), recipient_info, encrypted_info});
+  return der::sequence({oid_enveloped_data, der::Header(der::context(0), body.size()), body});
 }
 
 }  // namespace umbra::scep::cms

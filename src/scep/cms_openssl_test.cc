@@ -123,8 +123,8 @@ TEST(CmsSigned, SignedAttributesAreBoundedBeforeAnythingIsVerified) {
                            .bag = {},
                            .digest = x509::Digest::sha256};
     for (unsigned i = 0; i < extra; ++i)
-      what.attributes.push_back(
-          {x509::der::object_identifier("1.2.3." + std::to_string(i)), Bytes{0x05, 0x00}});
+      what.attributes.push_back(cms::attribute(
+          x509::der::object_identifier("1.2.3." + std::to_string(i)), Bytes{0x05, 0x00}));
     return cms::parse_signed_data(*cms::sign(what, party().certificate, party().key));
   };
   // contentType and messageDigest come on top.

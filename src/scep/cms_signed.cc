@@ -1,4 +1,5 @@
 #include <algorithm>
+#include <array>
 
 #include "scep/cms.h"
 #include "x509/der.h"
@@ -72,21 +73,23 @@ Result<SignerInfo> parse_signer(ByteView content) {
   return signer;
 }
 
-Bytes attribute_der(const Attribute& attribute) {
-  return der::sequence({attribute.oid, der::tlv(tag::set, attribute.value)});
-}
+constexpr std::array<std::uint8_t, 3> version_1 = {tag::integer, 1, 1};
 
+/// certificates [0] IMPLICIT SET OF; empty without any.
 Bytes bag_der(std::span<const x509::Certificate> certificates) {
   if (certificates.empty()) return {};
-  std::vector<Bytes> parts;
-  for (const auto& certificate : certificates) parts.push_back(to_bytes(certificate.der()));
-  Bytes set = der::set_of(std::move(parts));
+  std::vector<ByteView> parts;
+  parts.reserve(certificates.size());
+  for (const auto& certificate : certificates) parts.push_back(certificate.der());
+  Bytes set = der::set_of_views(std::move(parts));
   set[0] = der::context(0);
   return set;
 }
 
-Bytes content_info(const der::Oid& type, ByteView content) {
-  return der::sequence({type, der::tlv(der::context(0), content)});
+/// ContentInfo with a SignedData of these parts.
+Bytes signed_data(std::initializer_list<ByteView> parts) {
+  const Bytes body = der::sequence(parts);
+  return der::sequence({oid_signed_data, der::Header(der::context(0), body.size()), body});
 }
 
 }  // namespace
@@ -157,6 +160,15 @@ Result<SignedData> parse_signed_data(ByteView input) {
   return data;
 }
 
+Bytes attribute(ByteView oid, ByteView value) {
+  return der::sequence({oid, der::Header(tag::set, value.size()), value});
+}
+
+Bytes attribute(ByteView oid, std::uint8_t tag, ByteView content) {
+  const der::Header value(tag, content.size());
+  return der::sequence({oid, der::Header(tag::set, value.size() + content.size()), value, content});
+}
+
 const Bytes* find(const std::vector<Attribute>& attributes, ByteView oid) {
   const auto found = std::find_if(attributes.begin(), attributes.end(),
                                   [&](const Attribute& a) { return equal(a.oid, oid); });
@@ -173,14 +185,15 @@ bool names(const SignerInfo& signer, const x509::Certificate& certificate) {
 
 Result<void> verify(const SignedData& data, const SignerInfo& signer, const x509::PublicKey& key) {
   if (!signer.digest) return tl::unexpected(signer.digest.error());
-  const Bytes content = data.content.value_or(Bytes{});
+  const ByteView content = data.content ? ByteView(*data.content) : ByteView{};
   const x509::SignatureAlgorithm algorithm{key.algorithm(), *signer.digest};
   if (signer.signed_attributes.empty()) return key.verify(algorithm, content, signer.signature);
   const Bytes* const digest = find(signer.attributes, oid_message_digest);
   const Bytes* const type = find(signer.attributes, oid_content_type);
   if (digest == nullptr || type == nullptr)
     return fail(Errc::crypto, "signed attributes without digest or type");
-  if (*digest != der::tlv(tag::octet_string, x509::hash(*signer.digest, content))) {
+  const auto said = der::parse_one(*digest, tag::octet_string, "a message digest");
+  if (!said || !equal(said->content, x509::hash(*signer.digest, content))) {
     return fail(Errc::crypto, "the content is not what was signed");
   }
   if (*type != data.content_type)
@@ -191,42 +204,41 @@ Result<void> verify(const SignedData& data, const SignerInfo& signer, const x509
 Bytes degenerate(std::span<const x509::Certificate> certificates, std::span<const Bytes> crls) {
   Bytes crl_set;
   if (!crls.empty()) {
-    crl_set = der::set_of({crls.begin(), crls.end()});
+    crl_set = der::set_of_views({crls.begin(), crls.end()});
     crl_set[0] = der::context(1);
   }
-  const Bytes body =
-      der::sequence({der::small_integer(1), der::tlv(tag::set, {}), der::sequence({oid_data}),
-                     bag_der(certificates), crl_set, der::tlv(tag::set, {})});
-  return content_info(oid_signed_data, body);
+  const der::Header empty_set(tag::set, 0);
+  return signed_data(
+      {version_1, empty_set, der::sequence({oid_data}), bag_der(certificates), crl_set, empty_set});
 }
 
 Result<Bytes> sign(const SignTemplate& what, const x509::Certificate& signer,
                    const x509::PrivateKey& key) {
-  std::vector<Bytes> attributes;
-  for (const Attribute& attribute : what.attributes) attributes.push_back(attribute_der(attribute));
-  attributes.push_back(attribute_der({to_bytes(oid_content_type), to_bytes(oid_data)}));
-  attributes.push_back(
-      attribute_der({to_bytes(oid_message_digest),
-                     der::tlv(tag::octet_string, x509::hash(what.digest, what.content))}));
-  Bytes set = der::set_of(std::move(attributes));
+  const Bytes type = attribute(oid_content_type, oid_data);
+  const Bytes digest =
+      attribute(oid_message_digest, tag::octet_string, x509::hash(what.digest, what.content));
+  std::vector<ByteView> attributes(what.attributes.begin(), what.attributes.end());
+  attributes.insert(attributes.end(), {type, digest});
+  Bytes set = der::set_of_views(std::move(attributes));
   UMBRA_TRY(const Bytes signature, key.sign(what.digest, set));
   set[0] = der::context(0);
 
   const Bytes digest_algorithm = x509::to_der(what.digest);
   const Bytes signature_algorithm =
       key.public_key().algorithm() == x509::KeyAlgorithm::rsa
-          ? der::sequence({oid_rsa_encryption, der::tlv(tag::null, {})})
+          ? der::sequence({oid_rsa_encryption, der::Header(tag::null, 0)})
           : x509::to_der(x509::SignatureAlgorithm{x509::KeyAlgorithm::ec, what.digest});
-  const Bytes info = der::sequence({der::small_integer(1), to_der(signer.issuer(), signer.serial()),
+  const Bytes info = der::sequence({version_1, to_der(signer.issuer(), signer.serial()),
                                     digest_algorithm, set, signature_algorithm,
-                                    der::tlv(tag::octet_string, signature)});
-  Bytes content;
-  if (what.form != Content::absent)
-    content = der::tlv(der::context(0), der::tlv(tag::octet_string, what.content));
-  const Bytes body = der::sequence({der::small_integer(1), der::tlv(tag::set, digest_algorithm),
-                                    der::sequence({oid_data, content}), bag_der(what.bag),
-                                    der::tlv(tag::set, info)});
-  return content_info(oid_signed_data, body);
+                                    der::Header(tag::octet_string, signature.size()), signature});
+  // EncapsulatedContentInfo ::= SEQUENCE { eContentType, eContent [0] EXPLICIT OCTET STRING }
+  const der::Header octets(tag::octet_string, what.content.size());
+  const der::Header wrapped(der::context(0), octets.size() + what.content.size());
+  const bool present = what.form != Content::absent;
+  const Bytes encapsulated = present ? der::sequence({oid_data, wrapped, octets, what.content})
+                                     : der::sequence({oid_data});
+  return signed_data({version_1, der::Header(tag::set, digest_algorithm.size()), digest_algorithm,
+                      encapsulated, bag_der(what.bag), der::Header(tag::set, info.size()), info});
 }
 
 }  // namespace umbra::scep::cms

@@ -82,12 +82,20 @@ std::optional<Refusal> digest_refusal(x509::Digest digest, const Legacy& legacy)
   return std::nullopt;
 }
 
+Bytes printable(const der::Oid& oid, std::string_view text) {
+  return cms::attribute(oid, tag::printable_string, as_bytes(text));
+}
+
 /// The attributes every pkiMessage has.
-std::vector<cms::Attribute> common_attributes(MessageType type, const std::string& transaction_id,
-                                              const Nonce& sender_nonce) {
-  return {{to_bytes(oid_message_type), der::printable(std::to_string(static_cast<int>(type)))},
-          {to_bytes(oid_transaction_id), der::printable(transaction_id)},
-          {to_bytes(oid_sender_nonce), der::tlv(tag::octet_string, sender_nonce)}};
+std::vector<Bytes> common_attributes(MessageType type, std::string_view transaction_id,
+                                     const Nonce& sender_nonce) {
+  constexpr std::size_t all_max = 8;
+  std::vector<Bytes> all;
+  all.reserve(all_max);
+  all.push_back(printable(oid_message_type, std::to_string(static_cast<int>(type))));
+  all.push_back(printable(oid_transaction_id, transaction_id));
+  all.push_back(cms::attribute(oid_sender_nonce, tag::octet_string, sender_nonce));
+  return all;
 }
 
 Result<IssuerAndSubject> parse_issuer_and_subject(ByteView input) {
@@ -191,7 +199,7 @@ std::optional<IssuerAndSerial> recipient_of(const Envelope& envelope) {
   return data->recipients.front().id;
 }
 
-tl::expected<Request, Refusal> open_request(Envelope envelope,
+tl::expected<Request, Refusal> open_request(const Envelope& envelope,
                                             std::span<const Recipient> recipients,
                                             const Legacy& legacy) {
   const auto refuse = [](FailInfo info, std::string text) {
@@ -226,7 +234,7 @@ tl::expected<Request, Refusal> open_request(Envelope envelope,
         if (const auto refusal = digest_refusal(request->signature_algorithm()->digest, legacy))
           return tl::unexpected(*refusal);
       }
-      return Request{std::move(envelope), i, *data->cipher, *std::move(body)};
+      return Request{i, *data->cipher, *std::move(body)};
     }
   }
   return refuse(FailInfo::bad_request,
@@ -239,8 +247,8 @@ Result<Bytes> cert_rep(const Answer& answer, const ReplyContext& context, const 
   auto attributes =
       common_attributes(MessageType::cert_rep, context.request.transaction_id, make_nonce(random));
   attributes.push_back(
-      {to_bytes(oid_recipient_nonce), der::tlv(tag::octet_string, context.request.sender_nonce)});
-  attributes.push_back({to_bytes(cms::oid_signing_time), der::time(context.now)});
+      cms::attribute(oid_recipient_nonce, tag::octet_string, context.request.sender_nonce));
+  attributes.push_back(cms::attribute(cms::oid_signing_time, der::time(context.now)));
   PkiStatus status = PkiStatus::success;
   Bytes plain;
   if (const auto* granted = std::get_if<Granted>(&answer)) {
@@ -252,15 +260,13 @@ Result<Bytes> cert_rep(const Answer& answer, const ReplyContext& context, const 
   } else {
     const auto& refusal = std::get<Refusal>(answer);
     status = PkiStatus::failure;
-    attributes.push_back(
-        {to_bytes(oid_fail_info), der::printable(std::to_string(static_cast<int>(refusal.info)))});
+    attributes.push_back(printable(oid_fail_info, std::to_string(static_cast<int>(refusal.info))));
     if (!refusal.text.empty()) {
       attributes.push_back(
-          {to_bytes(oid_fail_info_text), der::tlv(tag::utf8_string, as_bytes(refusal.text))});
+          cms::attribute(oid_fail_info_text, tag::utf8_string, as_bytes(refusal.text)));
     }
   }
-  attributes.push_back(
-      {to_bytes(oid_pki_status), der::printable(std::to_string(static_cast<int>(status)))});
+  attributes.push_back(printable(oid_pki_status, std::to_string(static_cast<int>(status))));
   cms::SignTemplate what{
       .content = {},
       .form = context.no_content == NoContent::absent ? cms::Content::absent : cms::Content::empty,

@@ -57,7 +57,6 @@ struct Recipient {
 };
 
 struct Request {
-  Envelope envelope;
   std::size_t recipient = 0;  ///< index of the recipient that it was enveloped for
   Cipher cipher = Cipher::aes128_cbc;
   /// PKCSReq, RenewalReq -> x509::Request; CertPoll -> IssuerAndSubject; GetCert, GetCRL ->
@@ -69,7 +68,7 @@ struct Request {
 /// can use us as a padding oracle. Refusals: badRequest if no recipient of ours is named,
 /// badMessageCheck, badAlg, badRequest on a malformed body or a PKCS #10 whose own signature is
 /// wrong.
-[[nodiscard]] tl::expected<Request, Refusal> open_request(Envelope envelope,
+[[nodiscard]] tl::expected<Request, Refusal> open_request(const Envelope& envelope,
                                                           std::span<const Recipient> recipients,
                                                           const Legacy& legacy);
 

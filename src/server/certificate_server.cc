@@ -161,15 +161,18 @@ void CertificateServer::Impl::pki_operation(ByteView message, bool by_get,
     return done(text_reply(400, "not a SCEP message that can be answered: " + why));
   }
   debug("received a SCEP request");
-  debug(fmt::format("scep msg type - {}", static_cast<int>(opened->envelope.type)));
-  debug(fmt::format("trans id - {}", opened->envelope.transaction_id));
-  environment.log.debug(
-      "CRYPTO_PKI/messages",
-      fmt::format("received msg of {} bytes, {}, signing cert: issuer {} serial {}", message.size(),
-                  by_get ? "by GET" : "by POST", opened->envelope.signer.issuer().joined(),
-                  opened->envelope.signer.serial().to_hex()));
+  debug([&] { return fmt::format("scep msg type - {}", static_cast<int>(opened->envelope.type)); });
+  debug([&] { return fmt::format("trans id - {}", opened->envelope.transaction_id); });
+  if (environment.log.debugs("CRYPTO_PKI/messages")) {
+    environment.log.debug(
+        "CRYPTO_PKI/messages",
+        fmt::format("received msg of {} bytes, {}, signing cert: issuer {} serial {}",
+                    message.size(), by_get ? "by GET" : "by POST",
+                    opened->envelope.signer.issuer().joined(),
+                    opened->envelope.signer.serial().to_hex()));
+  }
   auto conversation = std::make_shared<Conversation>(Conversation{
-      .envelope = opened->envelope,
+      .envelope = std::move(opened->envelope),
       .cipher = scep::Cipher::aes128_cbc,
       .request = std::nullopt,
       .digest = {},
@@ -183,8 +186,8 @@ void CertificateServer::Impl::pki_operation(ByteView message, bool by_get,
   if (opened->refused) return refuse(*conversation, *opened->refused);
   if (conversation->envelope.type == scep::MessageType::cert_rep)
     return refuse(*conversation, {scep::FailInfo::bad_request, "a CertRep is no request"});
-  auto request = scep::open_request(std::move(opened->envelope),
-                                    conversation->generations->recipients, legacy());
+  auto request =
+      scep::open_request(conversation->envelope, conversation->generations->recipients, legacy());
   if (!request) return refuse(*conversation, request.error());
   conversation->cipher = request->cipher;
   conversation->generation = conversation->generations->recipient_generations[request->recipient];
@@ -204,7 +207,7 @@ void CertificateServer::Impl::pki_operation(ByteView message, bool by_get,
              "the answer is enveloped for the key that signs the request, which takes RSA; "
              "sign with an RSA key, or have the PKCS #10 granted by hand"});
       }
-      conversation->request = std::get<x509::Request>(request->body);
+      conversation->request = std::get<x509::Request>(std::move(request->body));
       Bytes content = to_bytes(conversation->request->der());
       // A first enrolment is its PKCS #10; clients make a new self-signed certificate for every
       // try. A renewal that keeps its key repeats the PKCS #10 of the last one, and differs in its

@@ -40,6 +40,11 @@ scep::Refusal cannot() {
 
 void CertificateServer::Impl::reply(const Conversation& conversation,
                                     const scep::Answer& answer) const {
+  conversation.done(made_reply(conversation, answer));
+}
+
+HttpReply CertificateServer::Impl::made_reply(const Conversation& conversation,
+                                              const scep::Answer& answer) const {
   const Generations& all = *conversation.generations;
   // The next CA's requests are answered by the active one, whom every client can already trust; a
   // CA that has ended answers for itself, since its clients know no other.
@@ -51,7 +56,7 @@ void CertificateServer::Impl::reply(const Conversation& conversation,
   if (is_ra() && all.rollover && all.rollover->generation == conversation.generation)
     signer = &*all.rollover;
   const auto party = scep_party(*signer);
-  if (!party) return conversation.done(unavailable());
+  if (!party) return unavailable();
   const scep::ReplyContext context{.request = conversation.envelope,
                                    .cipher = conversation.cipher,
                                    .no_content = conversation.no_content,
@@ -66,15 +71,17 @@ void CertificateServer::Impl::reply(const Conversation& conversation,
   }
   if (!body) {
     log(Severity::error, "CS_REPLY", "an answer could not be made: " + body.error().detail);
-    return conversation.done(unavailable());
+    return unavailable();
   }
-  environment.log.debug("CRYPTO_PKI/messages",
-                        fmt::format("Sending msg of {} bytes", body->size()));
+  if (environment.log.debugs("CRYPTO_PKI/messages")) {
+    environment.log.debug("CRYPTO_PKI/messages",
+                          fmt::format("Sending msg of {} bytes", body->size()));
+  }
   HttpReply made{200, std::string(scep::type_pki_message), *std::move(body)};
   // What is wrong with an envelope shows in how long it takes to find out.
   const auto* const refusal = std::get_if<scep::Refusal>(&answer);
   made.unhurried = refusal != nullptr && refusal->info == scep::FailInfo::bad_message_check;
-  conversation.done(std::move(made));
+  return made;
 }
 
 void CertificateServer::Impl::refuse(const Conversation& conversation,
@@ -93,7 +100,7 @@ void CertificateServer::Impl::refuse(const Conversation& conversation,
 /// Two requests of one transaction are decided one after the other, so that the second finds what
 /// the first was given. It waits without a thread: who sends one thing a thousand times takes
 /// nobody else's.
-void CertificateServer::Impl::enroll(std::shared_ptr<const Conversation> conversation) {
+void CertificateServer::Impl::enroll(std::shared_ptr<Conversation> conversation) {
   {
     std::unique_lock lock(transactions_mutex);
     const std::string& id = conversation->envelope.transaction_id;
@@ -116,20 +123,22 @@ void CertificateServer::Impl::enroll(std::shared_ptr<const Conversation> convers
   enroll_in_turn(conversation);
 }
 
-void CertificateServer::Impl::enroll_in_turn(
-    const std::shared_ptr<const Conversation>& conversation) {
-  auto released = std::make_shared<Conversation>(*conversation);
+void CertificateServer::Impl::enroll_in_turn(const std::shared_ptr<Conversation>& conversation) {
+  // An RA lets go of the transaction before it answers.
+  const auto after_its_turn =
+      is_ra() ? std::make_shared<const Conversation>(*conversation) : nullptr;
   // The reply ends the transaction, whichever way it leaves.
-  released->done = [this, conversation](HttpReply reply) {
-    end_transaction(conversation->envelope.transaction_id);
-    conversation->done(std::move(reply));
+  conversation->done = [this, id = conversation->envelope.transaction_id,
+                        answered = std::move(conversation->done)](HttpReply reply) {
+    end_transaction(id);
+    answered(std::move(reply));
   };
-  if (is_ra()) return enroll_at_ra(released, conversation);
-  enroll_once(released);
+  if (after_its_turn) return enroll_at_ra(conversation, after_its_turn);
+  enroll_once(conversation);
 }
 
 void CertificateServer::Impl::end_transaction(const std::string& id) {
-  std::shared_ptr<const Conversation> next;
+  std::shared_ptr<Conversation> next;
   {
     const std::lock_guard lock(transactions_mutex);
     const auto ended = transactions.find(id);
@@ -183,8 +192,10 @@ void CertificateServer::Impl::enroll_once(const std::shared_ptr<const Conversati
         {503, "text/plain", to_bytes(as_bytes("the next CA is taking over; try again\n"))});
   }
   if (reception == lifecycle::Reception::by_active) authority = &*conversation->generations->active;
-  debug(fmt::format("checking policy for enrollment request, trans id - {}",
-                    conversation->envelope.transaction_id));
+  debug([&] {
+    return fmt::format("checking policy for enrollment request, trans id - {}",
+                       conversation->envelope.transaction_id);
+  });
   if (!may_try(*conversation, facts)) return;
   auto decision = policy::decide(facts, rules());
   std::optional<store::OneTimePassword> spent;
@@ -364,15 +375,19 @@ void CertificateServer::Impl::grant_now(const std::shared_ptr<const Conversation
     if (spent) give_back(*spent);
     return conversation->done(text_reply(503, "the certificate server is stopped"));
   }
-  debug(fmt::format("request has been authorized, transaction id={}",
-                    conversation->envelope.transaction_id));
+  debug([&] {
+    return fmt::format("request has been authorized, transaction id={}",
+                       conversation->envelope.transaction_id);
+  });
   const auto issue = [&]() -> Result<x509::Certificate> {
     UMBRA_TRY(const auto validity,
               validity_from(authority, *conversation->generations, as, conversation->now));
     UMBRA_TRY(const auto serial, ledger->take_serial());
-    debug(fmt::format("Validity: {}-{}", to_ios_time(validity.not_before, {}),
-                      to_ios_time(validity.not_after, {})));
-    debug(fmt::format("writing serial number 0x{}.", serial.to_hex()));
+    debug([&] {
+      return fmt::format("Validity: {}-{}", to_ios_time(validity.not_before, {}),
+                         to_ios_time(validity.not_after, {}));
+    });
+    debug([&] { return fmt::format("writing serial number 0x{}.", serial.to_hex()); });
     return ca::issue(authority, *conversation->request, serial, validity, profile(as));
   };
   const auto certificate = issue();
@@ -385,10 +400,8 @@ void CertificateServer::Impl::grant_now(const std::shared_ptr<const Conversation
   }
   // The answer is made before the commit, so that nothing is left to do after it but to send: no
   // thread waits for the disk, and what leaves is what was stored.
-  auto prepared = std::make_shared<HttpReply>();
-  Conversation draft = *conversation;
-  draft.done = [prepared](HttpReply reply) { *prepared = std::move(reply); };
-  reply(draft, scep::Granted{{*certificate}});
+  auto prepared =
+      std::make_shared<HttpReply>(made_reply(*conversation, scep::Granted{{*certificate}}));
   const x509::Serial serial = certificate->serial();
   // A rollover CA may be taken back while this is under way: then nothing of it is handed out.
   store::Batch batch = {
@@ -406,8 +419,10 @@ void CertificateServer::Impl::grant_now(const std::shared_ptr<const Conversation
               "a certificate was not stored and is withheld: " + committed.error().detail);
           return conversation->done(unavailable());
         }
-        debug(fmt::format("request granted, serial {}, trans id - {}", serial.to_hex(),
-                          conversation->envelope.transaction_id));
+        debug([&] {
+          return fmt::format("request granted, serial {}, trans id - {}", serial.to_hex(),
+                             conversation->envelope.transaction_id);
+        });
         debug("Certificate generated and sent to requestor");
         conversation->done(std::move(*prepared));
       });

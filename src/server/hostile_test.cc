@@ -20,15 +20,15 @@ class HostileTest : public ServerTest {
  protected:
   /// A pkiMessage around an envelope that is there already.
   Bytes around(const Bytes& enveloped, const x509::Certificate& signer, const x509::PrivateKey& key,
-               const std::string& transaction, std::vector<scep::cms::Attribute> more = {},
-               int type = 19) {
+               const std::string& transaction, std::vector<Bytes> more = {}, int type = 19) {
     scep::cms::SignTemplate what;
     what.content = enveloped;
     what.attributes = {
-        {der::object_identifier("2.16.840.1.113733.1.9.2"), der::printable(std::to_string(type))},
-        {der::object_identifier("2.16.840.1.113733.1.9.7"), der::printable(transaction)},
-        {der::object_identifier("2.16.840.1.113733.1.9.5"),
-         der::tlv(der::tag::octet_string, Bytes(16, 0x42))}};
+        scep::cms::attribute(der::Oid("2.16.840.1.113733.1.9.2"),
+                             der::printable(std::to_string(type))),
+        scep::cms::attribute(der::Oid("2.16.840.1.113733.1.9.7"), der::printable(transaction)),
+        scep::cms::attribute(der::Oid("2.16.840.1.113733.1.9.5"), der::tag::octet_string,
+                             Bytes(16, 0x42))};
     what.attributes.insert(what.attributes.end(), more.begin(), more.end());
     what.bag = {signer};
     return *scep::cms::sign(what, signer, key);
@@ -146,8 +146,8 @@ TEST_F(HostileTest, ACertRepIsNoRequest) {
   EXPECT_EQ(answer(post(message_of(device, csr(device).der())).content()).fail_info,
             FailInfo::bad_request);
   // One of his own, for us.
-  const scep::cms::Attribute success{der::object_identifier("2.16.840.1.113733.1.9.3"),
-                                     der::printable("0")};
+  const Bytes success =
+      scep::cms::attribute(der::Oid("2.16.840.1.113733.1.9.3"), der::printable("0"));
   EXPECT_EQ(answer(around(enveloped_in(message_of(device, csr(device).der())), device.signer,
                           device.key, "t", {success}, 3))
                 .fail_info,
@@ -265,8 +265,8 @@ TEST_F(HostileTest, NoExtensionIsSmuggledIn) {
 TEST_F(HostileTest, WhatComesTwiceIsRefused) {
   start();
   const Device device("CN=a");
-  const scep::cms::Attribute again{der::object_identifier("2.16.840.1.113733.1.9.7"),
-                                   der::printable("other")};
+  const Bytes again =
+      scep::cms::attribute(der::Oid("2.16.840.1.113733.1.9.7"), der::printable("other"));
   const Bytes enveloped = enveloped_in(message_of(device, csr(device).der()));
   EXPECT_EQ(post(around(enveloped, device.signer, device.key, "one", {again})).status, 400U);
   // Of extensions and passwords in a PKCS #10 twice: x509.Request.WhatCannotBeReadOrComesTwice...

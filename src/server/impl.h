@@ -1,6 +1,7 @@
 #pragma once
 
 #include <atomic>
+#include <concepts>
 #include <condition_variable>
 #include <deque>
 #include <map>
@@ -131,8 +132,8 @@ struct CertificateServer::Impl {
 
   // enrollment.cc: a request for a certificate, and polls for it
   struct Conversation;
-  void enroll(std::shared_ptr<const Conversation> conversation);
-  void enroll_in_turn(const std::shared_ptr<const Conversation>& conversation);
+  void enroll(std::shared_ptr<Conversation> conversation);
+  void enroll_in_turn(const std::shared_ptr<Conversation>& conversation);
   void enroll_once(const std::shared_ptr<const Conversation>& conversation);
   void grant_now(const std::shared_ptr<const Conversation>& conversation,
                  const ca::Authority& authority, store::RequestClass as,
@@ -178,6 +179,9 @@ struct CertificateServer::Impl {
                                                           const Generations& all,
                                                           store::RequestClass as, Time now) const;
   [[nodiscard]] ca::Profile profile(store::RequestClass as) const;
+  /// Out: 503 if it cannot be made.
+  [[nodiscard]] HttpReply made_reply(const Conversation& conversation,
+                                     const scep::Answer& answer) const;
   void reply(const Conversation& conversation, const scep::Answer& answer) const;
   void refuse(const Conversation& conversation, scep::Refusal refusal) const;
 
@@ -347,7 +351,12 @@ struct CertificateServer::Impl {
   }
   /// SCEP as it passes by: `debug crypto pki scep`.
   void debug_scep(const std::string& text) const { environment.log.debug("CRYPTO_PKI_SCEP", text); }
-  void debug(const std::string& text) const { environment.log.debug("CRYPTO_CS", text); }
+  void debug(std::string_view text) const { environment.log.debug("CRYPTO_CS", text); }
+  /// Of what every request comes by: `text` makes it, if anybody reads it.
+  template <std::invocable Text>
+  void debug(const Text& text) const {
+    if (environment.log.debugs("CRYPTO_CS")) debug(std::string_view(text()));
+  }
 
   const config::Server configuration;
   std::atomic<bool> http_enabled;
@@ -384,7 +393,7 @@ struct CertificateServer::Impl {
   std::mutex transactions_mutex;
   std::condition_variable transaction_done;
   /// Being decided or committed, and who waits for that.
-  std::map<std::string, std::deque<std::shared_ptr<const Conversation>>> transactions;
+  std::map<std::string, std::deque<std::shared_ptr<Conversation>>> transactions;
   void end_transaction(const std::string& id);
   std::set<std::uint64_t> forwarding;  ///< requests that the CA above is being asked about
 

@@ -140,6 +140,11 @@ class RaTest : public ServerTest {
     };
     install(ca_certificate, identity);
   }
+  /// What the CA above was asked.
+  struct AskedAbove {
+    MessageType type;
+    decltype(scep::Request::body) body;
+  };
   /// Below a CA of the test's own, which says what `says` says.
   void below_a_stranger() {
     store = *store::open_sqlite(directory + "/umbra.db");
@@ -156,9 +161,10 @@ class RaTest : public ServerTest {
       const scep::Recipient own{stranger->certificate, *stranger->key};
       auto asked = scep::open_request(opened->envelope, {&own, 1}, {});
       ASSERT_TRUE(asked);
+      const scep::Envelope& envelope = opened->envelope;
       const auto body = scep::cert_rep(
-          says(*asked), {asked->envelope, scep::Cipher::aes128_cbc, scep::NoContent::absent, zero},
-          own, random);
+          says({envelope.type, std::move(asked->body)}),
+          {envelope, scep::Cipher::aes128_cbc, scep::NoContent::absent, zero}, own, random);
       answered(HttpReply{200, std::string(scep::type_pki_message), *body});
     };
     install(stranger->certificate, issue(request, 2));
@@ -222,7 +228,7 @@ class RaTest : public ServerTest {
   Wire wire;
   std::unique_ptr<CertificateServer> root;
   std::optional<ca::Authority> stranger;
-  std::function<scep::Answer(const scep::Request&)> says;
+  std::function<scep::Answer(const AskedAbove&)> says;
   store::TrustpointRow row;
   std::optional<x509::Certificate> certificate;  ///< the RA's
   std::unique_ptr<Worker> worker;
@@ -374,8 +380,8 @@ TEST_F(RaTest, WhatAnotherServerOfTheCaHasPendingIsSentToTheOneThatAnswersNow) {
   EXPECT_EQ(poll_through(spoke).reply.status, PkiStatus::pending) << "the CA has not refused it";
   EXPECT_EQ(state_of_first(), "authorized");
   const auto right = issue(csr(spoke), 5);
-  says = [right](const scep::Request& asked) -> scep::Answer {
-    if (asked.envelope.type != MessageType::pkcs_req) return scep::Pending{};
+  says = [right](const AskedAbove& asked) -> scep::Answer {
+    if (asked.type != MessageType::pkcs_req) return scep::Pending{};
     return scep::Granted{{right}};
   };
   EXPECT_EQ(granted(poll_through(spoke)), right);
@@ -383,8 +389,8 @@ TEST_F(RaTest, WhatAnotherServerOfTheCaHasPendingIsSentToTheOneThatAnswersNow) {
 
 TEST_F(RaTest, ARenewalWaitsForAPersonIfTheCaHasNoCrl) {
   below_a_stranger();
-  says = [this](const scep::Request& asked) -> scep::Answer {
-    if (asked.envelope.type == MessageType::get_crl)
+  says = [this](const AskedAbove& asked) -> scep::Answer {
+    if (asked.type == MessageType::get_crl)
       return Refusal{scep::FailInfo::bad_cert_id, "no CRL here"};
     return scep::Granted{{issue(std::get<x509::Request>(asked.body), 10)}};
   };

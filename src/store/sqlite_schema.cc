@@ -167,7 +167,21 @@ constexpr int newest = static_cast<int>(std::size(upgrades));
 
 int schema_version() { return newest; }
 
+namespace {
+
+/// Each of our connections is used by one thread at a time, and nobody asks SQLite how much memory
+/// it has: the locks for both are a tenth of what an enrolment spends in SQLite. Out: false if
+/// something of this process has used SQLite before; then there are locks.
+bool configure_sqlite() {
+  return sqlite_api::sqlite3_config(SQLITE_CONFIG_MULTITHREAD) == SQLITE_OK &&
+         sqlite_api::sqlite3_config(SQLITE_CONFIG_MEMSTATUS, 0) == SQLITE_OK;
+}
+
+}  // namespace
+
 void open_session(soci::session& sql, const std::string& path) {
+  static const bool configured = configure_sqlite();
+  static_cast<void>(configured);
   sql.open(soci::sqlite3, fmt::format("dbname=\"{}\" timeout=10", path));
   sql.set_log_stream(nullptr);
   for (const char* pragma :

@@ -92,10 +92,17 @@ class SqliteStore final : public Store {
 
   using Store::commit;
   void commit(Batch batch, Committed done) override {
-    const std::lock_guard lock(mutex_);
-    queue_.push_back({std::move(batch), std::move(done), {}});
-    if (post_) return post_([this] { static_cast<void>(write_some()); });
-    if (queue_.size() == 1 || enough()) wake_.notify_one();
+    {
+      const std::lock_guard lock(mutex_);
+      queue_.push_back({std::move(batch), std::move(done), {}});
+      if (post_) return post_([this] { static_cast<void>(write_some()); });
+      // Who is woken for nothing takes a processor from the others.
+      const bool due =
+          waits_for_ == WaitsFor::anything || (waits_for_ == WaitsFor::company && enough());
+      if (!due) return;
+      waits_for_ = WaitsFor::nothing;
+    }
+    wake_.notify_one();
   }
   void expect(std::size_t under_way) override { expected_ = under_way; }
 
@@ -227,9 +234,18 @@ class SqliteStore final : public Store {
   void write() {
     do {
       std::unique_lock lock(mutex_);
-      wake_.wait(lock, [this] { return stopping_ || !queue_.empty(); });
-      wake_.wait_for(lock, patience, [this] { return stopping_ || enough(); });
+      wait_for_company(lock);
+      if (queue_.empty()) {  // nothing is under way, or not on its way here
+        waits_for_ = WaitsFor::anything;
+        wake_.wait(lock, [this] { return stopping_ || !queue_.empty(); });
+        wait_for_company(lock);
+      }
+      waits_for_ = WaitsFor::nothing;
     } while (write_some());
+  }
+  void wait_for_company(std::unique_lock<std::mutex>& lock) {
+    waits_for_ = WaitsFor::company;
+    wake_.wait_for(lock, patience, [this] { return stopping_ || enough(); });
   }
 
   /// With mutex_ held: whether as many wait as a commit should be for.
@@ -295,6 +311,7 @@ class SqliteStore final : public Store {
   std::mutex mutex_;
   std::condition_variable wake_;
   std::deque<Pending> queue_;
+  enum class WaitsFor { nothing, anything, company } waits_for_ = WaitsFor::nothing;
   std::atomic<std::size_t> expected_ = 0;
   bool stopping_ = false;
   std::mutex readers_mutex_;

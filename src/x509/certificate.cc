@@ -1,6 +1,7 @@
 #include "x509/certificate.h"
 
 #include <algorithm>
+#include <array>
 
 #include "x509/der.h"
 #include "x509/extensions.h"
@@ -44,9 +45,10 @@ struct Certificate::Parsed {
 };
 
 Bytes to_der(const Extension& extension) {
-  const Bytes critical = extension.critical ? Bytes{der::tag::boolean, 1, 0xFF} : Bytes{};
-  return der::sequence({der::object_identifier(extension.oid), critical,
-                        der::tlv(der::tag::octet_string, extension.value)});
+  constexpr std::array<std::uint8_t, 3> yes = {der::tag::boolean, 1, 0xFF};
+  return der::sequence(
+      {der::object_identifier(extension.oid), extension.critical ? ByteView(yes) : ByteView{},
+       der::Header(der::tag::octet_string, extension.value.size()), extension.value});
 }
 
 Result<std::vector<Extension>> parse_extensions(ByteView sequence_content) {
@@ -271,19 +273,20 @@ Result<void> Certificate::verify_signed_by(const PublicKey& issuer_key) const {
 }
 
 Bytes to_be_signed(const CertificateTemplate& what, const SignatureAlgorithm& algorithm) {
-  const Bytes version = der::tlv(der::context(0), der::small_integer(2));
+  constexpr std::array<std::uint8_t, 5> version = {der::context(0), 3, der::tag::integer, 1, 2};
   const Bytes validity = der::sequence({der::time(what.not_before), der::time(what.not_after)});
-  Bytes extensions;
-  if (!what.extensions.empty()) {
-    Bytes list;
-    for (const Extension& extension : what.extensions) {
-      const Bytes one = to_der(extension);
-      list.insert(list.end(), one.begin(), one.end());
-    }
-    extensions = der::tlv(der::context(3), der::tlv(der::tag::sequence, list));
+  Bytes list;
+  for (const Extension& extension : what.extensions) {
+    const Bytes one = to_der(extension);
+    list.insert(list.end(), one.begin(), one.end());
   }
+  const der::Header inner(der::tag::sequence, list.size());
+  const der::Header outer(der::context(3), inner.size() + list.size());
+  const bool some = !list.empty();
   return der::sequence({version, what.serial.integer_der(), to_der(algorithm), what.issuer.der(),
-                        validity, what.subject.der(), what.spki, extensions});
+                        validity, what.subject.der(), what.spki,
+                        some ? ByteView(outer) : ByteView{}, some ? ByteView(inner) : ByteView{},
+                        list});
 }
 
 Result<Certificate> sign_certificate(const CertificateTemplate& what, const PrivateKey& key,
@@ -291,8 +294,10 @@ Result<Certificate> sign_certificate(const CertificateTemplate& what, const Priv
   const SignatureAlgorithm algorithm{key.public_key().algorithm(), digest};
   const Bytes tbs = to_be_signed(what, algorithm);
   UMBRA_TRY(const Bytes signature, key.sign(digest, tbs));
-  return Certificate::from_der(
-      der::sequence({tbs, to_der(algorithm), der::bit_string_of(signature)}));
+  constexpr std::uint8_t no_unused_bits = 0;
+  return Certificate::from_der(der::sequence(
+      {tbs, to_der(algorithm), der::Header(der::tag::bit_string, 1 + signature.size()),
+       ByteView(&no_unused_bits, 1), signature}));
 }
 
 Extension basic_constraints_ca() {
@@ -319,7 +324,7 @@ Extension extended_key_usage(const std::vector<KeyPurpose>& purposes) {
 
 Extension authority_key_id(ByteView key_id) {
   return {std::string(oid_authority_key_id), false,
-          der::sequence({der::tlv(der::context_primitive(0), key_id)})};
+          der::sequence({der::Header(der::context_primitive(0), key_id.size()), key_id})};
 }
 
 Extension subject_key_id(ByteView key_id) {

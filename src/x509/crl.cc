@@ -83,13 +83,13 @@ Result<Bytes> sign_crl(const CrlTemplate& what, const CrlEntries& entries, const
                                                to_der(Extension{std::string(oid_crl_number), false,
                                                                 der::unsigned_integer(number)})}));
   // revokedCertificates is absent, not empty, when nothing is revoked (RFC 5280 5.1.2.6).
-  const Bytes list =
-      entries.der().empty() ? Bytes{} : der::header(der::tag::sequence, entries.der().size());
+  const der::Header entries_header(der::tag::sequence, entries.der().size());
+  const ByteView list = entries.der().empty() ? ByteView{} : ByteView(entries_header);
   const Bytes before =
       der::concat({der::small_integer(1), to_der(algorithm), what.issuer.der(),
                    der::time(what.this_update), der::time(what.next_update), list});
-  const Bytes tbs =
-      der::header(der::tag::sequence, before.size() + entries.der().size() + extensions.size());
+  const der::Header tbs(der::tag::sequence,
+                        before.size() + entries.der().size() + extensions.size());
   // Behind a gap for the header that is known last, so that the entries are copied once.
   constexpr std::size_t gap = 16;
   constexpr std::size_t signature_octets_max = 1200;
@@ -102,7 +102,8 @@ Result<Bytes> sign_crl(const CrlTemplate& what, const CrlEntries& entries, const
   UMBRA_TRY(const Bytes signature, key.sign(digest, ByteView(out).subspan(gap)));
   for (const Bytes& part : {to_der(algorithm), der::bit_string_of(signature)})
     out.insert(out.end(), part.begin(), part.end());
-  const Bytes outer = der::header(der::tag::sequence, out.size() - gap);
+  const der::Header header(der::tag::sequence, out.size() - gap);
+  const ByteView outer = header;
   const auto unused = static_cast<std::ptrdiff_t>(gap - outer.size());
   std::copy(outer.begin(), outer.end(), out.begin() + unused);
   out.erase(out.begin(), out.begin() + unused);

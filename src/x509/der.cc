@@ -20,16 +20,10 @@ std::size_t header_size(std::size_t length) {
   return octets;
 }
 
+void append(Bytes& out, ByteView more) { out.insert(out.end(), more.begin(), more.end()); }
+
 void put_header(Bytes& out, std::uint8_t tag, std::size_t length) {
-  out.push_back(tag);
-  if (length < 0x80) {
-    out.push_back(static_cast<std::uint8_t>(length));
-    return;
-  }
-  const std::size_t octets = header_size(length) - 2;
-  out.push_back(static_cast<std::uint8_t>(0x80 | octets));
-  for (std::size_t i = octets; i-- > 0;)
-    out.push_back(static_cast<std::uint8_t>(length >> (8 * i)));
+  append(out, Header(tag, length));
 }
 
 // What checks each element says what is wrong, or nothing: a Result for every one of them costs
@@ -214,6 +208,18 @@ void append_utf8(std::string& out, std::uint32_t c) {
 
 }  // namespace
 
+Header::Header(std::uint8_t tag, std::size_t content_size) {
+  octets_[0] = tag;
+  size_ = header_size(content_size);
+  if (size_ == 2) {
+    octets_[1] = static_cast<std::uint8_t>(content_size);
+    return;
+  }
+  octets_[1] = static_cast<std::uint8_t>(0x80 | (size_ - 2));
+  for (std::size_t i = size_; i-- > 2; content_size >>= 8)
+    octets_[i] = static_cast<std::uint8_t>(content_size);
+}
+
 std::optional<std::uint8_t> Reader::peek() const {
   if (rest_.empty()) return std::nullopt;
   return rest_[0];
@@ -347,12 +353,6 @@ Bytes tlv(std::uint8_t tag, ByteView content) {
   return out;
 }
 
-Bytes header(std::uint8_t tag, std::size_t content_size) {
-  Bytes out;
-  put_header(out, tag, content_size);
-  return out;
-}
-
 Bytes tlv(std::uint8_t tag, std::initializer_list<ByteView> parts) {
   std::size_t size = 0;
   for (const ByteView part : parts) size += part.size();
@@ -373,13 +373,19 @@ Bytes concat(std::initializer_list<ByteView> parts) {
 }
 
 Bytes set_of(std::vector<Bytes> parts) {
-  std::sort(parts.begin(), parts.end());
+  return set_of_views({parts.begin(), parts.end()});
+}
+
+Bytes set_of_views(std::vector<ByteView> parts) {
+  std::sort(parts.begin(), parts.end(), [](ByteView a, ByteView b) {
+    return std::lexicographical_compare(a.begin(), a.end(), b.begin(), b.end());
+  });
   std::size_t size = 0;
-  for (const Bytes& part : parts) size += part.size();
+  for (const ByteView part : parts) size += part.size();
   Bytes out;
   out.reserve(header_size(size) + size);
   put_header(out, tag::set, size);
-  for (const Bytes& part : parts) out.insert(out.end(), part.begin(), part.end());
+  for (const ByteView part : parts) append(out, part);
   return out;
 }
 

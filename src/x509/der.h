@@ -141,10 +141,24 @@ class Reader {
 /// Bytes that are DER already are returned as they are. Bounded: 32 levels deep. Errors: malformed.
 [[nodiscard]] Result<Bytes> from_ber(ByteView ber);
 
+/// Identifier and length alone: what is nested is put together of these and its innermost contents
+/// at once, and nothing is copied from level to level.
+class Header {
+ public:
+  /// In: a content of less than 2^32 octets.
+  Header(std::uint8_t tag, std::size_t content_size);
+  [[nodiscard]] std::size_t size() const { return size_; }
+  operator ByteView() const {
+    return {octets_.data(), size_};
+  }  // NOLINT(google-explicit-constructor)
+
+ private:
+  std::array<std::uint8_t, 6> octets_{};
+  std::size_t size_ = 0;
+};
+
 // Writing. Every function returns one whole element.
 [[nodiscard]] Bytes tlv(std::uint8_t tag, ByteView content);
-/// Identifier and length alone, for contents too large to be copied.
-[[nodiscard]] Bytes header(std::uint8_t tag, std::size_t content_size);
 [[nodiscard]] Bytes concat(std::initializer_list<ByteView> parts);
 [[nodiscard]] Bytes tlv(std::uint8_t tag, std::initializer_list<ByteView> parts);
 [[nodiscard]] inline Bytes sequence(std::initializer_list<ByteView> parts) {
@@ -152,6 +166,7 @@ class Reader {
 }
 /// SET OF: the parts sorted as DER wants.
 [[nodiscard]] Bytes set_of(std::vector<Bytes> parts);
+[[nodiscard]] Bytes set_of_views(std::vector<ByteView> parts);
 [[nodiscard]] Bytes unsigned_integer(
     ByteView big_endian);  ///< leading zeros dropped, sign octet added where needed
 [[nodiscard]] Bytes small_integer(std::uint32_t value);

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <array>
 #include <cctype>
+#include <span>
 #include <utility>
 
 #include <fmt/format.h>
@@ -16,7 +17,11 @@ constexpr std::size_t whole_name_octets_max = 4096;
 constexpr std::string_view oid_country = "2.5.4.6";
 
 struct TypeRow {
+  constexpr TypeRow(std::string_view dotted, std::string_view on_screens,
+                    std::array<std::string_view, 3> as_typed, std::uint8_t string)
+      : oid(dotted), encoded(dotted), shown(on_screens), accepted(as_typed), string_tag(string) {}
   std::string_view oid;
+  der::Oid encoded;
   std::string_view shown;                    ///< as IOS prints it
   std::array<std::string_view, 3> accepted;  ///< as typed, lower case
   std::uint8_t string_tag;  ///< 0 = PrintableString where possible, UTF8String else
@@ -46,11 +51,11 @@ constexpr std::array<TypeRow, 15> type_rows = {{
 }};
 
 struct Attribute {
-  std::string oid;
+  ByteView oid;  ///< its contents
   std::uint8_t tag;
   ByteView content;
+  bool first;  ///< of its RDN
 };
-using Rdn = std::vector<Attribute>;
 
 bool is_utf8(std::string_view text) {
   for (std::size_t i = 0; i < text.size();) {
@@ -116,13 +121,21 @@ Result<void> check_name(ByteView der) {
 }
 
 /// Of a name that was checked.
-Result<std::vector<Rdn>> parse_rdns(ByteView der) {
-  std::vector<Rdn> rdns;
-  UMBRA_CHECK(each_attribute(der, [&](ByteView oid, const der::Element& value, bool first) {
-    if (first) rdns.emplace_back();
-    rdns.back().push_back({der::to_dotted(oid), value.tag, value.content});
+std::vector<Attribute> attributes_of(ByteView der) {
+  constexpr std::size_t usual_max = 8;
+  std::vector<Attribute> all;
+  all.reserve(usual_max);
+  static_cast<void>(each_attribute(der, [&](ByteView oid, const der::Element& value, bool first) {
+    all.push_back({oid, value.tag, value.content, first});
   }));
-  return rdns;
+  return all;
+}
+
+/// The RDN that ends before this place, which is behind one.
+std::span<const Attribute> rdn_before(const std::vector<Attribute>& all, std::size_t end) {
+  std::size_t begin = end - 1;
+  while (!all[begin].first) --begin;
+  return std::span(all).subspan(begin, end - begin);
 }
 
 bool is_printable(std::string_view text) {
@@ -271,15 +284,19 @@ std::string escaped(std::string_view text) {
   return out;
 }
 
+Result<std::string> text_of(const Attribute& attribute) {
+  return der::parse_text({attribute.tag, attribute.content, {}});
+}
+
 std::string type_shown(const Attribute& attribute) {
   for (const TypeRow& row : type_rows) {
-    if (row.oid == attribute.oid) return std::string(row.shown);
+    if (row.encoded.is(attribute.oid)) return std::string(row.shown);
   }
-  return attribute.oid;
+  return der::to_dotted(attribute.oid);
 }
 
 std::string shown(const Attribute& attribute) {
-  const auto text = der::parse_text({attribute.tag, attribute.content, {}});
+  const auto text = text_of(attribute);
   return type_shown(attribute) + "=" +
          (text && is_utf8(*text) ? escaped(*text) : "#" + to_hex(attribute.content));
 }
@@ -303,10 +320,9 @@ std::string protected_value(const std::string& text) {
 /// RFC 5280 7.1: string types compared without case (ASCII) and with runs of blanks folded; others
 /// octet by octet.
 std::string canonical(const Attribute& attribute) {
-  const auto text = der::parse_text({attribute.tag, attribute.content, {}});
-  if (!text)
-    return fmt::format("{}#{:02X}{}", attribute.oid, attribute.tag, to_hex(attribute.content));
-  std::string out = attribute.oid + "=";
+  const auto text = text_of(attribute);
+  if (!text) return fmt::format("#{:02X}{}", attribute.tag, to_hex(attribute.content));
+  std::string out;
   bool blank = false;
   for (const char c : trimmed(*text)) {
     if (c == ' ') {
@@ -320,6 +336,25 @@ std::string canonical(const Attribute& attribute) {
   return out;
 }
 
+bool same(const Attribute& a, const Attribute& b) {
+  if (!equal(a.oid, b.oid)) return false;
+  return (a.tag == b.tag && equal(a.content, b.content)) || canonical(a) == canonical(b);
+}
+
+/// The members of an RDN have no order. Sorted where there are several: a name of 4,096 octets has
+/// hundreds.
+bool same_members(std::span<const Attribute> a, std::span<const Attribute> b) {
+  if (a.size() != b.size()) return false;
+  if (a.size() == 1) return same(a[0], b[0]);
+  const auto sorted = [](std::span<const Attribute> rdn) {
+    std::vector<std::pair<std::string_view, std::string>> out;
+    for (const Attribute& one : rdn) out.emplace_back(as_text(one.oid), canonical(one));
+    std::sort(out.begin(), out.end());
+    return out;
+  };
+  return sorted(a) == sorted(b);
+}
+
 }  // namespace
 
 Name::Name() : der_(der::sequence({})) {}
@@ -328,9 +363,7 @@ Result<Name> Name::from_der(ByteView der) {
   if (der.size() > whole_name_octets_max)
     return fail(Errc::malformed, "a name of more than 4096 octets");
   UMBRA_CHECK(check_name(der));
-  Name name;
-  name.der_ = to_bytes(der);
-  return name;
+  return Name(to_bytes(der));
 }
 
 Result<Name> Name::from_ios(std::string_view text, const DeviceAttributes& device) {
@@ -404,15 +437,16 @@ bool Name::empty() const { return der_.size() <= 2; }
 
 std::vector<std::string> Name::screen_lines() const {
   std::vector<std::string> lines;
-  const auto rdns = parse_rdns(der_);
-  if (!rdns) return lines;
-  for (auto rdn = rdns->rbegin(); rdn != rdns->rend(); ++rdn) {
+  const auto all = attributes_of(der_);
+  for (std::size_t end = all.size(); end > 0;) {
+    const auto rdn = rdn_before(all, end);
     std::string line;
-    for (const Attribute& attribute : *rdn) {
+    for (const Attribute& attribute : rdn) {
       if (!line.empty()) line += '+';
       line += shown(attribute);
     }
     lines.push_back(std::move(line));
+    end -= rdn.size();
   }
   return lines;
 }
@@ -427,17 +461,18 @@ std::string Name::joined(std::string_view separator) const {
 }
 
 std::string Name::typed() const {
-  const auto rdns = parse_rdns(der_);
-  if (!rdns) return {};
+  const auto all = attributes_of(der_);
   const auto spelt = [&](bool as_oids) {
     std::string out;
-    for (auto rdn = rdns->rbegin(); rdn != rdns->rend(); ++rdn) {
-      for (auto attribute = rdn->begin(); attribute != rdn->end(); ++attribute) {
-        if (!out.empty()) out += attribute == rdn->begin() ? ',' : '+';
-        const auto text = der::parse_text({attribute->tag, attribute->content, {}});
-        out += (as_oids ? attribute->oid : type_shown(*attribute)) + "=" +
+    for (std::size_t end = all.size(); end > 0;) {
+      const auto rdn = rdn_before(all, end);
+      for (const Attribute& attribute : rdn) {
+        if (!out.empty()) out += attribute.first ? ',' : '+';
+        const auto text = text_of(attribute);
+        out += (as_oids ? der::to_dotted(attribute.oid) : type_shown(attribute)) + "=" +
                protected_value(text.value_or(""));
       }
+      end -= rdn.size();
     }
     return out;
   };
@@ -462,50 +497,38 @@ bool Name::has_nul() const {
 }
 
 std::optional<std::string> Name::first(std::string_view oid) const {
-  const auto rdns = parse_rdns(der_);
-  if (!rdns) return std::nullopt;
-  for (auto rdn = rdns->rbegin(); rdn != rdns->rend(); ++rdn) {
-    for (const Attribute& attribute : *rdn) {
-      if (attribute.oid != oid) continue;
-      const auto text = der::parse_text({attribute.tag, attribute.content, {}});
+  const der::Oid wanted(oid);
+  const auto all = attributes_of(der_);
+  for (std::size_t end = all.size(); end > 0;) {
+    const auto rdn = rdn_before(all, end);
+    for (const Attribute& attribute : rdn) {
+      if (!wanted.is(attribute.oid)) continue;
+      const auto text = text_of(attribute);
       if (text) return escaped(*text);
     }
+    end -= rdn.size();
   }
   return std::nullopt;
 }
 
 bool Name::has(std::string_view oid, std::string_view value) const {
-  const auto rdns = parse_rdns(der_);
-  if (!rdns) return false;
-  const std::string wanted = canonical({std::string(oid), der::tag::utf8_string, as_bytes(value)});
-  for (const auto& rdn : *rdns) {
-    for (const Attribute& attribute : rdn) {
-      if (attribute.oid == oid && canonical(attribute) == wanted) return true;
-    }
-  }
-  return false;
+  const der::Oid type(oid);
+  const Attribute wanted{type.content(), der::tag::utf8_string, as_bytes(value), true};
+  const auto all = attributes_of(der_);
+  return std::any_of(all.begin(), all.end(),
+                     [&](const Attribute& attribute) { return same(attribute, wanted); });
 }
 
 bool operator==(const Name& a, const Name& b) {
   if (equal(a.der_, b.der_)) return true;
-  const auto left = parse_rdns(a.der_);
-  const auto right = parse_rdns(b.der_);
-  if (!left || !right || left->size() != right->size()) return false;
-  for (std::size_t i = 0; i < left->size(); ++i) {
-    const Rdn& x = (*left)[i];
-    const Rdn& y = (*right)[i];
-    if (x.size() != y.size()) return false;
-    if (x.size() == 1) {  // as nearly all are
-      if (x[0].oid != y[0].oid || canonical(x[0]) != canonical(y[0])) return false;
-      continue;
-    }
-    std::vector<std::string> texts_x;
-    std::vector<std::string> texts_y;
-    for (const auto& attribute : x) texts_x.push_back(canonical(attribute));
-    for (const auto& attribute : y) texts_y.push_back(canonical(attribute));
-    std::sort(texts_x.begin(), texts_x.end());
-    std::sort(texts_y.begin(), texts_y.end());
-    if (texts_x != texts_y) return false;
+  const auto left = attributes_of(a.der_);
+  const auto right = attributes_of(b.der_);
+  if (left.size() != right.size()) return false;
+  for (std::size_t end = left.size(); end > 0;) {
+    const auto x = rdn_before(left, end);
+    const auto y = rdn_before(right, end);
+    if (!same_members(x, y)) return false;
+    end -= x.size();
   }
   return true;
 }

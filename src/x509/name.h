@@ -53,6 +53,7 @@ class Name {
   friend bool operator==(const Name&, const Name&);
 
  private:
+  explicit Name(Bytes checked) : der_(std::move(checked)) {}
   Bytes der_;
 };
 

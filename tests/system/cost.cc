@@ -65,10 +65,12 @@ struct Maker {
   [[nodiscard]] Bytes around(const Bytes& enveloped) const {
     return *scep::cms::sign(
         {.content = enveloped,
-         .attributes = {{der::object_identifier("2.16.840.1.113733.1.9.2"), der::printable("19")},
-                        {der::object_identifier("2.16.840.1.113733.1.9.7"), der::printable("cost")},
-                        {der::object_identifier("2.16.840.1.113733.1.9.5"),
-                         der::tlv(der::tag::octet_string, Bytes(16))}},
+         .attributes = {scep::cms::attribute(der::Oid("2.16.840.1.113733.1.9.2"),
+                                             der::printable("19")),
+                        scep::cms::attribute(der::Oid("2.16.840.1.113733.1.9.7"),
+                                             der::printable("cost")),
+                        scep::cms::attribute(der::Oid("2.16.840.1.113733.1.9.5"),
+                                             der::tag::octet_string, Bytes(16))},
          .bag = {signer}},
         signer, key);
   }
