@@ -20,7 +20,7 @@ namespace umbra::x509 {
 ///
 /// Not looked for: keys that other devices have a prime in common with, which takes all of the keys
 /// at once; Debian's of 2008, whose lists no Debian has any more.
-/// Cost: tens of microseconds for 2048 bits.
+/// Cost: some microseconds for 2048 bits.
 [[nodiscard]] std::optional<std::string> weakness_of(const PublicKey& key);
 
 }  // namespace umbra::x509
