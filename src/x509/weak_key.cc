@@ -261,6 +261,7 @@ static_assert(sieves_product <= divisor_max);
 bool has_close_primes(const Digits& modulus) {
   static const Divisor by_sieves(sieves_product);
   const Root root = square_root(modulus);
+  if (root.exact) return true;
   const Wide modulus_rest = by_sieves.rest_of(modulus);
   const Wide root_rest = by_sieves.rest_of(root.whole);
   for (std::uint32_t round = 1; round < fermat_rounds; ++round) {
