@@ -150,8 +150,9 @@ Result<x509::Certificate> issue(const Authority& authority, const x509::Request&
     if (Bytes names = alt_names_of(request.extensions()); profile.copy_alt_names && !names.empty())
       extensions.push_back({std::string(oid_subject_alt_name), false, std::move(names)});
   }
-  extensions.push_back(x509::authority_key_id(authority.certificate.subject_key_id().value_or(
-      authority.certificate.public_key().key_identifier())));
+  const auto issuer_key_id = authority.certificate.subject_key_id();
+  extensions.push_back(x509::authority_key_id(
+      issuer_key_id ? *issuer_key_id : authority.certificate.public_key().key_identifier()));
   extensions.push_back(x509::subject_key_id(request.public_key().key_identifier()));
   UMBRA_TRY(auto certificate, x509::sign_certificate({.serial = serial,
                                                       .issuer = authority.certificate.subject(),

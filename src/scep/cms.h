@@ -104,6 +104,9 @@ struct EnvelopedData {
 [[nodiscard]] Result<Bytes> envelop(ByteView content, const x509::Certificate& recipient,
                                     Cipher cipher, Random& random);
 
+/// ContentInfo ::= SEQUENCE { contentType, content [0] EXPLICIT SEQUENCE of these parts }, all put
+/// together at once.
+[[nodiscard]] Bytes content_info(const x509::der::Oid& type, std::initializer_list<ByteView> parts);
 /// The DER of issuerAndSerialNumber.
 [[nodiscard]] Bytes to_der(const x509::Name& issuer, const x509::Serial& serial);
 [[nodiscard]] Result<IssuerAndSerial> parse_issuer_and_serial(ByteView der);

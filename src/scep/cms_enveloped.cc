@@ -77,8 +77,8 @@ Result<Bytes> run_cipher(Cipher cipher, bool encrypt, const Bytes& key, const By
 }  // namespace
 
 Result<EnvelopedData> parse_enveloped_data(ByteView input) {
-  UMBRA_TRY(const Bytes message, der::from_ber(input));
-  UMBRA_TRY(const der::Element outer, der::parse_one(message, tag::sequence, "a ContentInfo"));
+  UMBRA_TRY(const der::Definite message, der::definite(input));
+  UMBRA_TRY(const der::Element outer, der::parse_one(message.der, tag::sequence, "a ContentInfo"));
   der::Reader info(outer.content);
   UMBRA_TRY(const der::Element type, info.expect(tag::oid, "a content type"));
   if (!oid_enveloped_data.is(type.content)) return fail(Errc::malformed, "not an EnvelopedData");
@@ -178,11 +178,12 @@ Result<Bytes> envelop(ByteView content, const x509::Certificate& recipient, Ciph
                      der::Header(tag::octet_string, encrypted_key->size()), *encrypted_key});
   const Bytes algorithm =
       der::sequence({chosen.oid, der::Header(tag::octet_string, iv.size()), iv});
-  const Bytes encrypted_info = der::sequence(
-      {oid_data, algorithm, der::Header(der::context_primitive(0), encrypted->size()), *encrypted});
-  const Bytes body = der::sequence(
-      {version_0, der::Header(tag::set, recipient_info.size()), recipient_info, encrypted_info});
-  return der::sequence({oid_enveloped_data, der::Header(der::context(0), body.size()), body});
+  const der::Header octets(der::context_primitive(0), encrypted->size());
+  const der::Header encrypted_info(tag::sequence, oid_data.whole().size() + algorithm.size() +
+                                                      octets.size() + encrypted->size());
+  return content_info(oid_enveloped_data,
+                      {version_0, der::Header(tag::set, recipient_info.size()), recipient_info,
+                       encrypted_info, oid_data, algorithm, octets, *encrypted});
 }
 
 }  // namespace umbra::scep::cms

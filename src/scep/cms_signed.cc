@@ -86,13 +86,21 @@ Bytes bag_der(std::span<const x509::Certificate> certificates) {
   return set;
 }
 
-/// ContentInfo with a SignedData of these parts.
-Bytes signed_data(std::initializer_list<ByteView> parts) {
-  const Bytes body = der::sequence(parts);
-  return der::sequence({oid_signed_data, der::Header(der::context(0), body.size()), body});
-}
-
 }  // namespace
+
+Bytes content_info(const der::Oid& type, std::initializer_list<ByteView> parts) {
+  std::size_t size = 0;
+  for (const ByteView part : parts) size += part.size();
+  const der::Header body(tag::sequence, size);
+  const der::Header wrapped(der::context(0), body.size() + size);
+  const der::Header outer(tag::sequence, type.whole().size() + wrapped.size() + body.size() + size);
+  Bytes out;
+  out.reserve(outer.size() + type.whole().size() + wrapped.size() + body.size() + size);
+  for (const ByteView part : {ByteView(outer), type.whole(), ByteView(wrapped), ByteView(body)})
+    out.insert(out.end(), part.begin(), part.end());
+  for (const ByteView part : parts) out.insert(out.end(), part.begin(), part.end());
+  return out;
+}
 
 Bytes to_der(const x509::Name& issuer, const x509::Serial& serial) {
   return der::sequence({issuer.der(), serial.integer_der()});
@@ -114,8 +122,8 @@ Result<IssuerAndSerial> parse_issuer_and_serial(ByteView input) {
 }
 
 Result<SignedData> parse_signed_data(ByteView input) {
-  UMBRA_TRY(const Bytes message, der::from_ber(input));
-  UMBRA_TRY(const der::Element body, content_of(message, oid_signed_data));
+  UMBRA_TRY(const der::Definite message, der::definite(input));
+  UMBRA_TRY(const der::Element body, content_of(message.der, oid_signed_data));
   SignedData data;
   der::Reader reader(body.content);
   UMBRA_CHECK(reader.expect(tag::integer, "a SignedData version"));
@@ -208,8 +216,8 @@ Bytes degenerate(std::span<const x509::Certificate> certificates, std::span<cons
     crl_set[0] = der::context(1);
   }
   const der::Header empty_set(tag::set, 0);
-  return signed_data(
-      {version_1, empty_set, der::sequence({oid_data}), bag_der(certificates), crl_set, empty_set});
+  return content_info(oid_signed_data, {version_1, empty_set, der::sequence({oid_data}),
+                                        bag_der(certificates), crl_set, empty_set});
 }
 
 Result<Bytes> sign(const SignTemplate& what, const x509::Certificate& signer,
@@ -235,10 +243,15 @@ Result<Bytes> sign(const SignTemplate& what, const x509::Certificate& signer,
   const der::Header octets(tag::octet_string, what.content.size());
   const der::Header wrapped(der::context(0), octets.size() + what.content.size());
   const bool present = what.form != Content::absent;
-  const Bytes encapsulated = present ? der::sequence({oid_data, wrapped, octets, what.content})
-                                     : der::sequence({oid_data});
-  return signed_data({version_1, der::Header(tag::set, digest_algorithm.size()), digest_algorithm,
-                      encapsulated, bag_der(what.bag), der::Header(tag::set, info.size()), info});
+  const std::size_t wrapped_size = wrapped.size() + octets.size() + what.content.size();
+  const der::Header encapsulated(tag::sequence,
+                                 oid_data.whole().size() + (present ? wrapped_size : 0));
+  return content_info(
+      oid_signed_data,
+      {version_1, der::Header(tag::set, digest_algorithm.size()), digest_algorithm, encapsulated,
+       oid_data, present ? ByteView(wrapped) : ByteView{}, present ? ByteView(octets) : ByteView{},
+       present ? ByteView(what.content) : ByteView{}, bag_der(what.bag),
+       der::Header(tag::set, info.size()), info});
 }
 
 }  // namespace umbra::scep::cms

@@ -141,7 +141,7 @@ Result<std::variant<x509::Request, IssuerAndSubject, IssuerAndSerial>> parse_bod
 
 Result<Opened> open_envelope(ByteView message, const Legacy& legacy) {
   if (message.size() > reply_octets_max) return fail(Errc::malformed, "a message larger than any");
-  UMBRA_TRY(const cms::SignedData data, cms::parse_signed_data(message));
+  UMBRA_TRY(cms::SignedData data, cms::parse_signed_data(message));
   if (data.signers.size() != 1) return fail(Errc::malformed, "a pkiMessage has exactly one signer");
   const cms::SignerInfo& signer = data.signers.front();
   const auto found =
@@ -170,11 +170,11 @@ Result<Opened> open_envelope(ByteView message, const Legacy& legacy) {
                    .recipient_nonce = octets_of(signer.attributes, oid_recipient_nonce),
                    .signer = *found,
                    .digest = *signer.digest,
-                   .enveloped = data.content.value_or(Bytes{}),
+                   .enveloped = std::move(data.content).value_or(Bytes{}),
                    .status = std::nullopt,
                    .fail_info = std::nullopt,
                    .fail_info_text = text_of(signer.attributes, oid_fail_info_text).value_or(""),
-                   .bag = data.certificates},
+                   .bag = std::move(data.certificates)},
       .refused = std::nullopt};
   if (*type == static_cast<int>(MessageType::cert_rep)) {
     const auto status = number_of(signer.attributes, oid_pki_status);

@@ -112,9 +112,13 @@ bool CertificateServer::Impl::may_try(const Conversation& conversation,
 
 bool CertificateServer::Impl::is_one_time_password(const std::optional<std::string>& challenge,
                                                    Time now) const {
-  const Bytes given = digest_of(challenge.value_or(""));
+  {
+    const std::lock_guard lock(state_mutex);
+    if (!one_time_password || !challenge) return false;
+  }
+  const Bytes given = digest_of(*challenge);
   const std::lock_guard lock(state_mutex);
-  return is_live(given, now) && challenge.has_value();
+  return is_live(given, now);
 }
 
 /// With state_mutex held.

@@ -213,7 +213,14 @@ struct RowWriter::Prepared {
       put_server.exchange(use(*field));
     put_server.exchange(use(random_serial));
     put_server.alloc();
-    put_server.prepare("INSERT OR REPLACE INTO server VALUES (:a,:b,:c,:d,:e,:f,:g,:h,:i)");
+    // Not INSERT OR REPLACE, which takes the row out of its index and puts it in again.
+    put_server.prepare(
+        "INSERT INTO server VALUES (:a,:b,:c,:d,:e,:f,:g,:h,:i) ON CONFLICT (name) DO UPDATE SET "
+        "last_serial=excluded.last_serial, serial_lease=excluded.serial_lease, "
+        "next_request_id=excluded.next_request_id, crl_number=excluded.crl_number, "
+        "rollover_cancelled=excluded.rollover_cancelled, "
+        "last_generation=excluded.last_generation, serial_start=excluded.serial_start, "
+        "random_serial=excluded.random_serial");
     put_server.define_and_bind();
     require_generation.exchange(use(name));
     require_generation.exchange(use(generation));
@@ -380,6 +387,12 @@ struct RowReader::Prepared {
                 "SELECT EXISTS (SELECT 1 FROM certificate WHERE server=:a AND request_digest=:b "
                 "AND revoked_at<>0)",
                 {&server, &digest}),
+        anything(sql,
+                 "SELECT EXISTS (SELECT 1 FROM certificate WHERE server=?1 AND transaction_id=?2 "
+                 "AND request_digest=?3) "
+                 "OR EXISTS (SELECT 1 FROM request WHERE server=?1 AND transaction_id=?2) "
+                 "OR EXISTS (SELECT 1 FROM certificate WHERE server=?1 AND request_digest=?3 AND "
+                 "revoked_at<>0)"),
         begin(sql, "BEGIN"),
         end(sql, "COMMIT") {}
   std::string server, key, digest;
@@ -387,6 +400,7 @@ struct RowReader::Prepared {
   Query<CertificateColumns> by_content;
   Query<RequestColumns> by_transaction;
   Query<FlagColumn> revoked;
+  Probe anything;  ///< of what `known` is asked for, but for the signer
   Verb begin, end;
 };
 
@@ -446,6 +460,11 @@ Known RowReader::known(const Asked& asked) {
   p.key = asked.transaction_id;
   p.digest = to_hex(asked.request_digest);
   Known known;
+  // As nearly always. All of it is asked for again where there is something: at one moment.
+  if (!p.anything({p.server, p.key, p.digest})) {
+    if (asked.signer) known.signer = certificate(asked.server, *asked.signer);
+    return known;
+  }
   p.begin();
   known.issued = p.by_content.first<IssuedCertificate>(asked.server);
   known.queued = p.by_transaction.first<EnrollmentRequest>(asked.server);

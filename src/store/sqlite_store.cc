@@ -26,8 +26,10 @@ namespace {
 // More batches than this never share a commit: the first of them should not wait for the last.
 constexpr std::size_t group_max = 256;
 // A commit costs the same whether it is for one or for many. Of those that are under way it waits
-// for a quarter: the others keep the processors busy meanwhile.
+// for a quarter, and for half of few: the others keep the processors busy meanwhile.
+constexpr std::size_t waits_from = 8;
 constexpr std::size_t share_of_those_under_way = 4;
+constexpr std::size_t waited_for_min = 4;
 constexpr std::size_t waited_for_max = 16;
 // Not all that are under way come to be written.
 constexpr std::chrono::milliseconds patience{10};
@@ -250,8 +252,10 @@ class SqliteStore final : public Store {
 
   /// With mutex_ held: whether as many wait as a commit should be for.
   [[nodiscard]] bool enough() const {
-    const std::size_t share = (queue_.size() + expected_) / share_of_those_under_way;
-    return queue_.size() >= std::min(share, waited_for_max);
+    const std::size_t under_way = queue_.size() + expected_;
+    if (under_way < waits_from) return true;
+    return queue_.size() >=
+           std::clamp(under_way / share_of_those_under_way, waited_for_min, waited_for_max);
   }
 
   /// Everything that waits, as far as it shares a commit. False: nothing waits.

@@ -1,5 +1,8 @@
 #pragma once
 
+#include <initializer_list>
+#include <string_view>
+
 namespace soci {
 class session;
 }
@@ -27,7 +30,24 @@ class Verb {
 
  private:
   sqlite_api::sqlite3* database_;
-  sqlite_api::sqlite3_stmt* statement_ = nullptr;
+  sqlite_api::sqlite3_stmt* statement_;
+};
+
+/// A query whose one row is a yes or a no, as often needed and prepared once. Throws what SOCI
+/// throws.
+class Probe {
+ public:
+  Probe(soci::session& sql, const char* query);
+  ~Probe();
+  Probe(const Probe&) = delete;
+  Probe& operator=(const Probe&) = delete;
+
+  /// In: what ?1, ?2 and so on stand for.
+  [[nodiscard]] bool operator()(std::initializer_list<std::string_view> texts) const;
+
+ private:
+  sqlite_api::sqlite3* database_;
+  sqlite_api::sqlite3_stmt* statement_;
 };
 
 }  // namespace umbra::store

@@ -12,14 +12,6 @@ constexpr std::size_t oid_octets_max = 128;  // of those that anybody compares; 
 constexpr std::uint8_t constructed_bit = 0x20;
 constexpr std::uint8_t class_bits = 0xC0;
 
-std::size_t header_size(std::size_t length) {
-  std::size_t octets = 2;
-  if (length >= 0x80) {
-    for (std::size_t rest = length; rest != 0; rest >>= 8) ++octets;
-  }
-  return octets;
-}
-
 void append(Bytes& out, ByteView more) { out.insert(out.end(), more.begin(), more.end()); }
 
 void put_header(Bytes& out, std::uint8_t tag, std::size_t length) {
@@ -41,7 +33,7 @@ Wrong read_length(ByteView bytes, std::size_t& at, bool minimal, std::size_t& le
     return "ASN.1: a length that cannot be";
   length = 0;
   for (std::size_t i = 0; i < octets; ++i) length = length << 8 | bytes[at++];
-  if (minimal && header_size(length) != octets + 2)
+  if (minimal && Header(0, length).size() != octets + 2)
     return "ASN.1: a length that is not in its shortest form";
   return nullptr;
 }
@@ -51,7 +43,7 @@ enum class Rules { ber, der };
 /// An identifier octet of one octet, and of a form that its universal type has: structures are
 /// constructed, everything else is not. Strings in pieces are for BER, and of them only the OCTET
 /// STRING, which is what CMS is streamed in.
-Wrong check_identifier(std::uint8_t octet, Rules rules) {
+constexpr Wrong check_identifier(std::uint8_t octet, Rules rules) {
   const unsigned number = octet & 0x1FU;
   if (number == 0x1F) return "ASN.1: a multi-octet tag";
   if ((octet & class_bits) != 0) return nullptr;
@@ -88,7 +80,7 @@ bool is_oid(ByteView content) {
 /// value, such as an algorithm's parameters: others who see the same bytes refuse them.
 Wrong check_contents(std::uint8_t tag, ByteView content) {
   const auto possible = [&] {
-    switch (tag) {
+    switch (tag) {  // of those that are missing in has_checked_contents, all contents are
       case tag::boolean:
         return content.size() == 1;
       case tag::integer:
@@ -113,6 +105,35 @@ Wrong check_contents(std::uint8_t tag, ByteView content) {
   };
   return possible() ? nullptr : "ASN.1: contents that the type cannot have";
 }
+
+constexpr bool has_checked_contents(std::uint8_t tag) {
+  switch (tag) {
+    case tag::boolean:
+    case tag::integer:
+    case tag::enumerated:
+    case tag::bit_string:
+    case tag::null:
+    case tag::oid:
+    case tag::bmp_string:
+    case tag::universal_string:
+      return true;
+    default:
+      return false;
+  }
+}
+
+/// What an identifier octet alone tells: most elements are asked no more.
+enum class ByIdentifier : std::uint8_t { wrong, simple, whatever };
+constexpr auto by_identifier = [] {
+  std::array<ByIdentifier, 256> table{};
+  for (std::size_t i = 0; i < table.size(); ++i) {
+    const auto octet = static_cast<std::uint8_t>(i);
+    table[i] = check_identifier(octet, Rules::der) != nullptr ? ByIdentifier::wrong
+               : has_checked_contents(octet)                  ? ByIdentifier::simple
+                                                              : ByIdentifier::whatever;
+  }
+  return table;
+}();
 
 Result<void> transcode(ByteView ber, std::size_t& at, bool until_end_marker, std::size_t depth,
                        Bytes& out);
@@ -208,18 +229,6 @@ void append_utf8(std::string& out, std::uint32_t c) {
 
 }  // namespace
 
-Header::Header(std::uint8_t tag, std::size_t content_size) {
-  octets_[0] = tag;
-  size_ = header_size(content_size);
-  if (size_ == 2) {
-    octets_[1] = static_cast<std::uint8_t>(content_size);
-    return;
-  }
-  octets_[1] = static_cast<std::uint8_t>(0x80 | (size_ - 2));
-  for (std::size_t i = size_; i-- > 2; content_size >>= 8)
-    octets_[i] = static_cast<std::uint8_t>(content_size);
-}
-
 std::optional<std::uint8_t> Reader::peek() const {
   if (rest_.empty()) return std::nullopt;
   return rest_[0];
@@ -227,14 +236,23 @@ std::optional<std::uint8_t> Reader::peek() const {
 
 const char* Reader::take(Element& element) {
   if (rest_.empty()) return "ASN.1: nothing left where a value must be";
-  if (const Wrong wrong = check_identifier(rest_[0], Rules::der)) return wrong;
+  const std::uint8_t tag = rest_[0];
+  const ByIdentifier known = by_identifier[tag];
+  if (known == ByIdentifier::wrong) return check_identifier(tag, Rules::der);
   std::size_t at = 1;
   std::size_t length = 0;
-  if (const Wrong wrong = read_length(rest_, at, true, length)) return wrong;
+  if (rest_.size() > 1 && rest_[1] < 0x80) {  // as most are
+    length = rest_[1];
+    at = 2;
+  } else if (const Wrong wrong = read_length(rest_, at, true, length)) {
+    return wrong;
+  }
   if (length > rest_.size() - at) return "ASN.1: a value runs past the end";
-  const Element found{rest_[0], rest_.subspan(at, length), rest_.first(at + length)};
-  if (const Wrong wrong = check_contents(found.tag, found.content)) return wrong;
-  element = found;
+  const ByteView content = rest_.subspan(at, length);
+  if (known == ByIdentifier::simple) {
+    if (const Wrong wrong = check_contents(tag, content)) return wrong;
+  }
+  element = {tag, content, rest_.first(at + length)};
   rest_ = rest_.subspan(at + length);
   return nullptr;
 }
@@ -345,89 +363,10 @@ Result<Bytes> from_ber(ByteView ber) {
   return out;
 }
 
-Bytes tlv(std::uint8_t tag, ByteView content) {
-  Bytes out;
-  out.reserve(header_size(content.size()) + content.size());
-  put_header(out, tag, content.size());
-  out.insert(out.end(), content.begin(), content.end());
-  return out;
-}
-
-Bytes tlv(std::uint8_t tag, std::initializer_list<ByteView> parts) {
-  std::size_t size = 0;
-  for (const ByteView part : parts) size += part.size();
-  Bytes out;
-  out.reserve(header_size(size) + size);
-  put_header(out, tag, size);
-  for (const ByteView part : parts) out.insert(out.end(), part.begin(), part.end());
-  return out;
-}
-
-Bytes concat(std::initializer_list<ByteView> parts) {
-  std::size_t size = 0;
-  for (const ByteView part : parts) size += part.size();
-  Bytes out;
-  out.reserve(size);
-  for (const ByteView part : parts) out.insert(out.end(), part.begin(), part.end());
-  return out;
-}
-
-Bytes set_of(std::vector<Bytes> parts) {
-  return set_of_views({parts.begin(), parts.end()});
-}
-
-Bytes set_of_views(std::vector<ByteView> parts) {
-  std::sort(parts.begin(), parts.end(), [](ByteView a, ByteView b) {
-    return std::lexicographical_compare(a.begin(), a.end(), b.begin(), b.end());
-  });
-  std::size_t size = 0;
-  for (const ByteView part : parts) size += part.size();
-  Bytes out;
-  out.reserve(header_size(size) + size);
-  put_header(out, tag::set, size);
-  for (const ByteView part : parts) append(out, part);
-  return out;
-}
-
-Bytes unsigned_integer(ByteView big_endian) {
-  while (!big_endian.empty() && big_endian[0] == 0) big_endian = big_endian.subspan(1);
-  constexpr std::uint8_t sign = 0;
-  const bool signed_octet = big_endian.empty() || (big_endian[0] & 0x80) != 0;
-  return tlv(tag::integer, {ByteView(&sign, signed_octet ? 1 : 0), big_endian});
-}
-
-Bytes small_integer(std::uint32_t value) {
-  const std::array<std::uint8_t, 4> octets = {
-      static_cast<std::uint8_t>(value >> 24), static_cast<std::uint8_t>(value >> 16),
-      static_cast<std::uint8_t>(value >> 8), static_cast<std::uint8_t>(value)};
-  return unsigned_integer(octets);
-}
-
-Bytes object_identifier(std::string_view dotted) {
-  Bytes content;
-  content.reserve(dotted.size());
-  std::uint64_t first = 0;
-  std::size_t index = 0;
-  const char* at = dotted.data();
-  const char* const end = dotted.data() + dotted.size();
-  while (at < end) {
-    std::uint64_t arc = 0;
-    at = std::from_chars(at, end, arc).ptr;
-    if (at < end) ++at;
-    if (index == 0) {
-      first = arc;
-    } else {
-      if (index == 1) arc += first * 40;
-      int shift = 0;
-      while (shift < 63 && arc >> (shift + 7) != 0) shift += 7;
-      for (; shift >= 0; shift -= 7) {
-        content.push_back(
-            static_cast<std::uint8_t>((arc >> shift & 0x7F) | (shift != 0 ? 0x80U : 0U)));
-      }
-    }
-    ++index;
-  }
-  return tlv(tag::oid, content);
+Result<Definite> definite(ByteView ber) {
+  if (is_der(ber, 0)) return Definite(ber);
+  UMBRA_TRY(Bytes made, from_ber(ber));
+  return Definite(std::move(made));
 }
 
 std::string to_dotted(ByteView oid_content) {
@@ -468,37 +407,5 @@ bool is_readable_oid(ByteView oid_content) {
   }
   return true;
 }
-
-Bytes bit_string_of(ByteView octets) {
-  const std::uint8_t unused = 0;
-  return tlv(tag::bit_string, {ByteView(&unused, 1), octets});
-}
-
-// A CRL has as many of these as entries, so no text is made on the way.
-Bytes time(Time at) {
-  const auto day = std::chrono::floor<Days>(at);
-  const std::chrono::year_month_day date{day};
-  const std::chrono::hh_mm_ss clock{at - day};
-  const int year = static_cast<int>(date.year());
-  const bool utc = year >= 1950 && year < 2050;
-  Bytes out = {utc ? tag::utc_time : tag::generalized_time,
-               static_cast<std::uint8_t>(utc ? 13 : 15)};
-  out.reserve(2 + 15);
-  const auto put = [&out](int value) {
-    out.push_back(static_cast<std::uint8_t>('0' + value / 10 % 10));
-    out.push_back(static_cast<std::uint8_t>('0' + value % 10));
-  };
-  if (!utc) put(year / 100);
-  put(year % 100);
-  put(static_cast<int>(static_cast<unsigned>(date.month())));
-  put(static_cast<int>(static_cast<unsigned>(date.day())));
-  put(static_cast<int>(clock.hours().count()));
-  put(static_cast<int>(clock.minutes().count()));
-  put(static_cast<int>(clock.seconds().count()));
-  out.push_back('Z');
-  return out;
-}
-
-Bytes printable(std::string_view text) { return tlv(tag::printable_string, as_bytes(text)); }
 
 }  // namespace umbra::x509::der

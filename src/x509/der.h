@@ -140,6 +140,24 @@ class Reader {
 /// only its reader knows. SETs are not re-sorted: signatures are over the order that was sent.
 /// Bytes that are DER already are returned as they are. Bounded: 32 levels deep. Errors: malformed.
 [[nodiscard]] Result<Bytes> from_ber(ByteView ber);
+/// The same without a copy of what is DER already.
+class Definite {
+ public:
+  explicit Definite(ByteView borrowed) : der(borrowed) {}
+  explicit Definite(Bytes made) : made_(std::move(made)), der(made_) {}
+  Definite(Definite&&) = default;  // a vector that is moved keeps its place in memory
+  Definite& operator=(Definite&&) = delete;
+  Definite(const Definite&) = delete;
+  Definite& operator=(const Definite&) = delete;
+  ~Definite() = default;
+
+ private:
+  Bytes made_;
+
+ public:
+  const ByteView der;  ///< borrowed from what was given, or from this
+};
+[[nodiscard]] Result<Definite> definite(ByteView ber);
 
 /// Identifier and length alone: what is nested is put together of these and its innermost contents
 /// at once, and nothing is copied from level to level.

@@ -172,6 +172,14 @@ class Pool {
     idle_.erase(std::next(found).base());
     return taken;
   }
+  /// Any, to be made ready anew: nothing if none is idle.
+  ossl::PkeyContext take() {
+    const std::lock_guard lock(mutex_);
+    if (idle_.empty()) return nullptr;
+    ossl::PkeyContext taken = std::move(idle_.back().context);
+    idle_.pop_back();
+    return taken;
+  }
   void put_back(Prepared one) {
     const std::lock_guard lock(mutex_);
     if (idle_.size() < idle_max) idle_.push_back(std::move(one));
@@ -303,7 +311,9 @@ Result<Bytes> PublicKey::encrypt(ByteView secret) const {
   if (algorithm_ != KeyAlgorithm::rsa)
     return fail(Errc::unsupported, "an envelope needs an RSA key");
   UMBRA_TRY(evp_pkey_st* const key, engine());
-  const ossl::PkeyContext context(EVP_PKEY_CTX_new_from_pkey(nullptr, key, nullptr));
+  // Whom we answer has signed what we answer: the context that has verified it is there.
+  ossl::PkeyContext context = engine_->verifiers.take();
+  if (!context) context.reset(EVP_PKEY_CTX_new_from_pkey(nullptr, key, nullptr));
   Bytes out(static_cast<std::size_t>((bits_ + 7) / 8));
   std::size_t size = out.size();
   if (!context || EVP_PKEY_encrypt_init(context.get()) != 1 ||
