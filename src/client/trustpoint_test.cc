@@ -816,7 +816,7 @@ TEST_F(TrustpointTest, AServerOfAnotherMakeIsReachedAtItsUrlAsGiven) {
 }
 
 TEST_F(TrustpointTest, AServerOutOfOrderAtGetCaCapsHasNotSaidThatItHasNone) {
-  int answered_with = 0;
+  unsigned answered_with = 0;
   tamper = [&](const Sent& call, HttpReply reply) {
     if (call.operation == "GetCACaps" && answered_with != 0) {
       reply.status = answered_with;
@@ -825,7 +825,7 @@ TEST_F(TrustpointTest, AServerOutOfOrderAtGetCaCapsHasNotSaidThatItHasNone) {
     return reply;
   };
   start();
-  for (const int status_code : {500, 502, 503, 504, 408, 429}) {
+  for (const unsigned status_code : {500U, 502U, 503U, 504U, 408U, 429U}) {
     answered_with = status_code;
     authenticate();
     EXPECT_FALSE(row().capabilities_known) << status_code;
@@ -839,7 +839,7 @@ TEST_F(TrustpointTest, AServerOutOfOrderAtGetCaCapsHasNotSaidThatItHasNone) {
   run_until(zero + minutes{1});
   EXPECT_TRUE(status().identity);
   EXPECT_TRUE(status().ca_tells_next) << "SHADOW comes";
-  for (const int status_code : {400, 403, 404, 501}) {
+  for (const unsigned status_code : {400U, 403U, 404U, 501U}) {
     answered_with = status_code;
     authenticate();
     EXPECT_TRUE(row().capabilities_known) << status_code;

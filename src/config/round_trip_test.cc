@@ -1,6 +1,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <map>
 #include <random>
 
 #include "config/command_table.h"
@@ -108,8 +109,12 @@ std::vector<std::string> contexts(Mode mode) {
   return {""};
 }
 
-/// Reads it back. Out: false if the text has faults.
+/// Reads it back. Out: false if the text has faults. Chance draws short lines many times: a text
+/// says nothing new then.
 bool comes_back(const std::string& text) {
+  static std::map<std::string, bool> read;
+  const auto [known, is_new] = read.try_emplace(text, false);
+  if (!is_new) return known->second;
   const Parsed parsed = parse(text);
   if (!parsed.faults.empty()) return false;
   const Parsed again = parse(parsed.running_config);
@@ -118,6 +123,7 @@ bool comes_back(const std::string& text) {
                                                            << parsed.running_config;
   EXPECT_TRUE(again.chains == parsed.chains) << text;
   EXPECT_EQ(again.running_config, parsed.running_config) << text;
+  known->second = true;
   return true;
 }
 

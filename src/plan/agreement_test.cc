@@ -229,15 +229,13 @@ TEST(Agreement, NoOutageAnywhereMakesADeviceDarkThatTheProofCallsSafe) {
                : proof.renewal_dark_in_outage || leading_to(q, proof.dark).contains(issued);
       // Outages that begin with a try of the calm story, and some anywhere.
       std::vector<Offset> begins;
-      for (const Chapter& chapter : story_of(q, issued).chapters) begins.push_back(chapter.at);
       for (int i = 0; i < 10; ++i) begins.push_back(dice.between(issued, q.ca_end()));
-      bool dark = false;
-      for (const Offset from : begins) {
-        if (from <= issued) continue;
-        if (story_of(q, issued, Interval{from, from + q.outage.count() - 1}).dark.empty()) continue;
-        dark = true;
-      }
       if (!last) continue;
+      for (const Chapter& chapter : story_of(q, issued).chapters) begins.push_back(chapter.at);
+      const bool dark = std::any_of(begins.begin(), begins.end(), [&](Offset from) {
+        return from > issued &&
+               !story_of(q, issued, Interval{from, from + q.outage.count() - 1}).dark.empty();
+      });
       ++tried;
       ASSERT_TRUE(expected || !dark) << "seed " << seed << ": " << describe(q, issued);
       const bool arrives_late = *shadow_of(q, issued) - issued < proof.grant_takes;
