@@ -91,8 +91,8 @@ std::chrono::nanoseconds LapseClock::real_time_until(Instant at) const {
   const double ahead = due - static_cast<double>((real_now() - anchor_).count());
   const std::chrono::nanoseconds most{wait_max};
   if (ahead >= static_cast<double>(most.count())) return most;
-  return std::max(std::chrono::nanoseconds{0},
-                  std::chrono::nanoseconds{static_cast<std::int64_t>(ahead)});
+  // What is long past does not fit into an integer.
+  return std::chrono::nanoseconds{static_cast<std::int64_t>(std::max(0.0, ahead))};
 }
 
 }  // namespace umbra::io
