@@ -109,7 +109,7 @@ tidy: setup-develop
 	@test -f build/tidy/build.ninja || cmake --preset release -B build/tidy -DCMAKE_UNITY_BUILD=OFF >/dev/null
 	@git ls-files 'src/*.cc' 'apps/*.cc' | xargs -P$(JOBS) -n4 clang-tidy -p build/tidy --quiet
 
-fuzz: setup-develop
+fuzz: setup-test
 	$(call configured,fuzz)
 	$(call build,fuzz,fuzzers)
 	@fuzz/run build/fuzz $(FUZZ_SECONDS)
