@@ -92,6 +92,9 @@ class AuditedLog final : public Log {
   void debug(std::string_view category, std::string_view text) override {
     real_.debug(category, text);
   }
+  [[nodiscard]] bool debugs(std::string_view category) const override {
+    return real_.debugs(category);
+  }
   /// Nothing: no longer.
   void tell(AuditLog* audit);
 

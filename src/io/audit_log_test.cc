@@ -23,9 +23,19 @@ class Quiet final : public Log {
     lines += to_string(event) + "\n";
   }
   void debug(std::string_view, std::string_view) override {}
+  [[nodiscard]] bool debugs(std::string_view category) const override {
+    return category == "CRYPTO_CS";
+  }
   std::mutex mutex;
   std::string lines;
 };
+
+TEST(AuditedLog, AsksWhetherAnybodyReadsWhatIsDebugged) {
+  Quiet real;
+  const AuditedLog log(real);
+  EXPECT_TRUE(log.debugs("CRYPTO_CS"));
+  EXPECT_FALSE(log.debugs("CRYPTO_PKI"));
+}
 
 class AuditLogTest : public ScratchTest {
  protected:

@@ -453,7 +453,6 @@ std::optional<IssuedCertificate> RowReader::certificate(const std::string& serve
   return prepared_->by_serial.first<IssuedCertificate>(server);
 }
 
-/// In one transaction, which also takes the lock of the file once for all of it.
 Known RowReader::known(const Asked& asked) {
   Prepared& p = *prepared_;
   p.server = asked.server;

@@ -94,17 +94,14 @@ class SqliteStore final : public Store {
 
   using Store::commit;
   void commit(Batch batch, Committed done) override {
-    {
-      const std::lock_guard lock(mutex_);
-      queue_.push_back({std::move(batch), std::move(done), {}});
-      if (post_) return post_([this] { static_cast<void>(write_some()); });
-      // Who is woken for nothing takes a processor from the others.
-      const bool due =
-          waits_for_ == WaitsFor::anything || (waits_for_ == WaitsFor::company && enough());
-      if (!due) return;
+    const std::lock_guard lock(mutex_);
+    queue_.push_back({std::move(batch), std::move(done), {}});
+    if (post_) return post_([this] { static_cast<void>(write_some()); });
+    // Who is woken for nothing takes a processor from the others.
+    if (waits_for_ == WaitsFor::anything || (waits_for_ == WaitsFor::company && enough())) {
       waits_for_ = WaitsFor::nothing;
+      wake_.notify_one();
     }
-    wake_.notify_one();
   }
   void expect(std::size_t under_way) override { expected_ = under_way; }
 
@@ -247,7 +244,9 @@ class SqliteStore final : public Store {
   }
   void wait_for_company(std::unique_lock<std::mutex>& lock) {
     waits_for_ = WaitsFor::company;
-    wake_.wait_for(lock, patience, [this] { return stopping_ || enough(); });
+    // Whoever commits says when there are enough: by the time this wakes, more may be expected.
+    wake_.wait_for(lock, patience,
+                   [this] { return stopping_ || waits_for_ == WaitsFor::nothing || enough(); });
   }
 
   /// With mutex_ held: whether as many wait as a commit should be for.

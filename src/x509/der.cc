@@ -122,15 +122,16 @@ constexpr bool has_checked_contents(std::uint8_t tag) {
   }
 }
 
-/// What an identifier octet alone tells: most elements are asked no more.
-enum class ByIdentifier : std::uint8_t { wrong, simple, whatever };
+/// What an identifier octet alone tells: that it cannot be, that the contents are to be checked, or
+/// that any contents will do, as with most elements.
+enum class ByIdentifier : std::uint8_t { wrong, checked, any };
 constexpr auto by_identifier = [] {
   std::array<ByIdentifier, 256> table{};
   for (std::size_t i = 0; i < table.size(); ++i) {
     const auto octet = static_cast<std::uint8_t>(i);
     table[i] = check_identifier(octet, Rules::der) != nullptr ? ByIdentifier::wrong
-               : has_checked_contents(octet)                  ? ByIdentifier::simple
-                                                              : ByIdentifier::whatever;
+               : has_checked_contents(octet)                  ? ByIdentifier::checked
+                                                              : ByIdentifier::any;
   }
   return table;
 }();
@@ -249,7 +250,7 @@ const char* Reader::take(Element& element) {
   }
   if (length > rest_.size() - at) return "ASN.1: a value runs past the end";
   const ByteView content = rest_.subspan(at, length);
-  if (known == ByIdentifier::simple) {
+  if (known == ByIdentifier::checked) {
     if (const Wrong wrong = check_contents(tag, content)) return wrong;
   }
   element = {tag, content, rest_.first(at + length)};

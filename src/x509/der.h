@@ -84,7 +84,7 @@ class Oid {
     int shift = 0;
     while (arc >> shift >= 0x80) shift += 7;
     for (; shift >= 0; shift -= 7) {
-      octets_[size_++] =
+      octets_.at(size_++) =
           static_cast<std::uint8_t>((arc >> shift & 0x7F) | (shift != 0 ? 0x80U : 0U));
     }
   }
@@ -166,9 +166,8 @@ class Header {
   /// In: a content of less than 2^32 octets.
   Header(std::uint8_t tag, std::size_t content_size);
   [[nodiscard]] std::size_t size() const { return size_; }
-  operator ByteView() const {
-    return {octets_.data(), size_};
-  }  // NOLINT(google-explicit-constructor)
+  // NOLINTNEXTLINE(google-explicit-constructor)
+  operator ByteView() const { return {octets_.data(), size_}; }
 
  private:
   std::array<std::uint8_t, 6> octets_{};

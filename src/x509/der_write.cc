@@ -2,6 +2,7 @@
 #include <array>
 #include <charconv>
 
+#include "base/assert.h"
 #include "x509/der.h"
 
 /// The writing half of der.h.
@@ -37,6 +38,7 @@ Bytes element_of(std::uint8_t tag, const Parts& parts) {
 Header::Header(std::uint8_t tag, std::size_t content_size) {
   octets_[0] = tag;
   size_ = header_size(content_size);
+  UMBRA_ENSURE(size_ <= octets_.size(), "a DER element has less than 4 GiB");
   if (size_ == 2) {
     octets_[1] = static_cast<std::uint8_t>(content_size);
     return;

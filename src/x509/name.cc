@@ -322,7 +322,7 @@ std::string protected_value(const std::string& text) {
 std::string canonical(const Attribute& attribute) {
   const auto text = text_of(attribute);
   if (!text) return fmt::format("#{:02X}{}", attribute.tag, to_hex(attribute.content));
-  std::string out;
+  std::string out = "=";  // no text is taken for what is none
   bool blank = false;
   for (const char c : trimmed(*text)) {
     if (c == ' ') {
