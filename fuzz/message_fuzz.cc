@@ -13,11 +13,11 @@ namespace {
 const scep::Legacy everything{.des = true, .md5 = true, .sha1 = true};
 
 /// `sent`: the body, where the harness knows it; it is read and written back octet for octet.
-void look_inside(scep::Envelope envelope, std::optional<ByteView> sent = std::nullopt) {
+void look_inside(const scep::Envelope& envelope, std::optional<ByteView> sent = std::nullopt) {
   const auto same_as_sent = [&](ByteView read) { return !sent || equal(read, *sent); };
   const std::vector<scep::Recipient> recipients = {{fuzz::ca().certificate, fuzz::ca().key}};
   const auto type = envelope.type;
-  const auto request = scep::open_request(std::move(envelope), recipients, everything);
+  const auto request = scep::open_request(envelope, recipients, everything);
   if (!request) {
     must(!request.error().text.empty());
     return;

@@ -243,7 +243,7 @@ class RaTest : public RevocationTest {
     scep::Answer what = scep::Refusal{scep::FailInfo::bad_request, "no"};
     if (!refuses) what = scep::Granted{{*server->request_pkcs10(pkcs10.der())->certificate}};
     const auto reply = scep::cert_rep(
-        what, {.request = request->envelope, .now = to_time(clock.now())}, self, random);
+        what, {.request = opened.envelope, .now = to_time(clock.now())}, self, random);
     return HttpReply{200, std::string(scep::type_pki_message), *reply, {}};
   }
 
