@@ -61,7 +61,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
                ? opened->envelope.status.has_value()
                : !opened->envelope.sender_nonce.empty());
       (void)scep::recipient_of(opened->envelope);
-      if (!opened->refused) look_inside(std::move(opened->envelope));
+      if (!opened->refused) look_inside(opened->envelope);
       return 0;
     }
     case 1: {
@@ -76,7 +76,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
                               .fail_info_text = {},
                               .bag = {}};
       (void)scep::recipient_of(envelope);
-      look_inside(std::move(envelope));
+      look_inside(envelope);
       return 0;
     }
     default: {
@@ -87,7 +87,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
       auto opened = scep::open_envelope(sent, {});
       must(opened && !opened->refused && opened->envelope.type == type);
       must(opened->envelope.signer == fuzz::device().certificate);
-      look_inside(std::move(opened->envelope), rest);
+      look_inside(opened->envelope, rest);
       return 0;
     }
   }
