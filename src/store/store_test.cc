@@ -232,6 +232,26 @@ TEST_F(StoreTest, WhoIsWaitedForAndDoesNotComeHoldsNobodyUp) {
   EXPECT_EQ(store->certificates("CA", x509::Serial(), 100)->size(), 40U);
 }
 
+/// Most times: whoever is not run for ten milliseconds comes too late.
+TEST_F(StoreTest, ACommitWaitsForCompanyWhileMuchIsUnderWay) {
+  constexpr std::uint64_t rounds = 40;
+  store->expect(64);
+  std::uint64_t together = 0;
+  for (std::uint64_t round = 0; round < rounds; ++round) {
+    const std::uint64_t first = 2 * round + 1;
+    std::promise<bool> with_the_second;
+    store->commit({InsertCertificate{certificate(first)}}, [&](const Result<void>& done) {
+      EXPECT_TRUE(done);
+      with_the_second.set_value((*store->certificate("CA", x509::Serial(first + 1))).has_value());
+    });
+    // Long enough for a thread that waits for nobody to have begun.
+    for (int i = 0; i < 20; ++i) static_cast<void>(store->server("CA"));
+    store->commit({InsertCertificate{certificate(first + 1)}}, [](const Result<void>&) {});
+    together += with_the_second.get_future().get() ? 1 : 0;
+  }
+  EXPECT_GT(together, rounds / 2);
+}
+
 TEST_F(StoreTest, RevocationIsKeptPerGenerationUntilExpiry) {
   ASSERT_TRUE(store->commit({InsertCertificate{certificate(1)}, InsertCertificate{certificate(2)},
                              InsertCertificate{certificate(3, "T", 2)}}));
