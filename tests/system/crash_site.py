@@ -193,6 +193,14 @@ crypto pki trustpoint Root-CA
     def ask(self, operation):
         return ask(f"http://127.0.0.1:{self.port}/cgi-bin/pkiclient.exe?operation={operation}")
 
+    def has_written(self):
+        """Files are written by threads of their own, and may be on their way after the row is there;
+        what a death has left goes then."""
+        try:
+            return not self.left_over()
+        except FileNotFoundError:  # gone while it was looked at
+            return False
+
     def left_over(self):
         """Files and links that were on their way to their places, and generations that are none."""
         places = [self.pem, *(daemon.data for daemon in self.daemons())]

@@ -105,7 +105,7 @@ class CrashTest(unittest.TestCase):
                 return "dead"
             row = site.spoke_row()
             return row and row["phase"] == step.phase and step.done(before, row) and \
-                (site.published() or "") == row["identity"] and "done"
+                (site.published() or "") == row["identity"] and site.has_written() and "done"
 
         return wait_for(f"{step.name}; the spoke's log:\n{site.spoke.log()}", over,
                         every=0.005) == "done"
