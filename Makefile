@@ -62,7 +62,7 @@ test: setup-test
 	@echo "== units, AddressSanitizer and UndefinedBehaviorSanitizer"
 	@$(CTEST) --test-dir build/asan -LE system
 	@echo "== what has threads, ThreadSanitizer"
-	@TSAN_OPTIONS=suppressions=$(CURDIR)/tests/tsan.supp $(CTEST) --test-dir build/tsan -R '$(THREADED_TESTS)'
+	@TSAN_OPTIONS='suppressions="$(CURDIR)/tests/tsan.supp"' $(CTEST) --test-dir build/tsan -R '$(THREADED_TESTS)'
 	@echo "== programs and labs, as shipped"
 	@$(CTEST) --test-dir build/release -R '^(system|scenarios|simulation)\.'
 	@sed -n '/^[0-9]* stories of .* days,/,/granted by hand$$/p' build/release/Testing/Temporary/LastTest.log

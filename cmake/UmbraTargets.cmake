@@ -27,7 +27,7 @@ if(UMBRA_SANITIZE)
   add_link_options(-fsanitize=${UMBRA_SANITIZE})
   find_program(UMBRA_LLD ld.lld)
   if(UMBRA_LLD AND CMAKE_CXX_COMPILER_ID STREQUAL Clang)
-    add_link_options(-fuse-ld=lld)  # a fifth of the time
+    add_link_options(-fuse-ld=lld)  # several times as fast
   endif()
   if(CMAKE_CXX_COMPILER_ID STREQUAL GNU)
     # g++ 12 sees uninitialised members in every variant it instruments (GCC bug 105562 and its kin).

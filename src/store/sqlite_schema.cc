@@ -170,8 +170,8 @@ int schema_version() { return newest; }
 namespace {
 
 /// Each of our connections is used by one thread at a time, and nobody asks SQLite how much memory
-/// it has: the locks for both are a tenth of what an enrolment spends in SQLite. Before anything
-/// else of this process uses SQLite; if something has, false, and there are locks.
+/// it has: an enrolment would take 132 locks for both. Before anything else of this process uses
+/// SQLite; if something has, false, and there are locks.
 bool configure_sqlite() {
   return sqlite_api::sqlite3_config(SQLITE_CONFIG_MULTITHREAD) == SQLITE_OK &&
          sqlite_api::sqlite3_config(SQLITE_CONFIG_MEMSTATUS, 0) == SQLITE_OK;
