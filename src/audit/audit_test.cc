@@ -194,11 +194,11 @@ TEST_F(AuditedServer, WhatAServerDoesIsToldAndNothingSecret) {
     Telling(std::unique_ptr<store::Store> real, std::vector<Event>& events)
         : ForwardingStore(std::move(real)), events_(events) {}
     using Store::commit;
-    void commit(store::Batch batch, store::Committed done) override {
+    void commit(store::Batch batch, store::Committed done, store::Wake wake) override {
       const auto more = events_of(batch);
       events_.insert(events_.end(), more.begin(), more.end());
       switches_ = switches_ || switches(batch);
-      real_->commit(std::move(batch), std::move(done));
+      real_->commit(std::move(batch), std::move(done), wake);
     }
     bool switches_ = false;
 

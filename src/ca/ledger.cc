@@ -129,27 +129,30 @@ store::ServerRow Ledger::row() const {
 }
 
 void Ledger::commit(store::Batch batch, const std::function<void(store::ServerRow&)>& change,
-                    store::Committed done) {
+                    store::Committed done, store::Wake wake) {
   // Changed and queued under one lock: the order of the queue is the order of the changes.
   std::unique_lock lock(mutex_);
   if (closed_) {
     lock.unlock();
     return done(tl::unexpected(closed()));
   }
-  commit_locked(std::move(batch), change, std::move(done));
+  commit_locked(std::move(batch), change, std::move(done), wake);
 }
 
 void Ledger::commit_locked(store::Batch batch, const std::function<void(store::ServerRow&)>& change,
-                           store::Committed done) {
+                           store::Committed done, store::Wake wake) {
   change(row_);
   batch.emplace_back(store::PutServer{row_});
   const auto after = follower_.joining ? follower_.joining(batch) : std::function<void()>{};
-  if (!after) return store_.commit(std::move(batch), std::move(done));
+  if (!after) return store_.commit(std::move(batch), std::move(done), wake);
   // First those who stay: who waits for `done` may end the server.
-  store_.commit(std::move(batch), [after, done = std::move(done)](Result<void> result) {
-    if (result) after();
-    done(std::move(result));
-  });
+  store_.commit(
+      std::move(batch),
+      [after, done = std::move(done)](Result<void> result) {
+        if (result) after();
+        done(std::move(result));
+      },
+      wake);
 }
 
 Result<void> Ledger::commit(store::Batch batch,
@@ -177,7 +180,8 @@ Result<void> Ledger::close() {
     leased_end_ = next_ - 1;
     commit_locked(
         {}, [this](store::ServerRow& row) { row.serial_lease = next_ - 1; },
-        [&promise](Result<void> result) { promise.set_value(std::move(result)); });
+        [&promise](Result<void> result) { promise.set_value(std::move(result)); },
+        store::Wake::yes);
   }
   return answer.get();
 }

@@ -12,7 +12,7 @@ namespace umbra::ca {
 /// Who follows what a server commits, and the serial numbers it uses.
 struct Follower {
   /// May add to each batch; what it gives back is called once the batch is durable, by the thread
-  /// that committed it. Called with the ledger locked: quick, and never back into it.
+  /// that wrote it. Called with the ledger locked: quick, and never back into it.
   std::function<std::function<void()>(store::Batch&)> joining;
   /// Before a serial number is used. Errors: then it is skipped.
   std::function<Result<void>(const x509::Serial&)> before_use;
@@ -54,7 +54,7 @@ class Ledger {
   /// Changes the counters and commits them with the rest of the batch. What is committed later was
   /// changed later, so the stored counters never go back. `done` as in Store::commit.
   void commit(store::Batch batch, const std::function<void(store::ServerRow&)>& change,
-              store::Committed done);
+              store::Committed done, store::Wake wake = store::Wake::yes);
   [[nodiscard]] Result<void> commit(store::Batch batch,
                                     const std::function<void(store::ServerRow&)>& change);
   /// After a commit that failed: what else it changed besides the counters, which may be skipped.
@@ -66,7 +66,7 @@ class Ledger {
  private:
   Ledger(store::Store& store, store::ServerRow row, Random* random);
   void commit_locked(store::Batch batch, const std::function<void(store::ServerRow&)>& change,
-                     store::Committed done);
+                     store::Committed done, store::Wake wake);
   void lease();
   [[nodiscard]] Result<x509::Serial> draw_serial();
 

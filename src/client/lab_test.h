@@ -187,12 +187,15 @@ class LabStore final : public store::ForwardingStore {
  public:
   explicit LabStore(const std::string& path) : ForwardingStore(*store::open_sqlite(path)) {}
   using store::Store::commit;
-  void commit(store::Batch batch, store::Committed done) override {
+  void commit(store::Batch batch, store::Committed done, store::Wake wake) override {
     if (refuse) return done(fail(Errc::storage, "disk full"));
-    real_->commit(std::move(batch), [this, done](const Result<void>& stored) {
-      ++commits;
-      done(stored);
-    });
+    real_->commit(
+        std::move(batch),
+        [this, done](const Result<void>& stored) {
+          ++commits;
+          done(stored);
+        },
+        wake);
   }
   std::atomic<bool> refuse = false;
   std::atomic<std::size_t> commits = 0;

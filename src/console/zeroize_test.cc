@@ -32,10 +32,10 @@ class KeepingStore final : public store::ForwardingStore {
  public:
   explicit KeepingStore(const std::string& path) : ForwardingStore(*store::open_sqlite(path)) {}
   using store::Store::commit;
-  void commit(store::Batch batch, store::Committed done) override {
+  void commit(store::Batch batch, store::Committed done, store::Wake wake) override {
     if (keeps_key_pairs && std::holds_alternative<store::DropKeyPair>(batch.front()))
       return done(fail(Errc::storage, "disk full"));
-    real_->commit(std::move(batch), std::move(done));
+    real_->commit(std::move(batch), std::move(done), wake);
   }
   bool keeps_key_pairs = false;
 };

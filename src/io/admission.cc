@@ -155,6 +155,7 @@ void Admission::serve_one() {
   const auto begun = in_.now();
   in_.handler(*one->request, std::move(one->done));
   if (one->costly) served(in_.now() - begun);
+  in_.afterwards();
 }
 
 void Admission::served(std::chrono::nanoseconds one) {

@@ -51,6 +51,9 @@ class Admission {
     std::function<bool(const server::Sighting&)> vouched;
     /// Told how many costly requests are in the line or with a worker. Any thread.
     std::function<void(std::size_t)> under_way = [](std::size_t) {};
+    /// Runs on the worker after each request, and counts for nobody's: how long the disk takes says
+    /// nothing of how many requests can be answered.
+    std::function<void()> afterwards = [] {};
     Log& log;
     Counters& counters;
     std::size_t waiting_max = 2048;  ///< a share of the connections, so that others can be told

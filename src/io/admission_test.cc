@@ -71,6 +71,8 @@ class AdmissionTest : public testing::Test {
   std::vector<std::chrono::seconds> moments;
   std::size_t looks = 0, verified = 0;
   std::vector<std::size_t> under_way;
+  std::vector<std::size_t> under_way_afterwards;
+  std::chrono::milliseconds disk{0};
   AdmissionLog log;
   Counters counters;
   Admission admission{{.workers = 1,
@@ -94,6 +96,11 @@ class AdmissionTest : public testing::Test {
                              return as_text(sighting.certificate).front() == 'R';
                            },
                        .under_way = [this](std::size_t many) { under_way.push_back(many); },
+                       .afterwards =
+                           [this] {
+                             under_way_afterwards.push_back(under_way.back());
+                             now += disk;
+                           },
                        .log = log,
                        .counters = counters,
                        .now = [this] { return now; }}};
@@ -111,6 +118,19 @@ TEST_F(AdmissionTest, TellsHowManyAreUnderWayTheForgedOnesToo) {
   EXPECT_TRUE(tasks.empty());
   EXPECT_EQ(under_way.back(), 0U);
   for (const std::size_t one : under_way) EXPECT_LE(one, Admission::short_line + 4);
+}
+
+TEST_F(AdmissionTest, TheDisksTimeIsNobodys) {
+  disk = 500ms;
+  warm_up();
+  EXPECT_THAT(under_way_afterwards, ElementsAre(0)) << "he has been served";
+  disk = 0ms;
+  // Beyond always_welcome; a hundredth of a second each, and two seconds are not too long.
+  static_assert(Admission::always_welcome < 190);
+  come(190, "N");
+  EXPECT_TRUE(put_off.empty());
+  work(190);
+  EXPECT_EQ(served.size(), 190U);
 }
 
 TEST_F(AdmissionTest, AShortLineIsServedAsItCameAndLookedAtByNobody) {

@@ -22,28 +22,33 @@ class AuditedStore final : public store::ForwardingStore {
       : ForwardingStore(std::move(real)), log_(log) {}
 
   using Store::commit;
-  void commit(store::Batch batch, store::Committed done) override {
+  void commit(store::Batch batch, store::Committed done, store::Wake wake) override {
     const auto events = audit::events_of(batch);
-    if (events.empty()) return real_->commit(std::move(batch), std::move(done));
+    if (events.empty()) return real_->commit(std::move(batch), std::move(done), wake);
     if (auto told = log_.append(events); !told) {
       // Who waits is told by the thread that tells everybody: nothing is committed.
-      return real_->commit({}, [done = std::move(done), why = told.error()](const Result<void>&) {
-        done(tl::unexpected(why));
-      });
+      return real_->commit(
+          {},
+          [done = std::move(done), why = told.error()](const Result<void>&) {
+            done(tl::unexpected(why));
+          },
+          wake);
     }
     const bool switches = audit::switches(batch);
-    real_->commit(std::move(batch), [this, switches, first = events.front(),
-                                     done = std::move(done)](Result<void> result) {
-      if (!result) {
-        audit::Event undone{"NOT-DONE", first.fields};
-        undone.fields.insert(undone.fields.begin(), {"event", first.name});
-        undone.fields.emplace_back("error", result.error().detail);
-        static_cast<void>(log_.append({std::move(undone)}));
-      } else if (switches) {
-        log_.switched();
-      }
-      done(std::move(result));
-    });
+    real_->commit(
+        std::move(batch),
+        [this, switches, first = events.front(), done = std::move(done)](Result<void> result) {
+          if (!result) {
+            audit::Event undone{"NOT-DONE", first.fields};
+            undone.fields.insert(undone.fields.begin(), {"event", first.name});
+            undone.fields.emplace_back("error", result.error().detail);
+            static_cast<void>(log_.append({std::move(undone)}));
+          } else if (switches) {
+            log_.switched();
+          }
+          done(std::move(result));
+        },
+        wake);
   }
 
  private:

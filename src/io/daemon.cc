@@ -470,6 +470,7 @@ class Daemon {
              return site_->roster()->router.vouched(sighting);
            },
        .under_way = [this](std::size_t many) { store_->expect(many); },
+       .afterwards = [this] { store_->write_what_waits(); },
        .log = log_,
        .counters = *counters_}};
   std::unique_ptr<LiveConfiguration> live_;

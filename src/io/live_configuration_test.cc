@@ -72,6 +72,7 @@ class LiveConfigurationTest : public testing::Test {
         const RosterPtr all = site_->roster();
         all->router.handle(
             *request, [all, done = std::move(done)](HttpReply reply) { done(std::move(reply)); });
+        store_->write_what_waits();
       });
     });
     site_ = std::make_unique<Site>(

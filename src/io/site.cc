@@ -99,26 +99,38 @@ Result<Site::ServerPtr> Site::open_server(const config::Server& server, bool htt
   UMBRA_TRY(auto opened,
             server::CertificateServer::open(
                 server, http_enabled,
-                {in_.store, in_.clock, in_.random, in_.log, in_.files, in_.key_passphrase,
-                 [this](const std::string& name) { return trusted_ca(name); },
-                 [this] { in_.publishing.wake(); },
-                 [this](const std::string& name) -> Result<void> {
+                {.store = in_.store,
+                 .clock = in_.clock,
+                 .random = in_.random,
+                 .log = in_.log,
+                 .files = in_.files,
+                 .key_passphrase = in_.key_passphrase,
+                 .trusted_ca = [this](const std::string& name) { return trusted_ca(name); },
+                 .publish = [this] { in_.publishing.wake(); },
+                 .enroll = [this](const std::string& name) -> Result<void> {
                    const auto trustpoint = roster()->trustpoint(name);
                    if (!trustpoint) return fail(Errc::not_found, "no trustpoint " + name);
                    return trustpoint->enroll();
                  },
-                 transport.get(),
-                 [this, itself](std::function<void()> task) {
-                   asio::post(in_.workers, [itself, task = std::move(task)] {
-                     if (const auto there = itself->lock()) task();
-                   });
-                 },
-                 in_.counters,
-                 [this](const std::string& name) {
-                   const RosterPtr all = roster();
-                   const auto trustpoint = all ? all->trustpoint(name) : nullptr;
-                   return trustpoint && trustpoint->contradicts_pin();
-                 }}));
+                 .transport = transport.get(),
+                 .post =
+                     [this, itself](std::function<void()> task) {
+                       asio::post(in_.workers,
+                                  [itself, task = std::move(task), &store = in_.store] {
+                                    const auto there = itself->lock();
+                                    if (!there) return;
+                                    task();
+                                    store.write_what_waits();
+                                  });
+                     },
+                 .counters = in_.counters,
+                 .contradicts_pin =
+                     [this](const std::string& name) {
+                       const RosterPtr all = roster();
+                       const auto trustpoint = all ? all->trustpoint(name) : nullptr;
+                       return trustpoint && trustpoint->contradicts_pin();
+                     },
+                 .writes_afterwards = true}));
   // What it was given lives as long as it does, and no longer: `transport` knows the server weakly,
   // and a deleter lives on with its control block as long as anybody does.
   ServerPtr made(opened.release(), [transport](server::CertificateServer* p) mutable {

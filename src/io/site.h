@@ -59,7 +59,8 @@ class Site {
   /// At the start. Errors: as CertificateServer::open and Trustpoint::open.
   [[nodiscard]] Result<void> open(std::shared_ptr<const config::Parsed> parsed,
                                   std::shared_ptr<const plan::Report> plan);
-  /// All of it at one moment. Thread-safe.
+  /// All of it at one moment. Whoever hands a request to its router calls the store's
+  /// write_what_waits() afterwards. Thread-safe.
   [[nodiscard]] RosterPtr roster() const;
 
   /// From the configuration in force to this one, as a whole or not at all. One at a time, on a

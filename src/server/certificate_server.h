@@ -49,6 +49,9 @@ struct Environment {
   /// Whether the CA of the trustpoint of this name is another one than its `fingerprint` says. May
   /// be empty: it is not. Thread-safe.
   std::function<bool(const std::string& trustpoint)> contradicts_pin = {};
+  /// Whoever runs handle(), and what `post` is given, calls store.write_what_waits() afterwards. Not
+  /// so: the store's thread is woken for every commit.
+  bool writes_afterwards = false;
 };
 
 /// Destroys all that is kept of a certificate server: CA keys, certificates, CRLs, requests. For
@@ -79,7 +82,7 @@ class CertificateServer {
   void upstream_changed();
 
   /// Answers one SCEP request (any of our paths). `done` is called once, after whatever the answer
-  /// promises is durable; possibly from the store's thread.
+  /// promises is durable, perhaps from the thread that writes: Store::write_what_waits().
   void handle(const HttpRequest& request, HttpDone done);
   /// The answer to a GET or HEAD that asks for what is the same for everybody (GetCACaps,
   /// GetCACert, GetNextCACert, the CRL), if it is at hand: does not block, signs nothing and asks

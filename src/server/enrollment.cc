@@ -399,7 +399,7 @@ void CertificateServer::Impl::grant_now(const std::shared_ptr<const Conversation
     return refuse(*conversation, cannot());
   }
   // The answer is made before the commit, so that nothing is left to do after it but to send: no
-  // thread waits for the disk, and what leaves is what was stored.
+  // thread waits for another that waits for the disk, and what leaves is what was stored.
   auto prepared =
       std::make_shared<HttpReply>(made_reply(*conversation, scep::Granted{{*certificate}}));
   const x509::Serial serial = certificate->serial();
@@ -425,7 +425,8 @@ void CertificateServer::Impl::grant_now(const std::shared_ptr<const Conversation
         });
         debug("Certificate generated and sent to requestor");
         conversation->done(std::move(*prepared));
-      });
+      },
+      environment.writes_afterwards ? store::Wake::not_yet : store::Wake::yes);
 }
 
 void CertificateServer::Impl::pend(const std::shared_ptr<const Conversation>& conversation,

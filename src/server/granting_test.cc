@@ -104,9 +104,9 @@ class CountingStore final : public store::ForwardingStore {
  public:
   using ForwardingStore::ForwardingStore;
   using Store::commit;
-  void commit(store::Batch batch, store::Committed done) override {
+  void commit(store::Batch batch, store::Committed done, store::Wake wake) override {
     ++commits;
-    ForwardingStore::commit(std::move(batch), std::move(done));
+    ForwardingStore::commit(std::move(batch), std::move(done), wake);
   }
   std::atomic<int> commits = 0;
 };

@@ -17,7 +17,7 @@ class TrackedStore final : public store::ForwardingStore {
       : ForwardingStore(std::move(real)), begun_(std::move(begun)), ended_(std::move(ended)) {}
 
   using store::Store::commit;
-  void commit(store::Batch batch, store::Committed done) override;
+  void commit(store::Batch batch, store::Committed done, store::Wake wake) override;
 
  private:
   std::function<void()> begun_;

@@ -12,9 +12,10 @@ class ForwardingStore : public Store {
   explicit ForwardingStore(std::unique_ptr<Store> real) : real_(std::move(real)) {}
 
   using Store::commit;
-  void commit(Batch batch, Committed done) override {
-    real_->commit(std::move(batch), std::move(done));
+  void commit(Batch batch, Committed done, Wake wake) override {
+    real_->commit(std::move(batch), std::move(done), wake);
   }
+  void write_what_waits() override { real_->write_what_waits(); }
   void expect(std::size_t under_way) override { real_->expect(under_way); }
   Result<std::optional<ServerRow>> server(const std::string& server) override {
     return real_->server(server);

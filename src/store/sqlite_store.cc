@@ -31,6 +31,9 @@ constexpr std::size_t waits_from = 8;
 constexpr std::size_t share_of_those_under_way = 4;
 constexpr std::size_t waited_for_min = 4;
 constexpr std::size_t waited_for_max = 16;
+// Up to so many under way, whoever has made a batch may write it. Two workers at least are there:
+// one is free for who comes meanwhile.
+constexpr std::size_t writes_itself_up_to = 2;
 // Not all that are under way come to be written.
 constexpr std::chrono::milliseconds patience{10};
 
@@ -82,9 +85,9 @@ class SqliteStore final : public Store {
     while (post_ && write_some()) {
     }
     {
-      const std::lock_guard lock(mutex_);
+      std::unique_lock lock(mutex_);
       stopping_ = true;
-      wake_.notify_all();
+      if (waits_for_ != WaitsFor::another) unlock_and_wake(lock);
     }
     if (writer_.joinable()) writer_.join();
     readers_.clear();
@@ -93,15 +96,27 @@ class SqliteStore final : public Store {
   }
 
   using Store::commit;
-  void commit(Batch batch, Committed done) override {
-    const std::lock_guard lock(mutex_);
+  void commit(Batch batch, Committed done, Wake wake) override {
+    std::unique_lock lock(mutex_);
     queue_.push_back({std::move(batch), std::move(done), {}});
     if (post_) return post_([this] { static_cast<void>(write_some()); });
+    if (wake == Wake::not_yet && others_may_write()) return;
     // Who is woken for nothing takes a processor from the others.
-    if (waits_for_ == WaitsFor::anything || (waits_for_ == WaitsFor::company && enough())) {
-      waits_for_ = WaitsFor::nothing;
-      wake_.notify_one();
-    }
+    if (waits_for_ == WaitsFor::anything || (waits_for_ == WaitsFor::company && enough()))
+      unlock_and_wake(lock);
+  }
+  // As on the store's own thread, nobody could be told of an exception.
+  void write_what_waits() noexcept override {
+    std::unique_lock lock(mutex_);
+    if (queue_.empty() || waits_for_ != WaitsFor::anything) return;
+    if (!others_may_write()) return unlock_and_wake(lock);
+    waits_for_ = WaitsFor::another;
+    lock.unlock();
+    static_cast<void>(write_some());
+    lock.lock();
+    waits_for_ = WaitsFor::anything;
+    // What came meanwhile is not for this thread, which has requests of its own.
+    if (!queue_.empty() || stopping_) unlock_and_wake(lock);
   }
   void expect(std::size_t under_way) override { expected_ = under_way; }
 
@@ -236,7 +251,9 @@ class SqliteStore final : public Store {
       wait_for_company(lock);
       if (queue_.empty()) {  // nothing is under way, or not on its way here
         waits_for_ = WaitsFor::anything;
-        wake_.wait(lock, [this] { return stopping_ || !queue_.empty(); });
+        bell_->wait(lock, [this] {
+          return waits_for_ == WaitsFor::nothing || (stopping_ && waits_for_ != WaitsFor::another);
+        });
         wait_for_company(lock);
       }
       waits_for_ = WaitsFor::nothing;
@@ -245,8 +262,20 @@ class SqliteStore final : public Store {
   void wait_for_company(std::unique_lock<std::mutex>& lock) {
     waits_for_ = WaitsFor::company;
     // Whoever commits says when there are enough: by the time this wakes, more may be expected.
-    wake_.wait_for(lock, patience,
-                   [this] { return stopping_ || waits_for_ == WaitsFor::nothing || enough(); });
+    bell_->wait_for(lock, patience,
+                    [this] { return stopping_ || waits_for_ == WaitsFor::nothing || enough(); });
+  }
+
+  /// The store's thread. It may run at once, and would wait for mutex_.
+  void unlock_and_wake(std::unique_lock<std::mutex>& lock) {
+    waits_for_ = WaitsFor::nothing;
+    const auto bell = bell_;
+    lock.unlock();
+    bell->notify_one();
+  }
+  /// With mutex_ held: whether another thread than the store's may write what waits.
+  [[nodiscard]] bool others_may_write() const {
+    return waits_for_ == WaitsFor::anything && expected_ <= writes_itself_up_to;
   }
 
   /// With mutex_ held: whether as many wait as a commit should be for.
@@ -312,9 +341,13 @@ class SqliteStore final : public Store {
   const Turns post_;
   std::thread writer_;
   std::mutex mutex_;
-  std::condition_variable wake_;
+  /// Shared: once it is unlocked, whoever rings may find that the store has ended.
+  const std::shared_ptr<std::condition_variable> bell_ =
+      std::make_shared<std::condition_variable>();
   std::deque<Pending> queue_;
-  enum class WaitsFor { nothing, anything, company } waits_for_ = WaitsFor::nothing;
+  /// The store's thread: `nothing` = it writes, or has been woken to; `another` = it rests while
+  /// another thread writes.
+  enum class WaitsFor { nothing, anything, company, another } waits_for_ = WaitsFor::nothing;
   std::atomic<std::size_t> expected_ = 0;
   bool stopping_ = false;
   std::mutex readers_mutex_;

@@ -4,6 +4,10 @@
 
 namespace umbra::store {
 
+void Store::commit(Batch batch, Committed done) {
+  commit(std::move(batch), std::move(done), Wake::yes);
+}
+
 Result<void> Store::commit(Batch batch) {
   std::promise<Result<void>> promise;
   auto answer = promise.get_future();

@@ -300,6 +300,11 @@ using Change =
                  PutKeyPair, DropKeyPair, PutAuditHead>;
 using Batch = std::vector<Change>;
 using Committed = std::function<void(Result<void>)>;
+/// Whether the store's thread is woken for a batch.
+enum class Wake : std::uint8_t {
+  yes,
+  not_yet,  ///< who commits calls write_what_waits() next, and may find that it is his to write
+};
 
 /// What an enrolment is asked about before it is decided.
 struct Asked {
@@ -320,13 +325,22 @@ class Store {
  public:
   virtual ~Store() = default;
   /// Durable when `done` is called: all of the batch or nothing of it. Called exactly once, from
-  /// the committing thread. Batches become durable in the order given. Errors: conflict (a serial
+  /// the thread that writes. Batches become durable in the order given. Errors: conflict (a serial
   /// twice), storage.
-  virtual void commit(Batch batch, Committed done) = 0;
+  virtual void commit(Batch batch, Committed done, Wake wake) = 0;
+  /// With Wake::yes.
+  void commit(Batch batch, Committed done);
   /// The same, waiting for it.
   [[nodiscard]] Result<void> commit(Batch batch);
-  /// How many more are under way that may soon be committed: a commit waits a few milliseconds for
-  /// a share of them. Thread-safe; a hint, and nothing hangs on it.
+  /// Follows on what was committed with Wake::not_yet: before anything is waited for, and without a
+  /// lock that some `done` may want. What waits is written by the calling thread, if the store's
+  /// own is at rest and hardly anybody is under way; else that one writes it. So for a request that
+  /// is alone no other thread is woken. Does nothing inside a `done`. Thread-safe; the store
+  /// outlives the call.
+  virtual void write_what_waits() = 0;
+  /// How many are under way that may soon be committed, those included whose batch is being handed
+  /// in: a commit waits a few milliseconds for a share of them. Thread-safe; a hint, and nothing
+  /// hangs on it.
   virtual void expect(std::size_t under_way) = 0;
 
   // Reading sees every commit that was reported. Errors: storage; absence is an empty optional.
@@ -393,10 +407,10 @@ class Store {
 /// Runs what writes all that waits; one at a time, and none after the store has gone.
 using Turns = std::function<void(std::function<void()>)>;
 
-/// SQLite through SOCI, WAL, synchronous=FULL; one writing thread that groups commits, readers in
-/// parallel. In:     path of the database file, made with mode 0600 if missing; refuses a schema
-/// newer than it knows. `turns` = instead of a thread of its own: who repeats a run decides when
-/// it writes. Errors: storage, with the path and what to do.
+/// SQLite through SOCI, WAL, synchronous=FULL; one thread at a time writes and groups commits,
+/// readers in parallel. In:     path of the database file, made with mode 0600 if missing; refuses
+/// a schema newer than it knows. `turns` = instead of a thread of its own: who repeats a run
+/// decides when it writes. Errors: storage, with the path and what to do.
 [[nodiscard]] Result<std::unique_ptr<Store>> open_sqlite(const std::string& path, Turns turns = {});
 
 }  // namespace umbra::store

@@ -252,6 +252,123 @@ TEST_F(StoreTest, ACommitWaitsForCompanyWhileMuchIsUnderWay) {
   EXPECT_GT(together, rounds / 2);
 }
 
+/// Commits, and writes what waits. Out: the thread that told that it is durable.
+std::thread::id written_by(
+    Store& store, Batch batch, const std::function<void()>& told = [] {}) {
+  std::promise<std::thread::id> writer;
+  store.commit(
+      std::move(batch),
+      [&](const Result<void>& done) {
+        EXPECT_TRUE(done);
+        told();
+        writer.set_value(std::this_thread::get_id());
+      },
+      Wake::not_yet);
+  store.write_what_waits();
+  return writer.get_future().get();
+}
+
+class AloneTest : public StoreTest {
+ protected:
+  AloneTest() {
+    store->expect(1);
+    // Until the store's thread has come to rest, it writes.
+    while (written_by(*store, {}) != me) {
+    }
+  }
+  const std::thread::id me = std::this_thread::get_id();
+};
+
+TEST_F(AloneTest, WritesHisOwn) {
+  for (std::uint64_t serial = 1; serial <= 5; ++serial) {
+    EXPECT_EQ(written_by(*store, {InsertCertificate{certificate(serial)}}), me)
+        << "nobody was woken";
+  }
+  store->expect(3);
+  EXPECT_NE(written_by(*store, {InsertCertificate{certificate(6)}}), me) << "others wait for me";
+  EXPECT_EQ(store->certificates("CA", x509::Serial(), 10)->size(), 6U);
+}
+
+TEST_F(AloneTest, WhoIsNotAloneAnyMoreHasItWritten) {
+  std::promise<std::thread::id> writer;
+  store->commit(
+      {}, [&](const Result<void>&) { writer.set_value(std::this_thread::get_id()); },
+      Wake::not_yet);
+  store->expect(3);
+  store->write_what_waits();
+  EXPECT_NE(writer.get_future().get(), me);
+}
+
+TEST_F(AloneTest, NobodyElseWritesMeanwhileAndWhatComesThenIsNotHis) {
+  std::atomic<bool> writes = false;
+  std::vector<std::promise<std::thread::id>> others(3);
+  const auto hand_in = [&](std::size_t one, Wake wake) {
+    store->commit(
+        {InsertCertificate{certificate(one + 1)}},
+        [&, one](const Result<void>& done) {
+          EXPECT_TRUE(done);
+          EXPECT_FALSE(writes);
+          others[one].set_value(std::this_thread::get_id());
+        },
+        wake);
+  };
+  const auto writer = written_by(*store, {}, [&] {
+    writes = true;
+    hand_in(0, Wake::not_yet);
+    store->write_what_waits();  // does nothing
+    std::thread([&] {
+      hand_in(1, Wake::yes);
+      hand_in(2, Wake::not_yet);
+      store->write_what_waits();
+    }).join();
+    // Long enough for a thread that does not wait.
+    for (int i = 0; i < 100; ++i) static_cast<void>(store->server("CA"));
+    writes = false;
+  });
+  EXPECT_EQ(writer, me);
+  for (auto& one : others) EXPECT_NE(one.get_future().get(), me);
+  EXPECT_EQ(store->certificates("CA", x509::Serial(), 10)->size(), 3U);
+}
+
+TEST_F(AloneTest, TheStoreEndsAfterWhoWrites) {
+  std::promise<void> inside;
+  std::atomic<bool> over = false;
+  std::thread writer([&, one = store.get()] {
+    const auto by = written_by(*one, {}, [&] {
+      inside.set_value();
+      for (int i = 0; i < 100; ++i) static_cast<void>(one->server("CA"));
+      over = true;
+    });
+    EXPECT_EQ(by, std::this_thread::get_id());
+  });
+  inside.get_future().wait();
+  store.reset();
+  EXPECT_TRUE(over);
+  writer.join();
+}
+
+TEST_F(StoreTest, WhoIsAloneAndTheStoresThreadTakeTurns) {
+  constexpr unsigned threads = 4;
+  constexpr unsigned each = 25;
+  std::vector<std::thread> all;
+  for (unsigned t = 0; t < threads; ++t) {
+    all.emplace_back([&, t] {
+      for (unsigned i = 0; i < each; ++i) {
+        const std::uint64_t serial = 1 + t * each + i;
+        store->expect(i % 4);
+        if (i % 3 == 0) {
+          EXPECT_TRUE(store->commit({InsertCertificate{certificate(serial)}}));
+        } else {
+          written_by(*store, {InsertCertificate{certificate(serial)}});
+        }
+        EXPECT_TRUE(*store->certificate("CA", x509::Serial(serial)));
+      }
+    });
+  }
+  for (auto& thread : all) thread.join();
+  EXPECT_EQ(store->certificates("CA", x509::Serial(), 1000)->size(), threads * each);
+}
+
 TEST_F(StoreTest, RevocationIsKeptPerGenerationUntilExpiry) {
   ASSERT_TRUE(store->commit({InsertCertificate{certificate(1)}, InsertCertificate{certificate(2)},
                              InsertCertificate{certificate(3, "T", 2)}}));
