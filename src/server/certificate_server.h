@@ -49,8 +49,8 @@ struct Environment {
   /// Whether the CA of the trustpoint of this name is another one than its `fingerprint` says. May
   /// be empty: it is not. Thread-safe.
   std::function<bool(const std::string& trustpoint)> contradicts_pin = {};
-  /// Whoever runs handle(), and what `post` is given, calls store.write_what_waits() afterwards. Not
-  /// so: the store's thread is woken for every commit.
+  /// Whoever runs handle(), and what `post` is given, calls store.write_what_waits() afterwards.
+  /// Not so: the store's thread is woken for every commit.
   bool writes_afterwards = false;
 };
 
