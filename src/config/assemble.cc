@@ -1,6 +1,4 @@
 #include <algorithm>
-#include <array>
-#include <filesystem>
 #include <map>
 #include <tuple>
 
@@ -65,11 +63,8 @@ class Assembler {
     where_settings_stand(In::global, document_.global);
     for (const Block& block : document_.servers) where_settings_stand(In::server, block);
     for (const Block& block : document_.trustpoints) where_settings_stand(In::trustpoint, block);
-    near_namesakes(document_.servers);
-    near_namesakes(document_.trustpoints);
-    shared_directories();
-    shared_databases();
-    write();
+    find_collisions(document_, parsed_);
+    parsed_.running_config = running_config(document_);
     std::stable_sort(parsed_.not_effective.begin(), parsed_.not_effective.end(),
                      [](const auto& a, const auto& b) { return a.line < b.line; });
     std::stable_sort(parsed_.faults.begin(), parsed_.faults.end(),
@@ -84,6 +79,11 @@ class Assembler {
     parsed_.not_effective.push_back({line, std::move(text)});
   }
 
+  template <class... Where>
+  void fault(const Where&... where) {
+    parsed_.faults.push_back(fault_at(where...));
+  }
+
   void where_settings_stand(SettingLine::In in, const Block& block) {
     if (in != SettingLine::In::global)
       parsed_.lines.push_back({in, block.name, "", block.line, hide_secrets(block.source)});
@@ -91,20 +91,6 @@ class Assembler {
       parsed_.lines.push_back({in, block.name, std::string(entry.match.command->key), entry.line,
                                render(entry.match, entry.on, Secrets::left_out)});
     }
-  }
-
-  void fault(const Entry& entry, std::string_view argument, std::string what, std::string hint) {
-    const Capture* at = entry.match.find(argument);
-    if (!at) at = &entry.match.captures.front();
-    parsed_.faults.push_back(
-        make_fault(entry.line, entry.source, at->offset, std::move(what), std::move(hint)));
-  }
-
-  void fault(const Block& block, std::string what, std::string hint) {
-    const std::size_t start = block.source.find_first_not_of(" \t");
-    parsed_.faults.push_back(make_fault(block.line, block.source,
-                                        start == std::string::npos ? 0 : start, std::move(what),
-                                        std::move(hint)));
   }
 
   void apply(const Block& block, Server* server, Trustpoint* trustpoint) {
@@ -127,12 +113,6 @@ class Assembler {
       const std::string text = render(entry.match, entry.on, Secrets::left_out);
       if (!effective && text != command.otherwise) note(entry.line, text);
     }
-  }
-
-  static const Entry* find(const Block& block, std::string_view key) {
-    const auto found = std::find_if(block.entries.begin(), block.entries.end(),
-                                    [&](const Entry& e) { return e.match.command->key == key; });
-    return found == block.entries.end() ? nullptr : &*found;
   }
 
   /// What both kinds of block refuse unless `allow legacy` asks for it.
@@ -193,7 +173,7 @@ class Assembler {
     }
   }
 
-  static const Block* find(const std::vector<Block>& blocks, const std::string& name) {
+  static const Block* block_of(const std::vector<Block>& blocks, const std::string& name) {
     const auto found = std::find_if(blocks.begin(), blocks.end(),
                                     [&](const Block& block) { return block.name == name; });
     return found == blocks.end() ? nullptr : &*found;
@@ -207,7 +187,7 @@ class Assembler {
             "expected: no \"keytype ec\" here; its certificate is asked for by SCEP, whose answers "
             "are enveloped for RSA keys");
     }
-    const Block* const own = find(document_.trustpoints, made.name);
+    const Block* const own = block_of(document_.trustpoints, made.name);
     if (own && find(*own, "enrollment url")) return;
     if (made.shutdown) {
       // It may be typed before its trustpoint: until it is started it asks nobody.
@@ -235,7 +215,7 @@ class Assembler {
     weak_things(block, made, "rsakeypair", "SIZE");
     no_key_in_the_clear(block, server);
     const Entry* const subject = find(block, "subject-name");
-    const Block& servers = *find(document_.servers, server.name);
+    const Block& servers = *block_of(document_.servers, server.name);
     if (!subject) {
       made.subject_name = server.issuer_name;
     } else if (!find(servers, "issuer-name")) {
@@ -293,7 +273,7 @@ class Assembler {
                         ra_unit));
     }
     made.role = Role::ra;
-    if (find(*find(document_.servers, server.name), "modulus")) made.modulus = server.modulus;
+    if (find(*block_of(document_.servers, server.name), "modulus")) made.modulus = server.modulus;
     if (transparent) {
       if (const Entry* automatic = find(block, "auto-enroll"))
         note(automatic->line, "auto-enroll: a transparent RA has no certificate of its own");
@@ -461,167 +441,6 @@ class Assembler {
       }
       if (entry) first = entry;
     }
-  }
-
-  /// Names that differ in nothing but the case of letters are one name on most file systems.
-  void near_namesakes(const std::vector<Block>& blocks) {
-    std::map<std::string, const Block*> seen;
-    for (const Block& block : blocks) {
-      const auto [at, fresh] = seen.emplace(lower(block.name), &block);
-      if (!fresh) {
-        fault(block,
-              fmt::format("{} differs from {} in line {} only in the case of letters", block.name,
-                          at->second->name, at->second->line),
-              "expected: the same name, or another one");
-      }
-    }
-  }
-
-  /// Where a trustpoint writes: a directory, or one file.
-  struct Place {
-    const Block* block;
-    const Entry* entry;
-    const char* argument;
-    bool file;
-  };
-
-  /// One place is one however it is spelled. Links are not followed: what they lead to is known on
-  /// the host alone, and may change.
-  static std::string one_spelling(const std::string& path) {
-    std::string normal = std::filesystem::path(path).lexically_normal().string();
-    while (normal.size() > 1 && normal.ends_with('/')) normal.pop_back();
-    return normal;
-  }
-
-  void shared_directories() {
-    std::map<std::string, Place> seen;
-    for (const Block& block : document_.trustpoints) {
-      for (const auto& [command, argument] :
-           {std::pair{"storage pem", "DIRECTORY"}, {"storage pkcs12", "FILE"}}) {
-        const Entry* const entry = find(block, command);
-        if (!entry) continue;
-        const bool file = std::string_view(argument) == "FILE";
-        const auto [at, fresh] = seen.emplace(one_spelling(entry->match.text(argument)),
-                                              Place{&block, entry, argument, file});
-        if (!fresh) {
-          fault(*entry, argument,
-                fmt::format("trustpoint {} already writes its files there", at->second.block->name),
-                "expected: a place of its own for each trustpoint");
-        }
-      }
-    }
-    for (const auto& [path, place] : seen) {
-      for (std::size_t end = path.rfind('/'); end != 0 && end != std::string::npos;
-           end = path.rfind('/', end - 1)) {
-        if (const auto outer = seen.find(path.substr(0, end)); outer != seen.end())
-          nested(place, outer->second, path.substr(end + 1));
-      }
-    }
-  }
-
-  /// In: what is left of the path of `inner` below `outer`.
-  void nested(const Place& inner, const Place& outer, const std::string& rest) {
-    constexpr std::array kept = {"ca.pem",     "cert.pem", "chain.pem", "key.pem",
-                                 "bundle.pem", "rollover", "previous"};
-    const std::string first = rest.substr(0, rest.find('/'));
-    const bool taken =
-        first.starts_with("..") || std::find(kept.begin(), kept.end(), first) != kept.end();
-    const bool others = inner.block != outer.block;
-    if (outer.file) {
-      fault(*inner.entry, inner.argument,
-            fmt::format("what is above it is the file of trustpoint {}", outer.block->name),
-            "expected: a place of its own for each trustpoint");
-    } else if (taken) {
-      fault(
-          *inner.entry, inner.argument,
-          fmt::format("\"storage pem\" of trustpoint {} keeps {} there", outer.block->name, first),
-          "expected: another name, or another directory");
-    } else if (inner.file && others) {
-      fault(*inner.entry, inner.argument,
-            fmt::format("it is within the directory of trustpoint {}", outer.block->name),
-            "expected: a place of its own for each trustpoint");
-    }
-  }
-
-  /// Serial numbers are file names, and every server begins with 1.
-  void shared_databases() {
-    std::map<std::string, std::string> seen;
-    for (const Block& block : document_.servers) {
-      const auto made =
-          std::find_if(parsed_.configuration.servers.begin(), parsed_.configuration.servers.end(),
-                       [&](const Server& s) { return s.name == block.name; });
-      if (made->database_level == DatabaseLevel::minimum) continue;
-      std::vector<std::string> urls;
-      for (const FileType type : {FileType::cnm, FileType::crt}) {
-        if (type == FileType::crt && made->database_level != DatabaseLevel::complete) continue;
-        const auto own = made->database_of.find(type);
-        urls.push_back(own == made->database_of.end() ? made->database.url : own->second.url);
-        const auto copy = made->database_copies.find(type);
-        if (copy != made->database_copies.end()) urls.push_back(copy->second.url);
-      }
-      for (std::string& url : urls) {
-        while (url.ends_with('/')) url.pop_back();
-        const auto [at, fresh] = seen.emplace(url, block.name);
-        if (fresh || at->second == block.name) continue;
-        fault(*find(block, "database level"), "",
-              fmt::format("server {} already keeps files named by serial numbers on {}", at->second,
-                          url),
-              "expected: a \"database url\" for each server, or \"database level minimum\"");
-        break;
-      }
-    }
-  }
-
-  // -- running configuration ------------------------------------------------------------------
-
-  /// The block's lines in the table's order.
-  static std::vector<std::string> lines(const Block& block) {
-    std::vector<const Entry*> entries;
-    for (const Entry& entry : block.entries) entries.push_back(&entry);
-    std::stable_sort(entries.begin(), entries.end(), [](const Entry* a, const Entry* b) {
-      return a->match.command < b->match.command;  // places in one table
-    });
-    std::vector<std::string> out;
-    for (const Entry* entry : entries) {
-      std::string text = render(entry->match, entry->on, Secrets::type7);
-      if (text != entry->match.command->otherwise) out.push_back(std::move(text));
-    }
-    return out;
-  }
-
-  static std::string first_word(std::string_view line) {
-    return std::string(line.substr(0, line.find(' ')));
-  }
-
-  void write() {
-    std::string& out = parsed_.running_config;
-    const auto write_block = [&](std::string_view opener, const Block& block) {
-      out += fmt::format("!\n{} {}\n", opener, block.name);
-      for (const std::string& line : lines(block)) out += " " + line + "\n";
-    };
-    const std::vector<std::string> globals = lines(document_.global);
-    std::string group;
-    // IOS prints the HTTP server and NTP below the certificates, everything else above.
-    const auto write_globals = [&](bool below) {
-      for (const std::string& line : globals) {
-        const bool is_below = line.starts_with("ip http ") || line.starts_with("ntp ");
-        if (is_below != below) continue;
-        if (first_word(line) != group) {
-          group = first_word(line);
-          out += "!\n";
-        }
-        out += line + "\n";
-      }
-    };
-    write_globals(false);
-    for (const Block& block : document_.servers) write_block("crypto pki server", block);
-    for (const Block& block : document_.trustpoints) write_block("crypto pki trustpoint", block);
-    for (const Block& block : document_.profiles)
-      write_block("crypto pki profile enrollment", block);
-    for (const Block& block : document_.chains) out += "!\n" + to_string(block.chain);
-    group.clear();
-    write_globals(true);
-    out += "!\n";
   }
 
   const Document& document_;

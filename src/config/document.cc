@@ -118,6 +118,24 @@ Fault make_fault(std::size_t line, std::string_view source, std::size_t offset, 
   return {line, column_of(source, offset), hide_secrets(source), std::move(what), std::move(hint)};
 }
 
+Fault fault_at(const Entry& entry, std::string_view argument, std::string what, std::string hint) {
+  const Capture* at = entry.match.find(argument);
+  if (!at) at = &entry.match.captures.front();
+  return make_fault(entry.line, entry.source, at->offset, std::move(what), std::move(hint));
+}
+
+Fault fault_at(const Block& block, std::string what, std::string hint) {
+  const std::size_t start = block.source.find_first_not_of(" \t");
+  return make_fault(block.line, block.source, start == std::string::npos ? 0 : start,
+                    std::move(what), std::move(hint));
+}
+
+const Entry* find(const Block& block, std::string_view key) {
+  const auto found = std::find_if(block.entries.begin(), block.entries.end(),
+                                  [&](const Entry& e) { return e.match.command->key == key; });
+  return found == block.entries.end() ? nullptr : &*found;
+}
+
 std::string list(const std::vector<std::string>& words) {
   constexpr std::size_t most = 12;
   std::string out;

@@ -28,6 +28,8 @@ struct Block {
   std::vector<Entry> entries;
   Chain chain;
 };
+/// Nothing: this command is not set in the block.
+[[nodiscard]] const Entry* find(const Block& block, std::string_view key);
 
 struct Document {
   Block global;
@@ -47,6 +49,12 @@ enum class Secrets { type7, left_out };
 /// `offset` in octets from the start of `source`.
 [[nodiscard]] Fault make_fault(std::size_t line, std::string_view source, std::size_t offset,
                                std::string what, std::string hint);
+
+/// At this argument of the command, or at its first one.
+[[nodiscard]] Fault fault_at(const Entry& entry, std::string_view argument, std::string what,
+                             std::string hint);
+/// At the line that opens the block.
+[[nodiscard]] Fault fault_at(const Block& block, std::string what, std::string hint);
 
 /// A line read: what it says, or why it says nothing.
 struct Reading {
@@ -68,6 +76,13 @@ struct Refusal {
 /// Applies every entry, then checks what no single command can know. Faults and what is not
 /// effective go into `parsed`.
 void assemble(const Document& document, Parsed& parsed);
+
+/// What two blocks cannot both have: names that differ in the case of letters alone, places to
+/// write to, files named by serial numbers. In: `parsed` with its servers. Faults go into it.
+void find_collisions(const Document& document, Parsed& parsed);
+
+/// `show running-config`, in IOS's order.
+[[nodiscard]] std::string running_config(const Document& document);
 
 /// `"a", "b" or "c"`, at most twelve of them.
 [[nodiscard]] std::string list(const std::vector<std::string>& words);
