@@ -23,6 +23,7 @@
 #include "io/outlet.h"
 #include "io/random.h"
 #include "lab_passphrase.h"
+#include "scep/message.h"
 
 namespace umbra::io {
 namespace {
@@ -226,6 +227,38 @@ class LiveConfigurationTest : public testing::Test {
   std::shared_ptr<Driver> driver_;
   std::thread thread_;
 };
+
+/// Several at once of one transaction, each asking for something else: all but the first have their
+/// turn by `post`, and no later request is there whose commit would take theirs along.
+TEST_F(LiveConfigurationTest, WhoWaitsForHisTransactionIsAnsweredWithoutAnybodyElse) {
+  start_server();
+  ASSERT_TRUE(soon([&] { return status() == "enabled"; }));
+  const auto key = x509::PrivateKey::generate_rsa(1024).value();
+  const auto authority = ca();
+  constexpr int at_once = 4;
+  for (int round = 0; round < 10 && !HasFailure(); ++round) {
+    std::vector<std::promise<unsigned>> answers(at_once);
+    for (int i = 0; i < at_once; ++i) {
+      const auto subject = x509::Name::from_ios("CN=device-" + std::to_string(i)).value();
+      const scep::RequestContext context{
+          scep::MessageType::pkcs_req, "round-" + std::to_string(round), scep::make_nonce(random_),
+          authority,
+          x509::self_signed_signer(subject, authority.not_before(), key, x509::Digest::sha256)
+              .value()};
+      const auto request =
+          x509::sign_request({subject, std::nullopt, {}}, key, x509::Digest::sha256).value();
+      transport_.send(
+          {"POST", "http://127.0.0.1:" + std::to_string(port_) + "/scep?operation=PKIOperation",
+           "application/x-pki-message", scep::request(request.der(), context, key, random_).value(),
+           std::chrono::seconds{20}},
+          [&answers, i](const Result<HttpReply>& reply) {
+            answers[static_cast<std::size_t>(i)].set_value(reply ? reply->status : 0);
+          });
+    }
+    for (auto& answer : answers) EXPECT_EQ(answer.get_future().get(), 200U) << "round " << round;
+  }
+  EXPECT_GE(store_->certificates("CA", x509::Serial(), 100)->size(), 10U * at_once);
+}
 
 TEST_F(LiveConfigurationTest, AServerAndItsClientsComeAndGoWhileItRuns) {
   EXPECT_FALSE(answers(port_)) << "nobody to serve yet";
