@@ -302,12 +302,10 @@ class SqliteStore final : public Store {
     return true;
   }
 
-  /// One transaction for all, a savepoint for each: a batch that contradicts the store fails alone.
+  /// One transaction for all: a batch that contradicts the store fails alone.
   void write_group(std::vector<Pending>& group) {
     try {
-      transactions_->begin();
-      for (auto& pending : group) apply(pending);
-      transactions_->commit();
+      if (!write_together(group)) write_each(group);
     } catch (const std::exception& error) {
       try {
         if (sqlite_api::sqlite3_get_autocommit(native(sql_)) == 0) run(sql_, "ROLLBACK");
@@ -318,20 +316,46 @@ class SqliteStore final : public Store {
     }
   }
 
-  void apply(Pending& pending) {
-    transactions_->save();
-    try {
-      for (const Change& change : pending.batch) writer_rows_->apply(change);
-    } catch (const Contradiction& contradiction) {
-      pending.result = fail(Errc::conflict, contradiction.what());
-      run(sql_, "ROLLBACK TO batch");
-    } catch (const std::exception& error) {
-      const bool conflict = (sqlite_api::sqlite3_errcode(native(sql_)) & 0xFF) == SQLITE_CONSTRAINT;
-      if (!conflict) throw;
-      pending.result = fail(Errc::conflict, error.what());
-      run(sql_, "ROLLBACK TO batch");
+  /// False: one of several contradicts the store, and nothing was written. A savepoint has SQLite
+  /// copy each page that is changed, for what hardly ever comes.
+  bool write_together(std::vector<Pending>& group) {
+    transactions_->begin();
+    for (auto& pending : group) {
+      const auto contradiction = change(pending.batch);
+      if (!contradiction) continue;
+      run(sql_, "ROLLBACK");
+      if (group.size() > 1) return false;
+      pending.result = fail(Errc::conflict, *contradiction);
+      return true;
     }
-    transactions_->release();
+    transactions_->commit();
+    return true;
+  }
+
+  void write_each(std::vector<Pending>& group) {
+    transactions_->begin();
+    for (auto& pending : group) {
+      transactions_->save();
+      if (const auto contradiction = change(pending.batch)) {
+        pending.result = fail(Errc::conflict, *contradiction);
+        run(sql_, "ROLLBACK TO batch");
+      }
+      transactions_->release();
+    }
+    transactions_->commit();
+  }
+
+  /// Out: how the batch contradicts the store, if it does. A part of it may be changed then.
+  std::optional<std::string> change(const Batch& batch) {
+    try {
+      for (const Change& one : batch) writer_rows_->apply(one);
+    } catch (const Contradiction& contradiction) {
+      return contradiction.what();
+    } catch (const std::exception& error) {
+      if ((sqlite_api::sqlite3_errcode(native(sql_)) & 0xFF) != SQLITE_CONSTRAINT) throw;
+      return error.what();
+    }
+    return std::nullopt;
   }
 
   std::string path_;
