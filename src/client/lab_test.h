@@ -437,4 +437,15 @@ class Lab : public testing::Test, public HttpTransport {
   bool reply_lost = false;
 };
 
+/// One that has its first certificate, and what the CA's administrator does.
+class TrustpointTest : public Lab {
+ protected:
+  void enrolled() {
+    start();
+    authenticate();
+    ASSERT_TRUE(status().identity);
+  }
+  void grant_pending() { ASSERT_TRUE(server->grant(std::nullopt)); }
+};
+
 }  // namespace umbra::client

@@ -1,14 +1,9 @@
 #include "config/config.h"
 
-#include <algorithm>
-#include <fstream>
-#include <sstream>
-
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
 #include "config/lab_test.h"
-#include "config/reference.h"
 
 namespace umbra::config {
 namespace {
@@ -397,51 +392,6 @@ TEST(Config, SerialNumbersAreCountedFromANumberOrDrawn) {
               HasSubstr("\n serial-number random\n"));
 }
 
-TEST(Config, KnowsWhatIsGrantedToCasAndRas) {
-  const Parsed parsed = good(
-      "crypto pki server A\n grant ra-auto\n grant auto rollover ca-cert\n"
-      " grant auto rollover ra-cert\n lifetime subordinate-ca 730 12\n");
-  EXPECT_THAT(not_effective(parsed), ElementsAre());
-  const Server& server = parsed.configuration.servers.front();
-  EXPECT_EQ(server.grant, Grant::manual);
-  EXPECT_TRUE(server.grant_ra_auto);
-  EXPECT_TRUE(server.grant_rollover_ca_cert);
-  EXPECT_TRUE(server.grant_rollover_ra_cert);
-  EXPECT_EQ(server.lifetime_subordinate_ca, Days{730} + std::chrono::hours{12});
-  const Parsed later = good("crypto pki server A\n grant ra-auto\n grant auto\n");
-  EXPECT_FALSE(later.configuration.servers.front().grant_ra_auto) << "the later mode counts";
-}
-
-TEST(Config, ASubordinatesTrustpointAsksForTheServersOwnCertificate) {
-  const Parsed parsed = good(
-      "crypto pki server SUB\n issuer-name CN=Sub,O=Umbra\n mode sub-cs\n auto-rollover 90\n"
-      " no shutdown\ncrypto pki trustpoint SUB\n enrollment url http://root\n");
-  EXPECT_EQ(parsed.configuration.servers.front().mode, ServerMode::subordinate);
-  ASSERT_EQ(parsed.configuration.trustpoints.size(), 1U);
-  const Trustpoint& own = parsed.configuration.trustpoints.front();
-  EXPECT_EQ(own.role, Role::subordinate_ca);
-  EXPECT_EQ(own.subject_name, "CN=Sub,O=Umbra");
-  EXPECT_EQ(own.overlap, Days{90});
-  EXPECT_TRUE(own.fqdn_none);
-  EXPECT_TRUE(own.auto_enroll);
-  const Parsed shut = good(
-      "crypto pki server SUB\n mode sub-cs\ncrypto pki trustpoint SUB\n enrollment url "
-      "http://root\n subject-name CN=Sub\n");
-  EXPECT_FALSE(shut.configuration.trustpoints.front().auto_enroll) << "shut: it asks for nothing";
-  EXPECT_EQ(shut.configuration.servers.front().issuer_name, "CN=Sub");
-}
-
-TEST(Config, AShutRootMayStillBecomeOneWithACaAboveIt) {
-  const std::string typed = "crypto pki trustpoint SUB\n enrollment url http://root\n";
-  const Parsed parsed = good("crypto pki server SUB\n" + typed);
-  EXPECT_TRUE(parsed.configuration.trustpoints.empty()) << "the server's own, until it says so";
-  EXPECT_THAT(parsed.running_config, HasSubstr(" enrollment url http://root"));
-  EXPECT_EQ(good(parsed.running_config + "crypto pki server SUB\n mode sub-cs\n")
-                .configuration.trustpoints.size(),
-            1U);
-  EXPECT_FALSE(parse("crypto pki server SUB\n no shutdown\n" + typed).faults.empty());
-}
-
 TEST(Config, DefaultIsShortenedAsEveryOtherWord) {
   for (const char* head : {"def", "defa", "default", "DEFAU"}) {
     const Parsed parsed = good("crypto pki server A\n lifetime crl 12\n grant auto\n " +
@@ -464,84 +414,6 @@ TEST(Config, ACertificateIsTakenBackAndTypedAgain) {
   EXPECT_EQ(gone.chains[0].certificates[0].kind, ChainKind::identity);
 }
 
-TEST(Config, ARegistrationAuthoritysTrustpointAsksForItsCertificate) {
-  const Parsed parsed = good(
-      "crypto pki server RA\n grant auto\n mode ra\n no shutdown\n"
-      "crypto pki trustpoint RA\n enrollment url http://ca\n hash sha384\n");
-  const Server& server = parsed.configuration.servers.front();
-  EXPECT_EQ(server.mode, ServerMode::ra);
-  EXPECT_EQ(server.issuer_name, "CN=RA, OU=ioscs RA");
-  ASSERT_TRUE(server.upstream);
-  EXPECT_EQ(server.upstream->url, "http://ca");
-  EXPECT_EQ(server.upstream->hash, HashName::sha384);
-  EXPECT_FALSE(server.upstream->unchecked);
-  const Trustpoint& own = parsed.configuration.trustpoints.front();
-  EXPECT_EQ(own.role, Role::ra);
-  EXPECT_EQ(own.subject_name, "CN=RA, OU=ioscs RA");
-  EXPECT_EQ(own.auto_enroll, 50) << "early, for its devices need it before them";
-  EXPECT_TRUE(own.fqdn_none);
-
-  const Parsed named = good(
-      "crypto pki server RA\n mode ra transparent\n no shutdown\ncrypto pki trustpoint RA\n"
-      " enrollment url http://ca\n subject-name CN=any\n revocation-check none\n");
-  EXPECT_EQ(named.configuration.servers.front().mode, ServerMode::ra_transparent);
-  EXPECT_TRUE(named.configuration.servers.front().upstream->unchecked);
-  EXPECT_FALSE(named.configuration.trustpoints.front().auto_enroll) << "it has none of its own";
-  EXPECT_TRUE(named.configuration.trustpoints.front().relays);
-}
-
-TEST(Config, WhatARegistrationAuthorityHasNoUseForIsNamed) {
-  const Parsed parsed = good(
-      "crypto pki server RA\n issuer-name CN=x\n lifetime certificate 100\n auto-rollover 90\n"
-      " lifetime enrollment-request 10\n mode ra\n no shutdown\n"
-      "crypto pki trustpoint RA\n enrollment url http://ca\n");
-  EXPECT_THAT(not_effective(parsed),
-              ElementsAre("issuer-name CN=x: an RA issues nothing; its name is the subject-name of "
-                          "its trustpoint",
-                          "lifetime certificate 100: an RA issues nothing, the CA above it does",
-                          "auto-rollover 90: an RA issues nothing, the CA above it does"));
-  EXPECT_FALSE(parsed.configuration.servers.front().auto_rollover);
-  EXPECT_EQ(parsed.configuration.servers.front().lifetime_enrollment_request,
-            std::chrono::hours{10});
-  const Parsed transparent = good(
-      "crypto pki server RA\n grant auto\n mode ra transparent\n no shutdown\n"
-      "crypto pki trustpoint RA\n enrollment url http://ca\n");
-  EXPECT_THAT(not_effective(transparent),
-              ElementsAre("grant auto: a transparent RA passes everything on"));
-}
-
-TEST(Config, AServerThatIsNoRootNeedsItsUpperCaAndAgreesWithItsTrustpoint) {
-  const auto what = [](const std::string& text) {
-    const Parsed parsed = parse(text);
-    return parsed.faults.empty() ? std::string() : parsed.faults.front().what;
-  };
-  EXPECT_EQ(what("crypto pki server SUB\n mode sub-cs\n no shutdown\n"), "SUB has no upper CA");
-  EXPECT_EQ(what("crypto pki server SUB\n mode sub-cs\n no shutdown\ncrypto pki trustpoint SUB\n"),
-            "SUB has no upper CA");
-  for (const std::string mode : {"sub-cs", "ra", "ra transparent"}) {
-    EXPECT_EQ(what("crypto pki server A\n keytype ec 256\n mode " + mode +
-                   "\ncrypto pki trustpoint A\n enrollment url http://root\n"),
-              "a server with a CA above it has an RSA key")
-        << mode;
-    EXPECT_EQ(what("crypto pki server A\n no shutdown\n mode " + mode + "\n"), "A has no upper CA")
-        << mode;
-    // Typed line by line, whichever of the two comes first.
-    EXPECT_EQ(what("crypto pki server A\n mode " + mode + "\n"), "") << mode;
-    EXPECT_EQ(what("crypto pki server A\n mode " + mode + "\ncrypto pki trustpoint A\n"), "");
-    EXPECT_EQ(what("crypto pki trustpoint A\n enrollment url http://root\ncrypto pki server A\n"),
-              "");
-  }
-  EXPECT_EQ(what("crypto pki server RA\n mode ra\ncrypto pki trustpoint RA\n enrollment url "
-                 "http://ca\n subject-name CN=ra\n"),
-            "the CA above knows no RA by this name");
-  EXPECT_EQ(what("crypto pki server SUB\n issuer-name CN=a\n mode sub-cs\n"
-                 "crypto pki trustpoint SUB\n enrollment url http://root\n subject-name CN=b\n"),
-            "the server's issuer-name says something else");
-  EXPECT_EQ(what("crypto pki server SUB\n mode sub-cs\ncrypto pki trustpoint SUB\n enrollment "
-                 "url http://root\n storage pem /tmp\n"),
-            "the key of certificate server SUB is not written in the clear");
-}
-
 TEST(Config, ActionsAreNamedAndNotKept) {
   const Parsed parsed = good(
       "crypto pki authenticate T\ncrypto pki server A rollover cancel\n"
@@ -550,40 +422,6 @@ TEST(Config, ActionsAreNamedAndNotKept) {
   EXPECT_THAT(not_effective(parsed),
               ElementsAre("crypto pki authenticate T", "crypto pki server A rollover cancel",
                           "crypto key generate rsa label L modulus 2048"));
-}
-
-TEST(Config, RunningConfigurationIsInOrderWithoutDefaultsAndWithObscuredSecrets) {
-  const Parsed parsed = good(
-      "ip http port 8080\nip http server\n"
-      "crypto pki trustpoint T\n auto-enroll 080\n enrollment url http://h\n password 0 hush\n"
-      "crypto pki server S\n no shutdown\n lifetime crl 6 0\n lifetime certificate 10 0 0\n"
-      " grant auto\n issuer-name CN=S\n database level complete\n challenge password hush\n"
-      "hostname here\n");
-  EXPECT_EQ(
-      parsed.running_config,
-      "!\nhostname here\n!\ncrypto pki server S\n database level complete\n"
-      " issuer-name CN=S\n grant auto\n lifetime certificate 10\n"
-      " challenge password 7 " +
-          encode_type7("hush", 'h' + 'u' + 's' + 'h') +
-          "\n no shutdown\n!\ncrypto pki trustpoint T\n enrollment url http://h\n password 7 " +
-          encode_type7("hush", 'h' + 'u' + 's' + 'h') +
-          "\n auto-enroll 80\n!\nip http server\nip http port 8080\n!\n");
-}
-
-TEST(Config, ReadsItsOwnRunningConfigurationBack) {
-  for (const std::string& text : {file("guide-server.txt"), file("guide-client.txt"),
-                                  file("guide-chain.txt"), file("everything.txt")}) {
-    const Parsed once = good(text);
-    const Parsed again = good(once.running_config);
-    EXPECT_EQ(again.configuration, once.configuration);
-    EXPECT_EQ(again.chains, once.chains);
-    EXPECT_EQ(again.running_config, once.running_config);
-  }
-}
-
-TEST(Config, EverythingMatchesItsGoldenText) {
-  vectors::expect_golden("config/everything-running.txt",
-                         good(file("everything.txt")).running_config);
 }
 
 TEST(Config, ReadsWhereFilesArePublished) {
@@ -616,44 +454,6 @@ TEST(Config, TheServersOwnTrustpointIsLetPass) {
   EXPECT_THAT(not_effective(parsed), ElementsAre("crypto pki trustpoint A"));
 }
 
-TEST(Chain, IsPrintedAsTheRouterPrintsIt) {
-  const std::string text = file("guide-chain.txt");
-  const auto chain = parse_chain(text);
-  ASSERT_TRUE(chain) << chain.error().detail;
-  ASSERT_EQ(chain->certificates.size(), 2U);
-  EXPECT_EQ(chain->certificates[0].kind, ChainKind::ca_rollover);
-  EXPECT_EQ(chain->certificates[0].serial, "03");
-  EXPECT_EQ(chain->certificates[1].der.size(), 571U);
-  EXPECT_EQ(to_string(*chain), text);
-}
-
-TEST(CommandTable, EveryWordHasItsHelp) {
-  for (const Command& command : command_table()) {
-    const auto bars = std::count(command.help.begin(), command.help.end(), '|');
-    EXPECT_EQ(static_cast<std::size_t>(bars + 1), words_of(command).size()) << command.syntax;
-    for (const Word& word : words_of(command)) EXPECT_FALSE(word.help.empty()) << command.syntax;
-  }
-}
-
-TEST(CommandTable, DefaultsAreCommandsOfTheirOwnMode) {
-  for (const Command& command : command_table()) {
-    if (command.otherwise.starts_with('[')) continue;
-    const Outcome outcome =
-        grammar(command.mode).match(command.otherwise, tokenize(command.otherwise));
-    ASSERT_EQ(outcome.verdict, Verdict::matched) << command.otherwise;
-    EXPECT_EQ(outcome.match.command->key, command.key);
-  }
-}
-
-TEST(CommandTable, IsTheCommandReference) {
-  const std::string path = std::string(UMBRA_SOURCE_DIR) + "/docs/commands.md";
-  if (std::getenv("UPDATE_GOLDEN")) std::ofstream(path) << command_reference();
-  std::ifstream in(path);
-  std::stringstream text;
-  text << in.rdbuf();
-  EXPECT_EQ(text.str(), command_reference()) << "UPDATE_GOLDEN=1 rewrites docs/commands.md";
-}
-
 TEST(Config, ATrustpointMayAskForOtherNames) {
   const auto parsed = parse(
       "crypto pki trustpoint T\n enrollment url http://ca\n"
@@ -679,18 +479,6 @@ TEST(Config, ATrustpointMayAskForOtherNames) {
   };
   EXPECT_EQ(place("a.b 999.1.1.1"), 23U) << "an address that is none is no DNS name";
   EXPECT_EQ(place("ip 192.0.2.1"), 19U) << "the colon is missing";
-}
-
-TEST(Type7, IsDecodedAndEncodedAsOnTheRouter) {
-  EXPECT_EQ(decode_type7("01100F175804575D72").value_or("?"), "cisco123");
-  EXPECT_EQ(encode_type7("cisco123", 1), "01100F175804575D72");
-  const std::string long_one(120, 'x');
-  for (unsigned salt = 0; salt < 20; ++salt) {
-    EXPECT_EQ(decode_type7(encode_type7(long_one, salt)).value_or("?"), long_one);
-  }
-  for (const char* text : {"", "01", "0", "99AA", "01G0", "0110 0F", "011"}) {
-    EXPECT_FALSE(decode_type7(text)) << text;
-  }
 }
 
 }  // namespace

@@ -12,10 +12,6 @@ namespace {
 constexpr std::chrono::nanoseconds service_max = std::chrono::milliseconds{100};
 constexpr int service_smoothing = 32;
 
-void smooth(std::chrono::nanoseconds& mean, std::chrono::nanoseconds one) {
-  mean = mean == std::chrono::nanoseconds{0} ? one : mean + (one - mean) / service_smoothing;
-}
-
 }  // namespace
 
 void Admission::set_wait_max(std::chrono::milliseconds longest) {
@@ -41,14 +37,10 @@ void Admission::admit(std::shared_ptr<const HttpRequest> request, HttpDone done)
   one.costly = server::Router::costly(*one.request);
   one.sighting.urgency.rank = server::Urgency::Rank::at_once;
   bool look = false;
-  bool here = false;
   {
     const std::lock_guard lock(mutex_);
     look = one.costly && costly_ >= short_line;
-    here = one.costly && costly_ + with_workers_ == 0 && turn_ != std::chrono::nanoseconds{0} &&
-           turn_ <= here_max;
   }
-  here = here && in_.alone();
   if (look) one.sighting = in_.look(*one.request);
   HttpDone too_many;
   std::pair<std::chrono::seconds, bool> moment;
@@ -74,7 +66,6 @@ void Admission::admit(std::shared_ptr<const HttpRequest> request, HttpDone done)
       in_.under_way(costly_ + with_workers_);
     }
   }
-  if (here) return serve_one();
   if (!too_many) return in_.post([this] { serve_one(); });
   turn_away(too_many, moment.first);
   if (!moment.second) return;
@@ -165,7 +156,6 @@ void Admission::serve_one() {
   in_.handler(*one->request, std::move(one->done));
   if (one->costly) served(in_.now() - begun);
   in_.afterwards();
-  if (one->costly) finished(in_.now() - begun);
 }
 
 void Admission::served(std::chrono::nanoseconds one) {
@@ -173,12 +163,9 @@ void Admission::served(std::chrono::nanoseconds one) {
   const std::lock_guard lock(mutex_);
   --with_workers_;
   in_.under_way(costly_ + with_workers_);
-  smooth(service_, one);
-}
-
-void Admission::finished(std::chrono::nanoseconds one) {
-  const std::lock_guard lock(mutex_);
-  smooth(turn_, one);
+  service_ = service_ == std::chrono::nanoseconds{0}
+                 ? one
+                 : service_ + (one - service_) / service_smoothing;
 }
 
 }  // namespace umbra::io

@@ -23,10 +23,6 @@ namespace umbra::io {
 /// they came, and these have every fourth turn in any case, so that nobody keeps them out for good.
 /// That a certificate is ours is verified before it is given a turn for it: who forges one is put
 /// behind.
-///
-/// Who is connected all alone is served by the thread that has read his request, where that is done
-/// within `here_max`: to hand it to another processor and back costs more than it gains where
-/// nobody else can be kept waiting.
 class Admission {
  public:
   using Steady = std::chrono::steady_clock;
@@ -40,8 +36,6 @@ class Admission {
   static constexpr std::uint64_t turns_of_others = 4;
   /// Who waits longer than this before he asks again has forgotten what he was told.
   static constexpr std::chrono::seconds retry_after_max{120};
-  /// What keeps everybody else from being read for longer is a worker's.
-  static constexpr std::chrono::milliseconds here_max{10};
   /// It is over when nobody was put off for so long.
   static constexpr std::chrono::seconds quiet_after{10};
 
@@ -60,8 +54,6 @@ class Admission {
     /// Runs on the worker after each request, and counts for nobody's: how long the disk takes says
     /// nothing of how many requests can be answered.
     std::function<void()> afterwards = [] {};
-    /// Whether nobody is connected but who asks. Called where `admit` is.
-    std::function<bool()> alone = [] { return false; };
     Log& log;
     Counters& counters;
     std::size_t waiting_max = 2048;  ///< a share of the connections, so that others can be told
@@ -71,8 +63,7 @@ class Admission {
   explicit Admission(Surroundings surroundings) : in_(std::move(surroundings)) {}
   /// `ip http max-wait`: how long the last of those that wait should have to. Any thread.
   void set_wait_max(std::chrono::milliseconds longest);
-  /// From the thread that reads, which it may keep for `here_max` where nobody else is connected.
-  /// `done` is called once, from any thread, perhaps at once.
+  /// Does not block. `done` is called once, from any thread, perhaps at once.
   void admit(std::shared_ptr<const HttpRequest> request, HttpDone done);
 
  private:
@@ -98,7 +89,6 @@ class Admission {
   [[nodiscard]] std::pair<std::chrono::seconds, bool> moment_of_one_more();
   void turn_away(const HttpDone& done, std::chrono::seconds retry_after) const;
   void served(std::chrono::nanoseconds one);
-  void finished(std::chrono::nanoseconds one);
   void see_whether_it_is_over();
 
   const Surroundings in_;
@@ -110,7 +100,6 @@ class Admission {
   std::uint64_t turns_ = 0;
   std::chrono::nanoseconds longest_{std::chrono::seconds{2}};
   std::chrono::nanoseconds service_{0};  ///< of one costly request on a worker, smoothed
-  std::chrono::nanoseconds turn_{0};     ///< the same with what comes afterwards
   Steady::time_point promised_{};        ///< the moment that was given last
   std::optional<Steady::time_point> busy_since_;
   Steady::time_point put_off_last_{};

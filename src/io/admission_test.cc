@@ -12,11 +12,8 @@ namespace {
 
 using namespace std::chrono_literals;
 
-using ::testing::AllOf;
 using ::testing::ElementsAre;
-using ::testing::Gt;
 using ::testing::HasSubstr;
-using ::testing::Lt;
 
 class AdmissionLog final : public Log {
  public:
@@ -75,9 +72,7 @@ class AdmissionTest : public testing::Test {
   std::size_t looks = 0, verified = 0;
   std::vector<std::size_t> under_way;
   std::vector<std::size_t> under_way_afterwards;
-  std::chrono::milliseconds takes{10};
   std::chrono::milliseconds disk{0};
-  bool alone = false;
   AdmissionLog log;
   Counters counters;
   Admission admission{{.workers = 1,
@@ -86,7 +81,7 @@ class AdmissionTest : public testing::Test {
                                        Admission::Task task) { later.push_back(std::move(task)); },
                        .handler =
                            [this](const HttpRequest& request, const HttpDone& done) {
-                             now += takes;
+                             now += 10ms;
                              served.emplace_back(as_text(request.body));
                              done({});
                            },
@@ -106,7 +101,6 @@ class AdmissionTest : public testing::Test {
                              under_way_afterwards.push_back(under_way.back());
                              now += disk;
                            },
-                       .alone = [this] { return alone; },
                        .log = log,
                        .counters = counters,
                        .now = [this] { return now; }}};
@@ -137,43 +131,6 @@ TEST_F(AdmissionTest, TheDisksTimeIsNobodys) {
   EXPECT_TRUE(put_off.empty());
   work(190);
   EXPECT_EQ(served.size(), 190U);
-}
-
-TEST_F(AdmissionTest, WhoIsConnectedAloneIsServedWhereHeIsRead) {
-  alone = true;
-  come("first");
-  EXPECT_TRUE(served.empty()) << "nobody knows yet how long that takes";
-  come("second");
-  EXPECT_TRUE(served.empty()) << "the first is under way";
-  work(2);
-  come("third");
-  EXPECT_THAT(served, ElementsAre("first", "second", "third"));
-  EXPECT_TRUE(tasks.empty());
-  EXPECT_EQ(under_way_afterwards.back(), 0U);
-  come("get", "/scep?operation=GetNothingThatIsKnown");
-  EXPECT_EQ(tasks.size(), 1U) << "only what has been measured";
-  work(1);
-  alone = false;
-  come("fourth");
-  EXPECT_EQ(tasks.size(), 1U);
-}
-
-TEST_F(AdmissionTest, WhatTakesLongKeepsNobodyFromBeingRead) {
-  takes = Admission::here_max / 4;
-  alone = true;
-  warm_up();
-  disk = 1s;
-  come("N");
-  EXPECT_EQ(served.size(), 1U);
-  come("N");
-  EXPECT_EQ(served.size(), 1U) << "the disk was slow, and may be so again";
-  disk = 0ms;
-  while (!tasks.empty()) {
-    work(1);
-    come("N");
-  }
-  EXPECT_THAT(served.size(), AllOf(Gt(10U), Lt(100U)))
-      << "it is as fast as before, and was for a while";
 }
 
 TEST_F(AdmissionTest, AShortLineIsServedAsItCameAndLookedAtByNobody) {

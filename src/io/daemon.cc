@@ -471,7 +471,6 @@ class Daemon {
            },
        .under_way = [this](std::size_t many) { store_->expect(many); },
        .afterwards = [this] { store_->write_what_waits(); },
-       .alone = [this] { return door_->connections() == 1; },
        .log = log_,
        .counters = *counters_}};
   std::unique_ptr<LiveConfiguration> live_;

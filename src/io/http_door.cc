@@ -103,6 +103,4 @@ void HttpDoor::stop() {
   if (server_) server_->stop();
 }
 
-std::size_t HttpDoor::connections() const { return server_ ? server_->connections() : 0; }
-
 }  // namespace umbra::io

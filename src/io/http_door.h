@@ -25,8 +25,6 @@ class HttpDoor {
   /// Errors: storage; then the old one is as it was. conflict: the loop has ended.
   [[nodiscard]] Result<void> change(const config::Configuration& configuration, bool wanted);
   void stop();
-  /// On the loop: how many are connected.
-  [[nodiscard]] std::size_t connections() const;
 
  private:
   struct Address {

@@ -82,7 +82,6 @@ class HttpServer::Listener : public std::enable_shared_from_this<Listener> {
   }
 
   [[nodiscard]] std::uint16_t port() const { return port_; }
-  [[nodiscard]] std::size_t connections() const { return house_->guests.count(); }
   void stop() {
     house_->stopping = true;
     // At once on the loop itself: the port may be opened anew, at another address, in its next
@@ -145,7 +144,6 @@ Result<std::unique_ptr<HttpServer>> HttpServer::listen(asio::io_context& loop,
 
 HttpServer::~HttpServer() { stop(); }
 std::uint16_t HttpServer::port() const { return listener_->port(); }
-std::size_t HttpServer::connections() const { return listener_->connections(); }
 void HttpServer::stop() { listener_->stop(); }
 
 }  // namespace umbra::io

@@ -31,7 +31,7 @@ struct HttpLimits {
 
   friend bool operator==(const HttpLimits&, const HttpLimits&) = default;
 };
-/// Called on the network's loop: it must not block, but where nobody else is connected.
+/// Called on the network's loop: it must not block.
 using HttpHandler = std::function<void(std::shared_ptr<const HttpRequest>, HttpDone)>;
 
 /// HTTP/1.1 (and 1.0) on one port: bounded in size, time, number and rate. Where there is no room
@@ -48,8 +48,6 @@ class HttpServer {
                                                                   HttpHandler handler);
   ~HttpServer();
   [[nodiscard]] std::uint16_t port() const;
-  /// Those that are open, with those that are about to close.
-  [[nodiscard]] std::size_t connections() const;
   /// No new connections; those that are open end with their next reply or time-out.
   void stop();
 

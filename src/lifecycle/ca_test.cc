@@ -1,6 +1,6 @@
 #include "lifecycle/ca.h"
 
-#include <gtest/gtest.h>
+#include "lifecycle/lab_test.h"
 
 namespace umbra::lifecycle {
 namespace {
@@ -9,8 +9,6 @@ using std::chrono::hours;
 using std::chrono::minutes;
 
 // The guide's CA: 730 days from 2015-10-09 12:14:16.
-const Time zero = *from_rfc3339("2015-10-09T12:14:16Z");
-Time day(int n) { return zero + Days{n}; }
 const CaSettings guide{.lifetime_ca = Days{730}, .lifetime_crl = hours{6}, .overlap = Days{90}};
 CaFacts fresh() {
   return {.active = {day(0), day(730)}, .rollover = {}, .crl_next_update = zero + hours{6}};

@@ -1,8 +1,13 @@
 // Who writes, for whom, and when: one commit for many batches.
 
+#include <sys/resource.h>
+
 #include <atomic>
+#include <csignal>
 #include <deque>
+#include <filesystem>
 #include <future>
+#include <map>
 #include <thread>
 #include <vector>
 
@@ -35,6 +40,98 @@ TEST_F(StoreTest, OfThoseThatShareACommitWhoContradictsTheStoreFailsAlone) {
   const auto all = *store->certificates("CA", x509::Serial(), 10);
   ASSERT_EQ(all.size(), 3U);
   EXPECT_EQ(all[2].serial, x509::Serial(4));
+}
+
+/// While it lives no file grows beyond so many octets.
+class NoLargerFiles {
+ public:
+  explicit NoLargerFiles(rlim_t octets) {
+    ::getrlimit(RLIMIT_FSIZE, &usual_);
+    rlimit less = usual_;
+    less.rlim_cur = octets;
+    ::setrlimit(RLIMIT_FSIZE, &less);
+  }
+  ~NoLargerFiles() {
+    ::setrlimit(RLIMIT_FSIZE, &usual_);
+    std::signal(SIGXFSZ, before_);
+  }
+  NoLargerFiles(const NoLargerFiles&) = delete;
+  NoLargerFiles& operator=(const NoLargerFiles&) = delete;
+
+ private:
+  void (*before_)(int) = std::signal(SIGXFSZ, SIG_IGN);
+  rlimit usual_{};
+};
+
+TEST_F(StoreTest, WhereTheDiskIsFullEverybodyIsToldAndNothingElseIsThere) {
+  constexpr std::uint64_t many = 6;
+  constexpr rlim_t step = 12'000;
+  std::size_t failed = 0;
+  std::size_t fitted = 0;
+  for (rlim_t room = 0; room < 20 * step; room += step) {
+    store.reset();
+    path = directory + "/" + std::to_string(room) + ".db";
+    std::deque<std::function<void()>> turns;
+    store = *open_sqlite(path, [&](auto turn) { turns.push_back(std::move(turn)); });
+    const auto written = std::filesystem::file_size(path + "-wal");
+    std::map<std::uint64_t, Result<void>> told;
+    const auto commit = [&](std::uint64_t serial) {
+      auto row = certificate(serial);
+      row.certificate = Bytes(20'000, 0x5A);
+      store->commit({InsertCertificate{std::move(row)}}, [&told, serial](Result<void> result) {
+        EXPECT_TRUE(told.emplace(serial, std::move(result)).second) << "told twice";
+      });
+    };
+    {
+      const NoLargerFiles full(written + room);
+      for (std::uint64_t serial = 1; serial <= many; ++serial) commit(serial);
+      std::optional<Result<void>> again;
+      store->commit({InsertCertificate{certificate(1)}},
+                    [&](Result<void> result) { again = std::move(result); });
+      turns.front()();
+      ASSERT_TRUE(again && !*again);
+      EXPECT_EQ(again->error().code, told.at(1) ? Errc::conflict : Errc::storage);
+    }
+    ASSERT_EQ(told.size(), many);
+    commit(many + 1);
+    turns.back()();
+    EXPECT_TRUE(told.at(many + 1)) << "there is room again";
+    open();
+    for (const auto& [serial, result] : told) {
+      EXPECT_EQ(store->certificate("CA", x509::Serial(serial))->has_value(), result.has_value());
+      if (!result) {
+        EXPECT_EQ(result.error().code, Errc::storage) << result.error().detail;
+      }
+    }
+    (told.at(1) ? fitted : failed) += 1;
+  }
+  EXPECT_GT(failed, 5U);
+  EXPECT_GT(fitted, 1U);
+}
+
+TEST_F(StoreTest, AFullDiskIsNoContradiction) {
+  store.reset();
+  std::deque<std::function<void()>> turns;
+  store = *open_sqlite(path, [&](auto turn) { turns.push_back(std::move(turn)); });
+  // More than SQLite keeps in memory: it is on its way to the disk before the commit.
+  auto huge = certificate(2);
+  huge.certificate = Bytes(std::size_t{6} << 20, 0x5A);
+  std::vector<Errc> told;
+  const auto tell = [&](const Result<void>& result) {
+    ASSERT_FALSE(result);
+    told.push_back(result.error().code);
+  };
+  {
+    const NoLargerFiles full(std::filesystem::file_size(path + "-wal") + 100'000);
+    store->commit({InsertCertificate{certificate(1)}}, tell);
+    store->commit({InsertCertificate{huge}}, tell);
+    turns.front()();
+  }
+  EXPECT_EQ(told, (std::vector{Errc::storage, Errc::storage}));
+  store->commit({InsertCertificate{std::move(huge)}},
+                [](const Result<void>& result) { EXPECT_TRUE(result); });
+  turns.back()();
+  EXPECT_EQ(store->certificates("CA", x509::Serial(), 10)->size(), 1U);
 }
 
 TEST_F(StoreTest, GroupsCommitsOfManyThreadsAndReadsSeeThem) {
