@@ -6,6 +6,8 @@
 # APART names the sources that cannot stand beside the others, as when their own names are others' too: what the sanitizers see
 # is compiled several files at once (CMAKE_UNITY_BUILD in the presets), which takes a third of the time.
 #
+# Tests take GIVEN_KEYS if they are about something else than how keys are made (tests/keys.cc).
+#
 # Both take COMPUTES if it is their own code that works hard, and not OpenSSL's or SQLite's.
 #   umbra_program(umbrad SOURCES umbrad.cc USES io server)
 
@@ -93,8 +95,14 @@ function(umbra_library name)
   endif()
 endfunction()
 
+function(umbra_given_keys target)
+  target_sources(${target} PRIVATE ${PROJECT_SOURCE_DIR}/tests/keys.cc)
+  set_source_files_properties(${PROJECT_SOURCE_DIR}/tests/keys.cc PROPERTIES SKIP_UNITY_BUILD_INCLUSION ON)
+  target_link_libraries(${target} PRIVATE OpenSSL::Crypto)
+endfunction()
+
 function(umbra_tests name)
-  cmake_parse_arguments(ARG "COMPUTES" "" "SOURCES;APART;USES;LIBRARIES" ${ARGN})
+  cmake_parse_arguments(ARG "COMPUTES;GIVEN_KEYS" "" "SOURCES;APART;USES;LIBRARIES" ${ARGN})
   add_executable(${name}_test ${ARG_SOURCES} ${ARG_APART})
   set_source_files_properties(${ARG_APART} PROPERTIES SKIP_UNITY_BUILD_INCLUSION ON)
   set_target_properties(${name}_test PROPERTIES RUNTIME_OUTPUT_DIRECTORY ${PROJECT_BINARY_DIR}/tests)
@@ -104,6 +112,9 @@ function(umbra_tests name)
   endforeach()
   target_compile_definitions(${name}_test PRIVATE UMBRA_SOURCE_DIR="${PROJECT_SOURCE_DIR}")
   target_include_directories(${name}_test PRIVATE ${PROJECT_SOURCE_DIR}/tests)
+  if(ARG_GIVEN_KEYS)
+    umbra_given_keys(${name}_test)
+  endif()
   if(NOT ARG_COMPUTES)
     umbra_quickly_built(${name}_test)
   endif()

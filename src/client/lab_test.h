@@ -221,6 +221,7 @@ class Lab : public testing::Test, public HttpTransport {
     ca.grant = config::Grant::automatic;
     ca.lifetime_ca_certificate = Days{730};
     ca.auto_rollover = Days{90};
+    ca.lifetime_crl = Days{14};  // years pass here, and each CRL is signed
     ca.archive_password = "archive pass";
     ca.shutdown = false;
     spoke.name = "Root-CA";

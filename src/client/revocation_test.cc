@@ -12,6 +12,7 @@ using testing::HasSubstr;
 
 class RevocationTest : public Lab {
  protected:
+  RevocationTest() { ca.lifetime_crl = std::chrono::hours{6}; }
   void enrolled() {
     start();
     authenticate();
