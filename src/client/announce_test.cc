@@ -11,7 +11,6 @@ using ::testing::HasSubstr;
 
 class AnnounceTest : public Lab {
  protected:
-  AnnounceTest() { ca.lifetime_crl = Days{14}; }  // or two years are three thousand CRLs
   void enrolled() {
     spoke.auto_enroll = 80;
     start();

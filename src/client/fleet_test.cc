@@ -28,10 +28,7 @@ std::size_t threads() {
 /// looks anew at who says that it has changed.
 class FleetTest : public Lab {
  protected:
-  FleetTest() {
-    ca.lifetime_crl = Days{14};
-    ca.allow_rsa_1024 = true;
-  }
+  FleetTest() { ca.allow_rsa_1024 = true; }
   ~FleetTest() override { all.clear(); }
 
   void open() {

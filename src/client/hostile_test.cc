@@ -30,8 +30,6 @@ Bytes half(Bytes body) {
 
 class HostileTest : public Lab {
  protected:
-  HostileTest() { ca.lifetime_crl = Days{14}; }  // or two years are three thousand CRLs
-
   void enrolled() {
     start();
     authenticate();

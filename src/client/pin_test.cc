@@ -13,8 +13,6 @@ using x509::Digest;
 /// A fingerprint that is configured when there is a CA already.
 class PinTest : public Lab {
  protected:
-  PinTest() { ca.lifetime_crl = Days{14}; }  // or years are thousands of CRLs
-
   void enrolled() {
     start();
     authenticate();

@@ -13,7 +13,6 @@ using testing::ElementsAre;
 class RecipientTest : public Lab {
  protected:
   RecipientTest() {
-    ca.lifetime_crl = Days{14};
     tamper = [this](const Sent& call, HttpReply reply) {
       if (call.operation != "GetCACert" || whole) return reply;
       reply.body = scep::certs_only({instead.value_or(*server->status().ca)});

@@ -10,14 +10,9 @@ namespace {
 using std::chrono::minutes;
 using testing::HasSubstr;
 
-class RevocationTest : public Lab {
+class RevocationTest : public TrustpointTest {
  protected:
   RevocationTest() { ca.lifetime_crl = std::chrono::hours{6}; }
-  void enrolled() {
-    start();
-    authenticate();
-    ASSERT_TRUE(status().identity);
-  }
   Result<x509::CrlFacts> request_crl() {
     Result<x509::CrlFacts> got = fail(Errc::conflict, "not called");
     trustpoint->request_crl([&](Result<x509::CrlFacts> crl) { got = std::move(crl); });

@@ -11,10 +11,7 @@ using ::testing::HasSubstr;
 
 class SlowFilesTest : public Lab {
  protected:
-  SlowFilesTest() {
-    ca.lifetime_crl = Days{14};
-    spoke.on_change_exec.clear();
-  }
+  SlowFilesTest() { spoke.on_change_exec.clear(); }
   void enrolled() {
     start();
     authenticate();

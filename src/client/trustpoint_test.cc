@@ -325,7 +325,6 @@ TEST_F(TrustpointTest, AnAnswerThatCouldNotBeStoredIsAskedForAgainAndIsTheSame) 
 }
 
 TEST_F(TrustpointTest, AStoreThatRefusesIsTriedAgainEveryHourAtLeast) {
-  ca.lifetime_crl = Days{14};
   enrolled();
   run_until(day(291));
   store->refuse = true;
@@ -338,7 +337,6 @@ TEST_F(TrustpointTest, AStoreThatRefusesIsTriedAgainEveryHourAtLeast) {
 }
 
 TEST_F(TrustpointTest, ItAsksFromTheCallUntilSomethingFails) {
-  ca.lifetime_crl = Days{14};
   enrolled();
   EXPECT_FALSE(status().asking);
   hold_answers = true;

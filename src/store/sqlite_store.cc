@@ -316,8 +316,8 @@ class SqliteStore final : public Store {
     }
   }
 
-  /// False: one of several contradicts the store, and nothing was written. A savepoint has SQLite
-  /// copy each page that is changed, for what hardly ever comes.
+  /// Without savepoints: for each one SQLite copies every page that is changed, and contradictions
+  /// are rare. False: one of several contradicts the store, and nothing was written.
   bool write_together(std::vector<Pending>& group) {
     transactions_->begin();
     for (auto& pending : group) {
